@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The vocabulary: every way in which the state can change. The leader decides,
+ * checks the decision against the state, and puts changes into the log; apply
+ * cannot refuse them. What each needs of the state is said beside it; a change
+ * that does not hold there is a bug or a divergence, and apply aborts. */
+#ifndef STATE_CHANGE_H
+#define STATE_CHANGE_H
+
+#include "state/records.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CHANGE_POOLS_MAX 16 /* Pools of one VM; a host may have POOLS_MAX. */
+
+/* Lent bytes; not NUL-terminated. */
+struct text {
+    const char *data;
+    uint32_t len;
+};
+
+enum change_kind {
+    CHANGE_ZONE_CREATE = 1,
+    CHANGE_ZONE_CORDON,
+    CHANGE_ZONE_STATE,
+    CHANGE_CLASS_CREATE,
+    CHANGE_CLASS_DELETE,
+    CHANGE_HOST_REGISTER,
+    CHANGE_HOST_CORDON,
+    CHANGE_HOST_FENCE,
+    CHANGE_VM_CREATE,
+    CHANGE_VM_UPDATE,
+    CHANGE_VM_DESIRE,
+    CHANGE_VM_MOVE,
+    CHANGE_VM_ASSIGN,
+    CHANGE_VM_PENDING,
+    CHANGE_VM_REPORT,
+    CHANGE_VM_RELEASE,
+    CHANGE_VM_DELETE,
+    CHANGE_SETTINGS,
+    CHANGE_REPLY
+};
+
+/* A new zone, UP. The name is free; fewer than ZONES_MAX exist. */
+struct change_zone_create {
+    struct text name;
+};
+
+struct change_zone_cordon {
+    struct zone_id zone;
+    bool cordoned;
+};
+
+struct change_zone_state {
+    struct zone_id zone;
+    enum zone_state state;
+};
+
+/* A new class. The name is free, all zones exist. */
+struct change_class_create {
+    struct text name;
+    struct resources resources;
+    uint64_t zone_mask;
+};
+
+/* The class has no VMs. */
+struct change_class_delete {
+    struct class_id class;
+};
+
+/* A host appears or comes back: it is UP with a new generation. Its VMs stay
+ * assigned to it if it was UP (an agent that restarted adopts them); if it was
+ * LOST only `keep` VMs can still be there, LOST, and they become ASSIGNED.
+ * The zone exists; a host cannot change its zone while it has VMs. A name
+ * that is unknown makes a new host. Pools that are unknown get a slot; at most
+ * POOLS_MAX exist in all. */
+struct change_host_register {
+    struct text name;
+    struct zone_id zone;
+    struct text fault_domain;
+    struct text host_id;
+    struct text boot_id;
+    struct resources capacity;
+    const struct text *pools;
+    uint32_t pool_count;
+    uint32_t driver_mask;
+    struct text labels; /* Encoded, state/labels.h. */
+    struct text agent_version;
+};
+
+struct change_host_cordon {
+    struct host_id host;
+    bool cordoned;
+};
+
+/* How it was proved that the host's VMs do not run. LEASE_ENDED is a proof for
+ * `move` VMs only (the host kills them itself); the others are for all. */
+enum fence_proof {
+    FENCE_LEASE_ENDED = 1, /* T passed since the last acknowledged renewal. */
+    FENCE_REBOOTED = 2,    /* The same host registered with a new boot id. */
+    FENCE_DECLARED = 3     /* An operator's word; audited. */
+};
+
+/* An UP or LOST host becomes LOST. Its VMs for which the proof counts are
+ * released with reason "fenced"; the others become LOST and stay assigned. */
+struct change_host_fence {
+    struct host_id host;
+    enum fence_proof proof;
+};
+
+/* A new VM: PENDING(QUEUED) or, if desired is STOPPED, STOPPED. The name is
+ * free, class, zone and pools exist. */
+struct change_vm_create {
+    struct text name;
+    struct class_id class;
+    struct zone_id zone; /* uid 0: zone-redundant. */
+    uint32_t priority;
+    enum on_partition on_partition;
+    enum desired_state desired;
+    enum driver driver;
+    const struct text *pools;
+    uint32_t pool_count;
+    struct text template; /* An encoded VmTemplate. */
+    struct text labels;
+};
+
+enum vm_update_mask {
+    VM_UPDATE_PRIORITY = 1,
+    VM_UPDATE_ON_PARTITION = 2, /* Counts from the next assignment on. */
+    VM_UPDATE_LABELS = 4
+};
+
+struct change_vm_update {
+    struct vm_id vm;
+    uint32_t mask;
+    uint32_t priority;
+    enum on_partition on_partition;
+    struct text labels;
+};
+
+/* Somebody wants the VM started, stopped or deleted. Without a host it takes
+ * effect here: PENDING(QUEUED) or STOPPED; with one, it becomes STOPPING when
+ * it is to stop. `deleting` never goes back to false; a VM that is to be
+ * deleted and has no host takes CHANGE_VM_DELETE instead. Starting a VM that
+ * is STOPPING is allowed: it is placed again after its release. */
+struct change_vm_desire {
+    struct vm_id vm;
+    enum desired_state desired;
+    bool deleting;
+};
+
+/* The VM has a host and is to run elsewhere: STOPPING, and assigned again
+ * after its release. With neither zone nor host: any other host. */
+struct change_vm_move {
+    struct vm_id vm;
+    struct zone_id zone; /* uid 0: none. */
+    struct host_id host; /* uid 0: none. */
+};
+
+/* The VM is PENDING: nobody runs it (rule 1). The host is UP and has room in
+ * every resource (rule 6). epoch is the VM's last plus one. */
+struct change_vm_assign {
+    struct vm_id vm;
+    struct host_id host;
+    uint64_t epoch;
+};
+
+/* A PENDING VM's reason changed. */
+struct change_vm_pending {
+    struct vm_id vm;
+    enum pending_reason reason;
+};
+
+/* What its host says of an assigned VM: STARTING, RUNNING or STOPPING. The
+ * epoch is the VM's. RUNNING clears not_before_ms; a STOPPING VM stays so. */
+struct change_vm_report {
+    struct vm_id vm;
+    uint64_t epoch;
+    enum vm_state state;
+};
+
+/* Its host proved that this epoch is gone. The epoch is the VM's and the VM
+ * has a host. Afterwards it has none: it is deleted, STOPPED or PENDING, as is
+ * wished. `failed` adds to restart_count and keeps the host as last_host. */
+struct change_vm_release {
+    struct vm_id vm;
+    uint64_t epoch;
+    struct text reason; /* At most 255 bytes. */
+    bool failed;
+    uint64_t not_before_ms;
+};
+
+/* A VM without a host disappears. */
+struct change_vm_delete {
+    struct vm_id vm;
+};
+
+/* The settings satisfy settings_check(). */
+struct change_settings {
+    struct settings settings; /* `revision` is ignored. */
+};
+
+/* What a mutation with this request id was answered. Not in the table yet. */
+struct change_reply {
+    struct text request_id;
+    uint64_t fingerprint;
+    struct text response;
+};
+
+struct change {
+    enum change_kind kind;
+    union {
+        struct change_zone_create zone_create;
+        struct change_zone_cordon zone_cordon;
+        struct change_zone_state zone_state;
+        struct change_class_create class_create;
+        struct change_class_delete class_delete;
+        struct change_host_register host_register;
+        struct change_host_cordon host_cordon;
+        struct change_host_fence host_fence;
+        struct change_vm_create vm_create;
+        struct change_vm_update vm_update;
+        struct change_vm_desire vm_desire;
+        struct change_vm_move vm_move;
+        struct change_vm_assign vm_assign;
+        struct change_vm_pending vm_pending;
+        struct change_vm_report vm_report;
+        struct change_vm_release vm_release;
+        struct change_vm_delete vm_delete;
+        struct change_settings settings;
+        struct change_reply reply;
+    };
+};
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The replicated state: what is true in the region, equal on every replica at
+ * equal index. Pure: changes and time come in, events go out. Tables lie in
+ * copy-on-write pages, so a clone costs microseconds and serves snapshots,
+ * plans and scratch turns while the original goes on. All calls on a state and
+ * its clones come from one thread, but a clone's records may be read by
+ * another thread while nobody applies to that clone. */
+#ifndef STATE_STATE_H
+#define STATE_STATE_H
+
+#include "base/bytes.h"
+#include "state/batch.h"
+#include "state/change.h"
+#include "state/records.h"
+
+struct state;
+
+/* An empty state at revision 0 with default settings. */
+struct state *state_create(void);
+void state_destroy(struct state *state);
+
+/* A copy that changes on its own; shares all pages until then. */
+struct state *state_clone(const struct state *state);
+
+/* Every change of an object raises the revision by one, so a change of several
+ * objects (a fence) raises it several times. */
+uint64_t state_revision(const struct state *state);
+
+/* Depends on the content alone, kept up to date at each change. */
+uint64_t state_hash(const struct state *state);
+
+/* The same from scratch over all records: for tests and after a restore. */
+uint64_t state_hash_recomputed(const struct state *state);
+
+/* Leader's time of the last batch, ms since 1970. */
+uint64_t state_time_ms(const struct state *state);
+
+enum event_kind {
+    EVENT_ZONE = 1,
+    EVENT_CLASS,
+    EVENT_HOST,
+    EVENT_VM,
+    EVENT_SETTINGS
+};
+
+/* One object's change: how it is now, or last was if `deleted`. The record is
+ * lent for the call. */
+struct event {
+    uint64_t revision;
+    uint64_t time_ms;
+    enum event_kind kind;
+    bool deleted;
+    union {
+        const struct zone *zone;
+        const struct class *class;
+        const struct host *host;
+        const struct vm *vm;
+        const struct settings *settings;
+    };
+};
+
+/* Who wants the events of apply; embed it. NULL where nobody does. */
+struct event_sink {
+    void (*event)(struct event_sink *sink, const struct event *event);
+};
+
+/* Sets the time of the following changes; never earlier than the last. */
+void state_begin(struct state *state, uint64_t time_ms);
+
+/* Applies one change; aborts if what it needs does not hold. CHANGE_REPLY
+ * raises no event and no revision, but the hash counts it. */
+void state_apply(struct state *state, const struct change *change,
+                 struct event_sink *sink);
+
+/* Applies an entry: checks base revision and hash, begins, applies all. 0, or
+ * HF_ERROR_CORRUPT when this replica has diverged (nothing is applied). */
+int state_apply_batch(struct state *state, const struct batch *batch,
+                      struct event_sink *sink);
+
+/* Lookups: NULL when there is none (any more). Records stay valid until the
+ * next apply to this state. */
+const struct zone *state_zone(const struct state *state, struct zone_id id);
+const struct class *state_class(const struct state *state, struct class_id id);
+const struct host *state_host(const struct state *state, struct host_id id);
+const struct vm *state_vm(const struct state *state, struct vm_id id);
+const struct zone *state_zone_named(const struct state *state,
+                                    struct text name);
+const struct class *state_class_named(const struct state *state,
+                                      struct text name);
+const struct host *state_host_named(const struct state *state,
+                                    struct text name);
+const struct vm *state_vm_named(const struct state *state, struct text name);
+
+/* By slot, for walks: slots are 0 to state_*_slots() - 1; NULL for a hole. */
+uint32_t state_zone_slots(const struct state *state);
+uint32_t state_class_slots(const struct state *state);
+uint32_t state_host_slots(const struct state *state);
+uint32_t state_vm_slots(const struct state *state);
+const struct zone *state_zone_at(const struct state *state, uint32_t slot);
+const struct class *state_class_at(const struct state *state, uint32_t slot);
+const struct host *state_host_at(const struct state *state, uint32_t slot);
+const struct vm *state_vm_at(const struct state *state, uint32_t slot);
+
+/* The slot within a uid. */
+static inline uint32_t uid_slot(uint64_t uid)
+{
+    return (uint32_t)(uid & UINT32_MAX);
+}
+
+/* Slot of the first PENDING VM, oldest first through vm.host_next. */
+uint32_t state_pending_first(const struct state *state);
+
+struct state_counts {
+    uint32_t zones;
+    uint32_t classes;
+    uint32_t hosts;
+    uint32_t hosts_up;
+    uint32_t vms;
+    uint32_t vms_by_state[VM_STATE_COUNT];
+};
+
+const struct state_counts *state_counts(const struct state *state);
+
+const struct settings *state_settings(const struct state *state);
+
+/* Interned bytes: templates, labels, ends, identities. Blob 0 is empty. */
+struct text state_blob(const struct state *state, uint32_t blob);
+
+/* A host's identity, unpacked; lent from the state. */
+struct host_identity {
+    struct text fault_domain;
+    struct text host_id;
+    struct text boot_id;
+    struct text agent_version;
+};
+
+void state_host_identity(const struct state *state, const struct host *host,
+                         struct host_identity *identity);
+
+/* The bit of a pool, or 0 when no host ever reported it. */
+uint64_t state_pool_bit(const struct state *state, struct text name);
+
+/* The name of the pool in a slot; empty when there is none. */
+struct text state_pool_name(const struct state *state, uint32_t slot);
+
+/* What a request id was answered. */
+struct reply_record {
+    uint64_t fingerprint;
+    struct text response;
+};
+
+/* False when the id is not remembered. */
+bool state_reply(const struct state *state, struct text request_id,
+                 struct reply_record *reply);
+
+/* NULL when the settings are safe and in range; else one sentence that names
+ * the field, in static memory. DESIGN.md section 6: L(1+2e) + K + M <= T. */
+const char *settings_check(const struct settings *settings);
+
+/* The defaults of resources.proto. */
+void settings_init(struct settings *settings);
+
+/* Memory in bytes, by what it is for; shared pages count once a state. */
+struct state_memory {
+    uint64_t vm_records;
+    uint64_t vm_index;
+    uint64_t blobs;
+    uint64_t other;
+};
+
+void state_memory(const struct state *state, struct state_memory *memory);
+
+#endif
