@@ -9,6 +9,12 @@
 #include "base/bytes.h"
 #include "state/change.h"
 
+/* The newest that this code writes and reads; see log.proto. */
+#define BATCH_FORMAT 1
+
+/* Memory for decoding one entry; an entry is at most ENTRY_BYTES_MAX. */
+#define BATCH_ARENA_BYTES (256u << 20)
+
 struct batch_head {
     uint64_t base_revision;
     uint64_t base_hash;

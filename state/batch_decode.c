@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Log entries back to changes, through the generated code. What this version
+ * does not know stops it: guessing would make replicas differ. */
+#include "base/check.h"
+#include "base/error.h"
+#include "state/batch.h"
+
+#include <string.h>
+
+#include <holdfast/v1/log.pb-c.h>
+
+typedef Holdfast__V1__Batch pb_batch;
+typedef Holdfast__V1__Change pb_change;
+
+static void *allocate(void *arena, size_t size)
+{
+    return arena_alloc(arena, size);
+}
+
+/* The arena frees everything at once. */
+static void release(void *arena, void *memory)
+{
+    (void)arena;
+    (void)memory;
+}
+
+static struct text text_of(const char *string)
+{
+    return (struct text){string, (uint32_t)strlen(string)};
+}
+
+static struct text text_of_bytes(const ProtobufCBinaryData *bytes)
+{
+    return (struct text){bytes->data == NULL ? "" : (const char *)bytes->data,
+                         (uint32_t)bytes->len};
+}
+
+/* NULL when the arena is full. */
+static const struct text *texts_of(struct arena *arena, char **strings,
+                                   size_t count)
+{
+    struct text *texts =
+        arena_alloc(arena, (count == 0 ? 1 : count) * sizeof(*texts));
+
+    for (size_t i = 0; texts != NULL && i < count; i++) {
+        texts[i] = text_of(strings[i]);
+    }
+    return texts;
+}
+
+static int read_host_register(const Holdfast__V1__ChangeHostRegister *in,
+                              struct arena *arena,
+                              struct change_host_register *out)
+{
+    *out = (struct change_host_register){
+        .name = text_of(in->name),
+        .zone = {in->zone},
+        .fault_domain = text_of(in->fault_domain),
+        .host_id = text_of(in->host_id),
+        .boot_id = text_of(in->boot_id),
+        .capacity = {in->cpu_milli, in->memory_mib, in->disk_gib, 0},
+        .pools = texts_of(arena, in->pools, in->n_pools),
+        .pool_count = (uint32_t)in->n_pools,
+        .driver_mask = in->driver_mask,
+        .labels = text_of_bytes(&in->labels),
+        .agent_version = text_of(in->agent_version),
+    };
+    return out->pools == NULL ? HF_ERROR_TOO_LARGE : 0;
+}
+
+static int read_vm_create(const Holdfast__V1__ChangeVmCreate *in,
+                          struct arena *arena, struct change_vm_create *out)
+{
+    *out = (struct change_vm_create){
+        .name = text_of(in->name),
+        .class = {in->vm_class},
+        .zone = {in->zone},
+        .priority = in->priority,
+        .on_partition = (enum on_partition)in->on_partition,
+        .desired = (enum desired_state)in->desired,
+        .driver = (enum driver)in->driver,
+        .pools = texts_of(arena, in->pools, in->n_pools),
+        .pool_count = (uint32_t)in->n_pools,
+        .template = text_of_bytes(&in->vm_template),
+        .labels = text_of_bytes(&in->labels),
+    };
+    return out->pools == NULL ? HF_ERROR_TOO_LARGE : 0;
+}
+
+static void read_settings(const Holdfast__V1__ChangeSettings *in,
+                          struct settings *out)
+{
+    *out = (struct settings){
+        .lease_wait_ms = in->lease_wait_ms,
+        .lease_run_ms = in->lease_run_ms,
+        .renew_ms = in->renew_ms,
+        .kill_budget_ms = in->kill_budget_ms,
+        .margin_ms = in->margin_ms,
+        .clock_error_permille = in->clock_error_permille,
+        .zone_loss_permille = in->zone_loss_permille,
+        .storm_permille = in->storm_permille,
+        .zone_hold_ms = in->zone_hold_ms,
+        .start_parallel = in->start_parallel,
+    };
+}
+
+static int read_vm_change(const pb_change *in, struct arena *arena,
+                          struct change *out)
+{
+    switch (out->kind) {
+    case CHANGE_VM_CREATE:
+        return read_vm_create(in->vm_create, arena, &out->vm_create);
+    case CHANGE_VM_UPDATE:
+        out->vm_update = (struct change_vm_update){
+            .vm = {in->vm_update->vm},
+            .mask = in->vm_update->mask,
+            .priority = in->vm_update->priority,
+            .on_partition = (enum on_partition)in->vm_update->on_partition,
+            .labels = text_of_bytes(&in->vm_update->labels),
+        };
+        return 0;
+    case CHANGE_VM_DESIRE:
+        out->vm_desire = (struct change_vm_desire){
+            {in->vm_desire->vm},
+            (enum desired_state)in->vm_desire->desired,
+            in->vm_desire->deleting};
+        return 0;
+    case CHANGE_VM_MOVE:
+        out->vm_move = (struct change_vm_move){
+            {in->vm_move->vm}, {in->vm_move->zone}, {in->vm_move->host}};
+        return 0;
+    case CHANGE_VM_ASSIGN:
+        out->vm_assign = (struct change_vm_assign){
+            {in->vm_assign->vm}, {in->vm_assign->host}, in->vm_assign->epoch};
+        return 0;
+    case CHANGE_VM_PENDING:
+        out->vm_pending = (struct change_vm_pending){
+            {in->vm_pending->vm}, (enum pending_reason)in->vm_pending->reason};
+        return 0;
+    case CHANGE_VM_REPORT:
+        out->vm_report =
+            (struct change_vm_report){{in->vm_report->vm},
+                                      in->vm_report->epoch,
+                                      (enum vm_state)in->vm_report->state};
+        return 0;
+    case CHANGE_VM_RELEASE:
+        out->vm_release =
+            (struct change_vm_release){{in->vm_release->vm},
+                                       in->vm_release->epoch,
+                                       text_of(in->vm_release->reason),
+                                       in->vm_release->failed,
+                                       in->vm_release->not_before_ms};
+        return 0;
+    default:
+        CHECK(out->kind == CHANGE_VM_DELETE);
+        out->vm_delete = (struct change_vm_delete){{in->vm_delete->vm}};
+        return 0;
+    }
+}
+
+static int read_change(const pb_change *in, struct arena *arena,
+                       struct change *out)
+{
+    switch (out->kind) {
+    case CHANGE_ZONE_CREATE:
+        out->zone_create.name = text_of(in->zone_create->name);
+        return 0;
+    case CHANGE_ZONE_CORDON:
+        out->zone_cordon = (struct change_zone_cordon){
+            {in->zone_cordon->zone}, in->zone_cordon->cordoned};
+        return 0;
+    case CHANGE_ZONE_STATE:
+        out->zone_state = (struct change_zone_state){
+            {in->zone_state->zone}, (enum zone_state)in->zone_state->state};
+        return 0;
+    case CHANGE_CLASS_CREATE:
+        out->class_create = (struct change_class_create){
+            text_of(in->class_create->name),
+            {in->class_create->cpu_milli, in->class_create->memory_mib,
+             in->class_create->disk_gib, 0},
+            in->class_create->zone_mask};
+        return 0;
+    case CHANGE_CLASS_DELETE:
+        out->class_delete.class.uid = in->class_delete->vm_class;
+        return 0;
+    case CHANGE_HOST_REGISTER:
+        return read_host_register(in->host_register, arena,
+                                  &out->host_register);
+    case CHANGE_HOST_CORDON:
+        out->host_cordon = (struct change_host_cordon){
+            {in->host_cordon->host}, in->host_cordon->cordoned};
+        return 0;
+    case CHANGE_HOST_FENCE:
+        out->host_fence = (struct change_host_fence){
+            {in->host_fence->host}, (enum fence_proof)in->host_fence->proof};
+        return 0;
+    case CHANGE_SETTINGS:
+        read_settings(in->settings, &out->settings.settings);
+        return 0;
+    case CHANGE_REPLY:
+        out->reply = (struct change_reply){text_of(in->reply->request_id),
+                                           in->reply->fingerprint,
+                                           text_of_bytes(&in->reply->response)};
+        return 0;
+    default:
+        return read_vm_change(in, arena, out);
+    }
+}
+
+/* The oneof's member is a message whatever its kind. */
+static const ProtobufCMessage *inner_message(const pb_change *change)
+{
+    return &change->zone_create->base;
+}
+
+static int read_all(const pb_batch *in, struct arena *arena,
+                    struct batch *batch)
+{
+    for (size_t i = 0; i < in->n_changes; i++) {
+        const pb_change *change = in->changes[i];
+        int rv;
+
+        if (change->base.n_unknown_fields > 0 ||
+            change->change_case == HOLDFAST__V1__CHANGE__CHANGE__NOT_SET ||
+            inner_message(change)->n_unknown_fields > 0) {
+            return HF_ERROR_UNSUPPORTED;
+        }
+        /* The case's number is the field's, and so the kind's. */
+        batch->changes[i].kind = (enum change_kind)change->change_case;
+        rv = read_change(change, arena, &batch->changes[i]);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    batch->count = in->n_changes;
+    return 0;
+}
+
+int batch_decode(const void *data, size_t len, struct arena *arena,
+                 struct batch *batch)
+{
+    ProtobufCAllocator allocator = {allocate, release, arena};
+    pb_batch *in = holdfast__v1__batch__unpack(&allocator, len, data);
+
+    *batch = (struct batch){0};
+    if (in == NULL) {
+        return HF_ERROR_CORRUPT;
+    }
+    if (in->format != BATCH_FORMAT || in->base.n_unknown_fields > 0) {
+        return HF_ERROR_UNSUPPORTED;
+    }
+    batch->head = (struct batch_head){
+        .base_revision = in->base_revision,
+        .base_hash = in->base_hash,
+        .time_ms = in->time_ms,
+    };
+    if (in->n_changes == 0) {
+        return 0;
+    }
+    batch->changes =
+        arena_alloc(arena, in->n_changes * sizeof(*batch->changes));
+    if (batch->changes == NULL) {
+        return HF_ERROR_TOO_LARGE;
+    }
+    memset(batch->changes, 0, in->n_changes * sizeof(*batch->changes));
+    return read_all(in, arena, batch);
+}

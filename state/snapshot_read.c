@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A stream back to a state. Nothing is believed: sizes, numbers and links are
+ * checked before they are used, and the hash at the end covers all. */
+#include "base/check.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "state/internal.h"
+#include "state/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <holdfast/v1/snapshot.pb-c.h>
+
+#define RECORD_BYTES_MAX (1u << 20)
+
+struct snapshot_reader {
+    struct state *state;
+    struct bytes input;     /* What is not a whole record yet. */
+    struct state_head head; /* As read; slots and links are claims. */
+    bool has_head;
+    bool has_end;
+    int error;
+};
+
+struct snapshot_reader *snapshot_reader_create(void)
+{
+    struct snapshot_reader *reader = memory_alloc(sizeof(*reader));
+
+    reader->state = state_create();
+    bytes_init(&reader->input);
+    return reader;
+}
+
+static int read_head(struct snapshot_reader *reader,
+                     const Holdfast__V1__SnapshotHead *head)
+{
+    if (reader->has_head) {
+        return HF_ERROR_CORRUPT;
+    }
+    if (head->format != STATE_FORMAT) {
+        return HF_ERROR_UNSUPPORTED;
+    }
+    if (head->state_head.len != sizeof(reader->head)) {
+        return HF_ERROR_CORRUPT;
+    }
+    memcpy(&reader->head, head->state_head.data, sizeof(reader->head));
+    reader->has_head = true;
+    return 0;
+}
+
+static int read_blob(struct snapshot_reader *reader,
+                     const Holdfast__V1__SnapshotBlob *blob)
+{
+    bool used =
+        blob->_content_case == HOLDFAST__V1__SNAPSHOT_BLOB___CONTENT_CONTENT;
+    struct text content = {NULL, 0};
+
+    if (used) {
+        if (blob->refs == 0 || blob->link > 1) {
+            return HF_ERROR_CORRUPT;
+        }
+        content.data =
+            blob->content.len == 0 ? "" : (const char *)blob->content.data;
+        content.len = (uint32_t)blob->content.len;
+    }
+    blobs_restore(&reader->state->blobs, content, blob->refs, blob->link);
+    return 0;
+}
+
+/* Enters a record in the index of names; its name must end. */
+static int index_name(struct state *state, enum table_kind kind, uint32_t slot,
+                      const struct record_head *head, const char *name)
+{
+    if (head->revision == 0) {
+        return 0;
+    }
+    if (uid_slot(head->uid) != slot || memchr(name, '\0', NAME_BYTES) == NULL ||
+        name[0] == '\0') {
+        return HF_ERROR_CORRUPT;
+    }
+    index_insert(&state->names[kind], hash_bytes(name, strlen(name), 0), slot);
+    return 0;
+}
+
+static int index_vm(struct state *state, uint32_t slot, const struct vm *vm)
+{
+    if (vm->revision != 0) {
+        if (vm->state < VM_PENDING || vm->state > VM_LOST) {
+            return HF_ERROR_CORRUPT;
+        }
+        state->counts.vms++;
+        state->counts.vms_by_state[vm->state]++;
+    }
+    return index_name(state, TABLE_VM, slot,
+                      (const struct record_head *)(const void *)vm, vm->name);
+}
+
+static int index_host(struct state *state, uint32_t slot,
+                      const struct host *host)
+{
+    state->counts.hosts += host->revision != 0;
+    state->counts.hosts_up += host->revision != 0 && host->state == HOST_UP;
+    return index_name(state, TABLE_HOST, slot,
+                      (const struct record_head *)(const void *)host,
+                      host->name);
+}
+
+/* Rebuilds what is derived from one record: indexes and counts. */
+static int index_record(struct state *state, enum table_kind kind,
+                        uint32_t slot)
+{
+    const void *record = table_get(&state->tables[kind], slot);
+
+    switch (kind) {
+    case TABLE_ZONE:
+        state->counts.zones += ((const struct zone *)record)->revision != 0;
+        return index_name(state, kind, slot, record,
+                          ((const struct zone *)record)->name);
+    case TABLE_CLASS:
+        state->counts.classes += ((const struct class *)record)->revision != 0;
+        return index_name(state, kind, slot, record,
+                          ((const struct class *)record)->name);
+    case TABLE_HOST:
+        return index_host(state, slot, record);
+    case TABLE_VM:
+        return index_vm(state, slot, record);
+    case TABLE_REPLY:
+        if (((const struct reply *)record)->used) {
+            index_insert(&state->reply_ids,
+                         ((const struct reply *)record)->id_hash, slot);
+        }
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static int read_rows(struct snapshot_reader *reader,
+                     const Holdfast__V1__SnapshotRows *rows)
+{
+    enum table_kind kind = (enum table_kind)rows->table;
+    struct state *state = reader->state;
+    struct table *table;
+    uint32_t record_bytes;
+    size_t count;
+
+    if (rows->table >= TABLE_COUNT || rows->records.len == 0) {
+        return HF_ERROR_CORRUPT;
+    }
+    table = &state->tables[kind];
+    record_bytes = table->record_bytes;
+    count = rows->records.len / record_bytes;
+    if (rows->record_bytes != record_bytes ||
+        rows->records.len % record_bytes != 0 ||
+        count > reader->head.slots[kind] - table->slots) {
+        return HF_ERROR_CORRUPT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t slot = table->slots;
+        int rv;
+
+        table_grow(table, slot + 1);
+        memcpy(table_edit(table, slot), rows->records.data + i * record_bytes,
+               record_bytes);
+        record_edited(state, kind, slot);
+        rv = index_record(state, kind, slot);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    return 0;
+}
+
+static int read_end(struct snapshot_reader *reader,
+                    const Holdfast__V1__SnapshotEnd *end)
+{
+    struct state *state = reader->state;
+
+    for (int i = 0; i < TABLE_COUNT; i++) {
+        if (state->tables[i].slots != reader->head.slots[i]) {
+            return HF_ERROR_CORRUPT;
+        }
+    }
+    /* Kept as read, but for what state_hash fills in itself. */
+    memcpy(&state->head, &reader->head, sizeof(state->head));
+    memset(state->head.slots, 0, sizeof(state->head.slots));
+    state->head.blob_free_first = 0;
+    state->blobs.free_first = reader->head.blob_free_first;
+    if (state_hash(state) != end->hash) {
+        return HF_ERROR_CORRUPT;
+    }
+    reader->has_end = true;
+    return 0;
+}
+
+static int read_record(struct snapshot_reader *reader, const uint8_t *data,
+                       size_t len)
+{
+    Holdfast__V1__SnapshotRecord *record =
+        holdfast__v1__snapshot_record__unpack(NULL, len, data);
+    int rv = HF_ERROR_CORRUPT;
+
+    if (record == NULL) {
+        return HF_ERROR_CORRUPT;
+    }
+    if (record->base.n_unknown_fields > 0) {
+        rv = HF_ERROR_UNSUPPORTED;
+    } else if (record->record_case ==
+               HOLDFAST__V1__SNAPSHOT_RECORD__RECORD_HEAD) {
+        rv = read_head(reader, record->head);
+    } else if (!reader->has_head || reader->has_end) {
+        rv = HF_ERROR_CORRUPT;
+    } else if (record->record_case ==
+               HOLDFAST__V1__SNAPSHOT_RECORD__RECORD_BLOB) {
+        rv = read_blob(reader, record->blob);
+    } else if (record->record_case ==
+               HOLDFAST__V1__SNAPSHOT_RECORD__RECORD_ROWS) {
+        rv = read_rows(reader, record->rows);
+    } else if (record->record_case ==
+               HOLDFAST__V1__SNAPSHOT_RECORD__RECORD_END) {
+        rv = read_end(reader, record->end);
+    }
+    holdfast__v1__snapshot_record__free_unpacked(record, NULL);
+    return rv;
+}
+
+int snapshot_reader_feed(struct snapshot_reader *reader, const void *data,
+                         size_t len)
+{
+    size_t at = 0;
+
+    if (reader->error != 0) {
+        return reader->error;
+    }
+    bytes_append(&reader->input, data, len);
+    while (reader->input.len - at >= 4) {
+        uint32_t size = bytes_get_u32(reader->input.data + at);
+
+        if (size > RECORD_BYTES_MAX) {
+            reader->error = HF_ERROR_CORRUPT;
+            return reader->error;
+        }
+        if (reader->input.len - at - 4 < size) {
+            break;
+        }
+        reader->error = read_record(reader, reader->input.data + at + 4, size);
+        if (reader->error != 0) {
+            return reader->error;
+        }
+        at += 4 + size;
+    }
+    bytes_consume(&reader->input, at);
+    return 0;
+}
+
+struct state *snapshot_reader_finish(struct snapshot_reader *reader)
+{
+    struct state *state = NULL;
+
+    if (reader->error == 0 && reader->has_end && reader->input.len == 0) {
+        state = reader->state;
+        reader->state = NULL;
+    }
+    snapshot_reader_abandon(reader);
+    return state;
+}
+
+void snapshot_reader_abandon(struct snapshot_reader *reader)
+{
+    state_destroy(reader->state);
+    bytes_close(&reader->input);
+    free(reader);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/state.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "state/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct state *state_create(void)
+{
+    struct state *state = memory_alloc(sizeof(*state));
+
+    for (int i = 0; i < TABLE_COUNT; i++) {
+        table_init(&state->tables[i], table_record_bytes[i], NULL);
+        state->head.free_first[i] = SLOT_NONE;
+    }
+    for (int i = 0; i <= TABLE_VM; i++) {
+        index_init(&state->names[i]);
+    }
+    index_init(&state->reply_ids);
+    blobs_init(&state->blobs);
+    state->head.pending_first = SLOT_NONE;
+    state->head.pending_last = SLOT_NONE;
+    settings_init(&state->head.settings);
+    return state;
+}
+
+void state_destroy(struct state *state)
+{
+    if (state == NULL) {
+        return;
+    }
+    for (int i = 0; i < TABLE_COUNT; i++) {
+        table_close(&state->tables[i]);
+    }
+    for (int i = 0; i <= TABLE_VM; i++) {
+        index_close(&state->names[i]);
+    }
+    index_close(&state->reply_ids);
+    blobs_close(&state->blobs);
+    free(state);
+}
+
+struct state *state_clone(const struct state *state)
+{
+    struct state *clone = memory_copy(state, sizeof(*state));
+
+    for (int i = 0; i < TABLE_COUNT; i++) {
+        table_clone(&clone->tables[i], &state->tables[i]);
+    }
+    for (int i = 0; i <= TABLE_VM; i++) {
+        index_clone(&clone->names[i], &state->names[i]);
+    }
+    index_clone(&clone->reply_ids, &state->reply_ids);
+    blobs_clone(&clone->blobs, &state->blobs);
+    return clone;
+}
+
+uint64_t state_revision(const struct state *state)
+{
+    return state->head.revision;
+}
+
+uint64_t state_time_ms(const struct state *state)
+{
+    return state->head.time_ms;
+}
+
+static uint64_t mix(const struct state *state, uint64_t records_hash,
+                    uint64_t blobs_hash)
+{
+    struct state_head head;
+    uint64_t parts[3];
+
+    /* Copied whole, padding too: it was zeroed with the state. */
+    memcpy(&head, &state->head, sizeof(head));
+    for (int i = 0; i < TABLE_COUNT; i++) {
+        head.slots[i] = state->tables[i].slots;
+    }
+    head.blob_free_first = state->blobs.free_first;
+    parts[0] = hash_bytes(&head, sizeof(head), STATE_FORMAT);
+    parts[1] = records_hash;
+    parts[2] = blobs_hash;
+    return hash_bytes(parts, sizeof(parts), 0);
+}
+
+uint64_t state_hash(const struct state *state)
+{
+    return mix(state, state->records_hash, state->blobs.hash);
+}
+
+uint64_t state_hash_recomputed(const struct state *state)
+{
+    uint64_t sum = 0;
+
+    for (int kind = 0; kind < TABLE_COUNT; kind++) {
+        const struct table *table = &state->tables[kind];
+
+        for (uint32_t slot = 0; slot < table->slots; slot++) {
+            sum += record_hash((enum table_kind)kind, slot,
+                               table_get(table, slot));
+        }
+    }
+    return mix(state, sum, blobs_hash_recomputed(&state->blobs));
+}
+
+uint64_t next_revision(struct state *state)
+{
+    return ++state->head.revision;
+}
+
+void emit(struct state *state, struct event_sink *sink, enum table_kind kind,
+          uint32_t slot, bool deleted)
+{
+    struct event event = {
+        .revision = state->head.revision,
+        .time_ms = state->head.time_ms,
+        .deleted = deleted,
+    };
+
+    if (sink == NULL) {
+        return;
+    }
+    switch (kind) {
+    case TABLE_ZONE:
+        event.kind = EVENT_ZONE;
+        event.zone = table_get(&state->tables[kind], slot);
+        break;
+    case TABLE_CLASS:
+        event.kind = EVENT_CLASS;
+        event.class = table_get(&state->tables[kind], slot);
+        break;
+    case TABLE_HOST:
+        event.kind = EVENT_HOST;
+        event.host = table_get(&state->tables[kind], slot);
+        break;
+    default:
+        CHECK(kind == TABLE_VM);
+        event.kind = EVENT_VM;
+        event.vm = table_get(&state->tables[kind], slot);
+        break;
+    }
+    sink->event(sink, &event);
+}
+
+static void apply_settings(struct state *state,
+                           const struct change_settings *change,
+                           struct event_sink *sink)
+{
+    struct event event = {.kind = EVENT_SETTINGS};
+
+    CHECK(settings_check(&change->settings) == NULL);
+    state->head.settings = change->settings;
+    state->head.settings.revision = next_revision(state);
+    if (sink != NULL) {
+        event.revision = state->head.revision;
+        event.time_ms = state->head.time_ms;
+        event.settings = &state->head.settings;
+        sink->event(sink, &event);
+    }
+}
+
+void state_begin(struct state *state, uint64_t time_ms)
+{
+    if (time_ms > state->head.time_ms) {
+        state->head.time_ms = time_ms;
+    }
+}
+
+void state_apply(struct state *state, const struct change *change,
+                 struct event_sink *sink)
+{
+    switch (change->kind) {
+    case CHANGE_ZONE_CREATE:
+    case CHANGE_ZONE_CORDON:
+    case CHANGE_ZONE_STATE:
+        apply_zone(state, change, sink);
+        break;
+    case CHANGE_CLASS_CREATE:
+    case CHANGE_CLASS_DELETE:
+        apply_class(state, change, sink);
+        break;
+    case CHANGE_HOST_REGISTER:
+    case CHANGE_HOST_CORDON:
+    case CHANGE_HOST_FENCE:
+        apply_host(state, change, sink);
+        break;
+    case CHANGE_SETTINGS:
+        apply_settings(state, &change->settings, sink);
+        break;
+    case CHANGE_REPLY:
+        apply_reply(state, &change->reply);
+        break;
+    default:
+        apply_vm(state, change, sink);
+        break;
+    }
+}
+
+int state_apply_batch(struct state *state, const struct batch *batch,
+                      struct event_sink *sink)
+{
+    if (batch->head.base_revision != state_revision(state) ||
+        batch->head.base_hash != state_hash(state)) {
+        return HF_ERROR_CORRUPT;
+    }
+    state_begin(state, batch->head.time_ms);
+    for (size_t i = 0; i < batch->count; i++) {
+        state_apply(state, &batch->changes[i], sink);
+    }
+    return 0;
+}
+
+uint32_t state_pending_first(const struct state *state)
+{
+    return state->head.pending_first;
+}
+
+const struct state_counts *state_counts(const struct state *state)
+{
+    return &state->counts;
+}
+
+const struct settings *state_settings(const struct state *state)
+{
+    return &state->head.settings;
+}
+
+struct text state_blob(const struct state *state, uint32_t blob)
+{
+    return blobs_get(&state->blobs, blob);
+}
+
+void state_memory(const struct state *state, struct state_memory *memory)
+{
+    *memory = (struct state_memory){
+        .vm_records = table_memory(&state->tables[TABLE_VM]),
+        .vm_index = table_memory(&state->names[TABLE_VM].entries),
+        .blobs = table_memory(&state->blobs.table) + state->blobs.bytes,
+    };
+    for (int i = 0; i < TABLE_COUNT; i++) {
+        if (i != TABLE_VM) {
+            memory->other += table_memory(&state->tables[i]);
+        }
+    }
+    for (int i = 0; i < TABLE_VM; i++) {
+        memory->other += table_memory(&state->names[i].entries);
+    }
+    memory->other += table_memory(&state->reply_ids.entries);
+}
