@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One row a rule: a small region, one thing changed, the host that is chosen
+ * or the reason that is given. */
+#include "base/container.h"
+#include "placement/placement.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct text text_of(const char *string)
+{
+    return (struct text){string, (uint32_t)strlen(string)};
+}
+
+static void apply(struct state *state, struct change change)
+{
+    state_apply(state, &change, NULL);
+}
+
+static void add_zone(struct state *state, const char *name)
+{
+    apply(state, (struct change){.kind = CHANGE_ZONE_CREATE,
+                                 .zone_create = {text_of(name)}});
+}
+
+static void add_host(struct state *state, const char *name, uint32_t zone,
+                     uint32_t cpu_milli)
+{
+    static const struct text pools[] = {{"ssd", 3}};
+    struct change change = {.kind = CHANGE_HOST_REGISTER};
+
+    change.host_register = (struct change_host_register){
+        .name = text_of(name),
+        .zone = {state_zone_at(state, zone)->uid},
+        .host_id = text_of("id"),
+        .capacity = {cpu_milli, 16384, 100, 0},
+        .pools = pools,
+        .pool_count = 1,
+        .driver_mask = 1 << DRIVER_QEMU,
+    };
+    apply(state, change);
+}
+
+static void add_vm(struct state *state, const char *name)
+{
+    struct change change = {.kind = CHANGE_VM_CREATE};
+
+    change.vm_create = (struct change_vm_create){
+        .name = text_of(name),
+        .class = {state_class_at(state, 0)->uid},
+        .on_partition = ON_PARTITION_MOVE,
+        .desired = DESIRED_RUNNING,
+        .driver = DRIVER_QEMU,
+    };
+    apply(state, change);
+}
+
+/* Zones 0 and 1; a0 and a1 in zone 0, b0 in zone 1, 8 CPUs each; a class of 2
+ * CPUs and 2 GiB; one pending VM. */
+static struct state *region(void)
+{
+    struct state *state = state_create();
+
+    add_zone(state, "za");
+    add_zone(state, "zb");
+    add_host(state, "a0", 0, 8000);
+    add_host(state, "a1", 0, 8000);
+    add_host(state, "b0", 1, 8000);
+    apply(state,
+          (struct change){
+              .kind = CHANGE_CLASS_CREATE,
+              .class_create = {text_of("small"), {2000, 2048, 10, 0}, 0}});
+    add_vm(state, "vm0");
+    return state;
+}
+
+static struct placement_choice choose_preferring(struct state *state,
+                                                 uint32_t zone)
+{
+    struct placer *placer = placer_create();
+    struct placement_request request = {
+        state_vm_at(state, state_pending_first(state)), zone};
+    struct placement_choice choice;
+
+    placer_rebuild(placer, state);
+    placer_choose(placer, state, &request, &choice);
+    placer_destroy(placer);
+    return choice;
+}
+
+static const char *chosen(struct state *state)
+{
+    struct placement_choice choice = choose_preferring(state, SLOT_NONE);
+
+    return choice.host == SLOT_NONE ? "none"
+                                    : state_host_at(state, choice.host)->name;
+}
+
+static enum pending_reason reason(struct state *state)
+{
+    struct placement_choice choice = choose_preferring(state, SLOT_NONE);
+
+    assert_int_equal(choice.host, SLOT_NONE);
+    return choice.reason;
+}
+
+static void assign(struct state *state, const char *vm, const char *host)
+{
+    struct change change = {.kind = CHANGE_VM_ASSIGN};
+
+    change.vm_assign = (struct change_vm_assign){
+        {state_vm_named(state, text_of(vm))->uid},
+        {state_host_named(state, text_of(host))->uid},
+        state_vm_named(state, text_of(vm))->epoch + 1};
+    apply(state, change);
+}
+
+static void cordon(struct state *state, const char *host)
+{
+    apply(state, (struct change){
+                     .kind = CHANGE_HOST_CORDON,
+                     .host_cordon = {
+                         {state_host_named(state, text_of(host))->uid}, true}});
+}
+
+static void an_empty_region_takes_the_first_host(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    assert_string_equal(chosen(state), "a0");
+    state_destroy(state);
+}
+
+static void zones_are_spread(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    assign(state, "vm0", "a0");
+    add_vm(state, "vm1");
+    assert_string_equal(chosen(state), "b0");
+    state_destroy(state);
+}
+
+static void hosts_of_a_zone_are_packed(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    assign(state, "vm0", "a1");
+    add_vm(state, "vm1");
+    assign(state, "vm1", "b0");
+    add_vm(state, "vm2");
+    assign(state, "vm2", "b0");
+    add_vm(state, "vm3");
+    /* Zone a uses an eighth of its CPUs, zone b half: so a, and there the host
+     * that is in use already. */
+    assert_string_equal(chosen(state), "a1");
+    state_destroy(state);
+}
+
+static void a_preferred_zone_wins_over_spread(void **unused)
+{
+    struct state *state = region();
+    struct placement_choice choice;
+
+    (void)unused;
+    choice = choose_preferring(state, 1);
+    assert_string_equal(state_host_at(state, choice.host)->name, "b0");
+    state_destroy(state);
+}
+
+static void the_host_where_it_failed_comes_last(void **unused)
+{
+    struct state *state = region();
+    struct change release = {.kind = CHANGE_VM_RELEASE};
+
+    (void)unused;
+    assign(state, "vm0", "a0");
+    release.vm_release = (struct change_vm_release){
+        .vm = {state_vm_named(state, text_of("vm0"))->uid},
+        .epoch = 1,
+        .reason = text_of("exited"),
+        .failed = true};
+    apply(state, release);
+    assert_string_equal(chosen(state), "a1");
+    cordon(state, "a1");
+    cordon(state, "b0");
+    assert_string_equal(chosen(state), "a0");
+    state_destroy(state);
+}
+
+static void lost_hosts_and_zones_are_left_out(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    apply(state, (struct change){.kind = CHANGE_HOST_FENCE,
+                                 .host_fence = {{state_host_at(state, 0)->uid},
+                                                FENCE_LEASE_ENDED}});
+    assert_string_equal(chosen(state), "a1");
+    apply(state, (struct change){.kind = CHANGE_ZONE_STATE,
+                                 .zone_state = {{state_zone_at(state, 0)->uid},
+                                                ZONE_LOST}});
+    assert_string_equal(chosen(state), "b0");
+    apply(state, (struct change){
+                     .kind = CHANGE_ZONE_CORDON,
+                     .zone_cordon = {{state_zone_at(state, 1)->uid}, true}});
+    assert_int_equal(reason(state), PENDING_ZONE_UNAVAILABLE);
+    state_destroy(state);
+}
+
+static void a_full_region_says_no_capacity_and_what_would_help(void **unused)
+{
+    struct state *state = region();
+    struct placement_choice choice;
+    char words[512];
+    char name[16];
+
+    (void)unused;
+    for (int i = 0; i < 12; i++) {
+        assign(state, i == 0 ? "vm0" : name, chosen(state));
+        snprintf(name, sizeof(name), "vm%d", i + 1);
+        add_vm(state, name);
+    }
+    assert_int_equal(reason(state), PENDING_NO_CAPACITY);
+    choice = choose_preferring(state, SLOT_NONE);
+    placement_explain(state, &choice, words, sizeof(words));
+    assert_string_equal(words,
+                        "none of 3 hosts can take it: 3 too little free CPU; "
+                        "add hosts, or stop or shrink VMs");
+    state_destroy(state);
+}
+
+static void a_class_is_placed_only_where_it_is_offered(void **unused)
+{
+    struct state *state = region();
+    struct change change = {.kind = CHANGE_VM_CREATE};
+
+    (void)unused;
+    assign(state, "vm0", "a0");
+    apply(state, (struct change){.kind = CHANGE_CLASS_CREATE,
+                                 .class_create = {
+                                     text_of("zonal"), {1000, 1024, 0, 0}, 1}});
+    change.vm_create = (struct change_vm_create){
+        .name = text_of("vm1"),
+        .class = {state_class_at(state, 1)->uid},
+        .on_partition = ON_PARTITION_MOVE,
+        .desired = DESIRED_RUNNING,
+        .driver = DRIVER_QEMU,
+    };
+    apply(state, change);
+    assert_string_equal(chosen(state), "a0");
+    cordon(state, "a0");
+    assert_string_equal(chosen(state), "a1");
+    state_destroy(state);
+}
+
+static void drivers_and_pools_are_needed(void **unused)
+{
+    static const struct text pools[] = {{"tape", 4}};
+    struct state *state = region();
+    struct change change = {.kind = CHANGE_VM_CREATE};
+
+    (void)unused;
+    assign(state, "vm0", "a0");
+    change.vm_create = (struct change_vm_create){
+        .name = text_of("vm1"),
+        .class = {state_class_at(state, 0)->uid},
+        .on_partition = ON_PARTITION_MOVE,
+        .desired = DESIRED_RUNNING,
+        .driver = DRIVER_EXEC,
+    };
+    apply(state, change);
+    assert_int_equal(reason(state), PENDING_DRIVER_NOT_OFFERED);
+    apply(state,
+          (struct change){
+              .kind = CHANGE_VM_DELETE,
+              .vm_delete = {{state_vm_named(state, text_of("vm1"))->uid}}});
+    change.vm_create.driver = DRIVER_QEMU;
+    change.vm_create.pools = pools;
+    change.vm_create.pool_count = 1;
+    apply(state, change);
+    assert_int_equal(reason(state), PENDING_DISK_NOT_REACHABLE);
+    state_destroy(state);
+}
+
+static void a_move_goes_to_its_target_or_to_another_host(void **unused)
+{
+    struct state *state = region();
+    struct change release = {.kind = CHANGE_VM_RELEASE};
+    uint64_t uid;
+
+    (void)unused;
+    assign(state, "vm0", "a0");
+    uid = state_vm_named(state, text_of("vm0"))->uid;
+    apply(state, (struct change){
+                     .kind = CHANGE_VM_MOVE,
+                     .vm_move = {{uid}, {0}, {state_host_at(state, 2)->uid}}});
+    release.vm_release = (struct change_vm_release){
+        .vm = {uid}, .epoch = 1, .reason = text_of("moved")};
+    apply(state, release);
+    assert_string_equal(chosen(state), "b0");
+    assign(state, "vm0", "b0");
+    apply(state,
+          (struct change){.kind = CHANGE_VM_MOVE, .vm_move = {.vm = {uid}}});
+    release.vm_release.epoch = 2;
+    apply(state, release);
+    cordon(state, "a0");
+    assert_string_equal(chosen(state), "a1");
+    cordon(state, "a1");
+    assert_string_equal(chosen(state), "none");
+    state_destroy(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_region_takes_the_first_host),
+        cmocka_unit_test(zones_are_spread),
+        cmocka_unit_test(hosts_of_a_zone_are_packed),
+        cmocka_unit_test(a_preferred_zone_wins_over_spread),
+        cmocka_unit_test(the_host_where_it_failed_comes_last),
+        cmocka_unit_test(lost_hosts_and_zones_are_left_out),
+        cmocka_unit_test(a_full_region_says_no_capacity_and_what_would_help),
+        cmocka_unit_test(a_class_is_placed_only_where_it_is_offered),
+        cmocka_unit_test(drivers_and_pools_are_needed),
+        cmocka_unit_test(a_move_goes_to_its_target_or_to_another_host),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
