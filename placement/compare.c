@@ -53,6 +53,13 @@ static int compare_numbers(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
+static bool failed_on(const struct placement_query *query,
+                      const struct host *host)
+{
+    return query->vm->not_before_ms != 0 &&
+           uid_slot(host->uid) == query->vm->last_host;
+}
+
 int compare_candidates(const struct placement_query *query,
                        const struct placement_candidate *a,
                        const struct placement_candidate *b)
@@ -60,8 +67,8 @@ int compare_candidates(const struct placement_query *query,
     int order;
 
     /* 1. Not where it just failed. */
-    order = compare_numbers(uid_slot(a->host->uid) == query->vm->last_host,
-                            uid_slot(b->host->uid) == query->vm->last_host);
+    order =
+        compare_numbers(failed_on(query, a->host), failed_on(query, b->host));
     if (order != 0) {
         return order;
     }

@@ -241,7 +241,6 @@ static void move(struct state *state, uint32_t slot,
         change->zone.uid == 0 ? SLOT_NONE : slot_of_zone(state, change->zone);
     vm->move_host =
         change->host.uid == 0 ? SLOT_NONE : slot_of_host(state, change->host);
-    vm->last_host = vm->host;
     if (vm->state != VM_LOST) {
         vm_set_state(state, vm, VM_STOPPING);
     }
@@ -294,7 +293,6 @@ static void report(struct state *state, uint32_t slot,
     }
     if (change->state == VM_RUNNING) {
         vm->not_before_ms = 0;
-        vm->last_host = SLOT_NONE;
     }
     finish(state, sink, slot, vm);
 }
@@ -332,8 +330,8 @@ void vm_release(struct state *state, uint32_t slot,
     vm->end_blob = end;
     if (change->failed) {
         vm->restart_count++;
-        vm->last_host = vm->host;
     }
+    vm->last_host = vm->host;
     vm->not_before_ms = change->not_before_ms;
     host_remove(state, vm);
     if (vm->deleting) {

@@ -183,7 +183,8 @@ struct change_vm_report {
 
 /* Its host proved that this epoch is gone. The epoch is the VM's and the VM
  * has a host. Afterwards it has none: it is deleted, STOPPED or PENDING, as is
- * wished. `failed` adds to restart_count and keeps the host as last_host. */
+ * wished. The host becomes last_host; `failed` adds to restart_count and
+ * not_before_ms is then at least 1, which tells placement to avoid it. */
 struct change_vm_release {
     struct vm_id vm;
     uint64_t epoch;

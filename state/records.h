@@ -139,7 +139,7 @@ struct vm {
     uint64_t epoch; /* Of the newest assignment; 0: never assigned. */
     uint64_t create_time_ms;
     uint64_t state_time_ms;
-    uint64_t not_before_ms; /* Restart delay, in leader's time; 0: none. */
+    uint64_t not_before_ms; /* It failed; earliest restart, leader's time. */
     uint64_t pool_mask;     /* Pools that its disks need. */
     char name[NAME_BYTES];
     uint32_t class_slot;

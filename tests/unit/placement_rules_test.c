@@ -187,7 +187,8 @@ static void the_host_where_it_failed_comes_last(void **unused)
         .vm = {state_vm_named(state, text_of("vm0"))->uid},
         .epoch = 1,
         .reason = text_of("exited"),
-        .failed = true};
+        .failed = true,
+        .not_before_ms = 1};
     apply(state, release);
     assert_string_equal(chosen(state), "a1");
     cordon(state, "a1");
