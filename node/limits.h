@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every limit of the node, each with its reason. */
+#ifndef NODE_LIMITS_H
+#define NODE_LIMITS_H
+
+/* A turn stops taking requests when its entry is this large, so that the last
+ * one taken (at most 64 KiB of changes) still fits an entry of 3 MiB. */
+#define TURN_BYTES_SOFT_MAX (2u << 20)
+
+/* Requests of one turn: planning them takes some ms at most, during which the
+ * loop does nothing else. */
+#define TURN_REQUESTS_MAX 4096
+
+/* Requests that wait, by lane. Failover: one per session message of every
+ * host (100,000). The others: what a second of the measured rate works off. */
+#define LANE_FAILOVER_MAX 262144
+#define LANE_MUTATION_MAX 16384
+#define LANE_READ_MAX     65536
+
+/* Assignments that controllers make in one turn: a lost zone is placed in
+ * batches, so that the loop is never held up for long. */
+#define FAILOVER_ASSIGN_MAX 2000
+
+/* Pending VMs that one turn looks at. */
+#define FAILOVER_SCAN_MAX 20000
+
+/* Hosts fenced in one turn. */
+#define FENCE_HOSTS_MAX 512
+
+/* Restart delays after failures: 1 s, doubled each time up to this. */
+#define RESTART_DELAY_MS_MAX 60000
+
+/* A VM that ran this long is taken to have been healthy: its next failure is
+ * the first again. */
+#define RESTART_FORGET_MS 600000
+
+/* How long the other hosts of a new region have to register after the first,
+ * before pending VMs are placed: agents retry every second. */
+#define SETTLE_MS 2000
+
+/* An order that had no effect is given again after this long. */
+#define ORDER_REPEAT_MS 3000
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What an agent says becomes changes: its Hello registers the host, its
+ * renewals and reports move its VMs along. Decided inside a turn, against the
+ * scratch state. Only what fits the VM's current epoch and host counts. */
+#ifndef NODE_REPORTS_H
+#define NODE_REPORTS_H
+
+#include "node/turn.h"
+
+enum report_state {
+    REPORT_STARTING = 1,
+    REPORT_RUNNING = 2,
+    REPORT_STOPPING = 3,
+    REPORT_GONE = 4
+};
+
+/* VmReport of agent_service.proto. */
+struct vm_report {
+    struct vm_id vm;
+    uint64_t epoch;
+    enum report_state state;
+    struct text reason; /* Lent. */
+    bool failed;
+};
+
+/* Hello of agent_service.proto, checked for form; all lent. */
+struct hello {
+    struct text host;
+    struct text zone;
+    struct text fault_domain;
+    struct text host_id;
+    struct text boot_id;
+    struct resources capacity;
+    const struct text *pools;
+    uint32_t pool_count;
+    uint32_t driver_mask;
+    struct text labels; /* Encoded. */
+    struct text agent_version;
+    const struct vm_report *reports;
+    size_t report_count;
+};
+
+enum hello_verdict {
+    HELLO_WELCOME,
+    HELLO_NO_ZONE,       /* There is no such zone. */
+    HELLO_TAKEN,         /* Another machine holds the name. */
+    HELLO_ZONE_CHANGED,  /* It has VMs and says another zone. */
+    HELLO_TOO_MANY_POOLS /* More pools in the region than POOLS_MAX. */
+};
+
+/* Registers the host if need be and takes its reports, among them what is
+ * missing: a VM that ran here and is not listed is gone. On HELLO_WELCOME
+ * `host` is the host's id. */
+enum hello_verdict plan_hello(struct turn_plan *plan, const struct hello *hello,
+                              struct host_id *host);
+
+/* One report of a host whose session is at this generation. */
+void plan_report(struct turn_plan *plan, struct host_id host,
+                 uint64_t generation, const struct vm_report *report);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/turn.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "node/limits.h"
+
+static const uint32_t lane_max[LANE_COUNT] = {
+    [LANE_FAILOVER] = LANE_FAILOVER_MAX,
+    [LANE_MUTATION] = LANE_MUTATION_MAX,
+    [LANE_READ] = LANE_READ_MAX,
+};
+
+void turn_init(struct turn *turn, struct turn_log *log,
+               const struct state **applied,
+               struct turn_controller **controllers, size_t controller_count)
+{
+    *turn = (struct turn){
+        .log = log,
+        .applied = applied,
+        .controllers = controllers,
+        .controller_count = controller_count,
+        .placer = placer_create(),
+    };
+    for (int lane = 0; lane < LANE_COUNT; lane++) {
+        list_init(&turn->lanes[lane]);
+    }
+    list_init(&turn->in_flight);
+}
+
+void turn_close(struct turn *turn)
+{
+    for (int lane = 0; lane < LANE_COUNT; lane++) {
+        CHECK(list_empty(&turn->lanes[lane]));
+    }
+    CHECK(list_empty(&turn->in_flight));
+    placer_destroy(turn->placer);
+}
+
+int turn_submit(struct turn *turn, enum turn_lane lane,
+                struct turn_request *request)
+{
+    if (!turn->leading) {
+        return HF_ERROR_NOT_LEADER;
+    }
+    if (turn->queued[lane] >= lane_max[lane]) {
+        return HF_ERROR_BUSY;
+    }
+    list_init(&request->link);
+    list_append(&turn->lanes[lane], &request->link);
+    turn->queued[lane]++;
+    return 0;
+}
+
+void turn_cancel(struct turn *turn, struct turn_request *request)
+{
+    struct list *at;
+
+    CHECK(request->plan == NULL);
+    list_foreach (at, &turn->lanes[LANE_READ]) {
+        if (at == &request->link) {
+            turn->queued[LANE_READ]--;
+            break;
+        }
+    }
+    list_remove(&request->link);
+}
+
+void turn_want(struct turn *turn)
+{
+    turn->wanted = true;
+}
+
+/* The placer must see each host that this turn's decisions changed. */
+static void placer_event(struct event_sink *sink, const struct event *event)
+{
+    struct turn_plan *plan = container_of(sink, struct turn_plan, sink);
+
+    if (event->kind == EVENT_HOST) {
+        placer_host_changed(plan->placer, plan->scratch,
+                            uid_slot(event->host->uid));
+    } else if (event->kind == EVENT_VM && event->vm->host != SLOT_NONE) {
+        placer_host_changed(plan->placer, plan->scratch, event->vm->host);
+    } else if (event->kind == EVENT_VM && event->vm->last_host != SLOT_NONE) {
+        placer_host_changed(plan->placer, plan->scratch, event->vm->last_host);
+    }
+}
+
+void turn_change(struct turn_plan *plan, const struct change *change)
+{
+    batch_add(&plan->entry, change);
+    state_apply(plan->scratch, change, &plan->sink);
+    plan->change_count++;
+}
+
+static void plan_lane(struct turn *turn, enum turn_lane lane,
+                      struct turn_plan *plan)
+{
+    uint32_t taken = 0;
+
+    while (!list_empty(&turn->lanes[lane]) && taken < TURN_REQUESTS_MAX &&
+           plan->entry.len < TURN_BYTES_SOFT_MAX) {
+        struct list *link = list_first(&turn->lanes[lane]);
+        struct turn_request *request =
+            list_entry(link, struct turn_request, link);
+
+        list_remove(link);
+        list_append(&turn->in_flight, link);
+        turn->queued[lane]--;
+        taken++;
+        if (request->plan != NULL) {
+            request->plan(request, plan);
+        }
+    }
+}
+
+static void fail_all(struct list *requests)
+{
+    struct list failed;
+
+    /* A request's `done` may submit others, so the list is taken first. */
+    list_init(&failed);
+    list_splice(&failed, requests);
+    while (!list_empty(&failed)) {
+        struct list *link = list_first(&failed);
+        struct turn_request *request =
+            list_entry(link, struct turn_request, link);
+
+        list_remove(link);
+        request->done(request, HF_ERROR_NOT_LEADER);
+    }
+}
+
+static void make_plan(struct turn *turn, struct turn_plan *plan)
+{
+    struct batch_head head;
+
+    state_begin(plan->scratch, plan->time_ms);
+    head = (struct batch_head){
+        .base_revision = state_revision(*turn->applied),
+        .base_hash = state_hash(*turn->applied),
+        .time_ms = state_time_ms(plan->scratch),
+    };
+    plan->time_ms = head.time_ms;
+    batch_begin(&plan->entry, &head);
+    placer_rebuild(turn->placer, plan->scratch);
+    for (size_t i = 0; i < turn->controller_count; i++) {
+        turn->controllers[i]->plan(turn->controllers[i], plan);
+    }
+    for (int lane = 0; lane < LANE_COUNT; lane++) {
+        plan_lane(turn, (enum turn_lane)lane, plan);
+    }
+}
+
+static bool is_due(const struct turn *turn)
+{
+    if (!turn->leading || turn->flying) {
+        return false;
+    }
+    for (int lane = 0; lane < LANE_COUNT; lane++) {
+        if (turn->queued[lane] > 0) {
+            return true;
+        }
+    }
+    return turn->wanted;
+}
+
+void turn_run(struct turn *turn, uint64_t time_ms, uint64_t now_ms)
+{
+    struct turn_plan plan = {
+        .placer = turn->placer,
+        .time_ms = time_ms,
+        .now_ms = now_ms,
+        .sink = {placer_event},
+    };
+    int rv;
+
+    if (!is_due(turn)) {
+        return;
+    }
+    turn->wanted = false;
+    turn->flying = true;
+    turn->turns++;
+    plan.scratch = state_clone(*turn->applied);
+    bytes_init(&plan.entry);
+    make_plan(turn, &plan);
+    if (plan.change_count > 0) {
+        rv = turn->log->submit(turn->log, plan.entry.data, plan.entry.len);
+        turn->entries++;
+    } else {
+        rv = turn->log->barrier(turn->log);
+    }
+    bytes_close(&plan.entry);
+    state_destroy(plan.scratch);
+    if (rv != 0) {
+        turn_finished(turn, rv);
+    }
+}
+
+void turn_finished(struct turn *turn, int status)
+{
+    struct list finished;
+
+    CHECK(turn->flying);
+    turn->flying = false;
+    if (status != 0) {
+        fail_all(&turn->in_flight);
+        return;
+    }
+    list_init(&finished);
+    list_splice(&finished, &turn->in_flight);
+    while (!list_empty(&finished)) {
+        struct list *link = list_first(&finished);
+        struct turn_request *request =
+            list_entry(link, struct turn_request, link);
+
+        list_remove(link);
+        request->done(request, 0);
+    }
+}
+
+void turn_lead(struct turn *turn, bool leading)
+{
+    turn->leading = leading;
+    turn->wanted = leading;
+    if (leading) {
+        return;
+    }
+    for (int lane = 0; lane < LANE_COUNT; lane++) {
+        turn->queued[lane] = 0;
+        fail_all(&turn->lanes[lane]);
+    }
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The turn: all requests that wait are decided against one scratch clone of
+ * the applied state and become one log entry; when it is applied, all are
+ * answered. One turn is in flight at a time. A turn with nothing to write is a
+ * barrier, so every turn proves leadership: a committed entry shows that no
+ * newer leader had been elected when it was proposed (Raft 6.4). Pure: the
+ * log is a table of two calls, the time an argument. */
+#ifndef NODE_TURN_H
+#define NODE_TURN_H
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "placement/placement.h"
+#include "state/state.h"
+
+enum turn_lane { LANE_FAILOVER, LANE_MUTATION, LANE_READ, LANE_COUNT };
+
+/* What a request or controller decides with. */
+struct turn_plan {
+    struct state *scratch; /* Applied state plus this turn's decisions. */
+    struct placer *placer; /* Of the scratch. */
+    uint64_t time_ms;      /* Leader's stamp of this turn, wall clock. */
+    uint64_t now_ms;       /* Leader's boot clock. */
+    struct bytes entry;    /* What is decided so far. */
+    size_t change_count;
+    struct event_sink sink; /* Keeps the placer current. */
+};
+
+/* Decides one change: applied to the scratch and written into the entry. */
+void turn_change(struct turn_plan *plan, const struct change *change);
+
+/* One thing to decide; embed it. `plan` runs once, in a turn; `done` once,
+ * later: 0 when that turn is applied here, HF_ERROR_NOT_LEADER when it is not
+ * known whether it ever will be (or it was never planned). `plan` is NULL for
+ * reads, which only wait. */
+struct turn_request {
+    struct list link;
+    void (*plan)(struct turn_request *request, struct turn_plan *plan);
+    void (*done)(struct turn_request *request, int status);
+};
+
+/* Decides on its own account at the start of each turn. */
+struct turn_controller {
+    void (*plan)(struct turn_controller *controller, struct turn_plan *plan);
+};
+
+/* Where entries go; embed it. Each returns 0, or HF_ERROR_NOT_LEADER and then
+ * turn_finished is not called. */
+struct turn_log {
+    int (*submit)(struct turn_log *log, const void *data, size_t len);
+    int (*barrier)(struct turn_log *log);
+};
+
+struct turn {
+    struct turn_log *log;
+    const struct state **applied; /* The applied state, wherever it moves. */
+    struct turn_controller **controllers;
+    size_t controller_count;
+    struct placer *placer;
+    struct list lanes[LANE_COUNT];
+    uint32_t queued[LANE_COUNT];
+    struct list in_flight;
+    bool leading; /* The leader, and proved to be. */
+    bool flying;  /* A turn is in flight. */
+    bool wanted;  /* A controller asked for a turn. */
+    uint64_t turns;
+    uint64_t entries;
+};
+
+void turn_init(struct turn *turn, struct turn_log *log,
+               const struct state **applied,
+               struct turn_controller **controllers, size_t controller_count);
+
+/* All requests must have been answered. */
+void turn_close(struct turn *turn);
+
+/* Queues a request. HF_ERROR_NOT_LEADER while not leading, HF_ERROR_BUSY when
+ * the lane is full; then `done` is not called. */
+int turn_submit(struct turn *turn, enum turn_lane lane,
+                struct turn_request *request);
+
+/* Takes a read that waits back out, when its caller went away; mutations stay,
+ * for they may be in the log. */
+void turn_cancel(struct turn *turn, struct turn_request *request);
+
+/* Asks for a turn although nothing is queued. */
+void turn_want(struct turn *turn);
+
+/* Begins a turn if one is due and none in flight. */
+void turn_run(struct turn *turn, uint64_t time_ms, uint64_t now_ms);
+
+/* The turn in flight is applied (0), or its fate unknown. */
+void turn_finished(struct turn *turn, int status);
+
+/* Leadership was proved, or lost: then everything queued is answered
+ * HF_ERROR_NOT_LEADER. */
+void turn_lead(struct turn *turn, bool leading);
+
+#endif
