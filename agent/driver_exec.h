@@ -17,7 +17,6 @@ enum exec_isolation { EXEC_NONE, EXEC_CGROUP, EXEC_PID_NAMESPACE };
 struct driver_exec {
     struct vm_driver driver;
     enum exec_isolation isolation; /* What the probe found. */
-    bool probing;
     struct vm_probe *probe;
     uv_process_t process;
 };

@@ -17,12 +17,20 @@ struct accel_probe;
 struct driver_qemu {
     struct vm_driver driver;
     struct qemu_options options;
-    enum accel accel; /* TCG until the probe found better. */
-    struct accel_probe *accel_probe;
+    enum accel accel;                /* TCG until the probe found better. */
+    struct accel_probe *accel_probe; /* Kept until the close. */
+    struct vm_probe *probe;          /* Under way; else NULL. */
+    uv_timer_t later;                /* An answer without a probe boot. */
 };
 
 /* Nothing can be started before vm_driver_probe() said 0. */
 void driver_qemu_init(struct driver_qemu *qemu, const struct vm_host *host,
                       const struct qemu_options *options);
+
+/* As a probe that found this accelerator. */
+void driver_qemu_use(struct driver_qemu *qemu, enum accel accel);
+
+/* After the loop has ended. */
+void driver_qemu_close(struct driver_qemu *qemu);
 
 #endif

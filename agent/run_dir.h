@@ -21,14 +21,14 @@
  *                           delete it (rule 8)
  *   RUN/probe/              a run directory of its own for probe boots
  *
- * Sockets' names must stay below 108 bytes: RUN is at most 60. */
+ * The contract allows 60 bytes for RUN; RUN/probe is longer. */
 #ifndef AGENT_RUN_DIR_H
 #define AGENT_RUN_DIR_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RUN_DIR_PATH_MAX 60
+#define RUN_DIR_PATH_MAX 80
 
 #define RUN_FILE_LEASE "lease"
 #define RUN_FILE_LOCK  "lock"
