@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One HTTP/2 connection to one node with at most one gRPC call on it, driven by
+ * poll(2) while its owner waits. A blocking library needs no event loop and no
+ * thread, so this is not built on rpc/. Plain TCP: the seam for TLS is
+ * connection_open(), transfer_in() and transfer_out(). */
+#ifndef CLIENT_CONNECTION_H
+#define CLIENT_CONNECTION_H
+
+#include "base/bytes.h"
+
+#include <holdfast/holdfast.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Above what a node ever sends in one message (4 MiB). */
+#define CONNECTION_MESSAGE_MAX ((size_t)16 * 1024 * 1024)
+
+struct connection;
+
+/* Connects to "host:port"; NULL: `error` (size HF_MESSAGE_MAX) says why.
+ * `deadline_ms` by clock_boot_ms(). */
+struct connection *connection_open(const char *endpoint, uint64_t deadline_ms,
+                                   char *error);
+void connection_close(struct connection *connection);
+
+/* Whether another call can begin on it: no call is open, the node did not say
+ * goodbye, nothing is broken. */
+bool connection_is_idle(struct connection *connection);
+
+/* Begins a call; `message` is copied. `timeout_ms` goes to the node, 0: none.
+ * Only when connection_is_idle(). */
+void connection_call(struct connection *connection, const char *path,
+                     const struct bytes *message, uint64_t timeout_ms);
+
+enum connection_result {
+    CONNECTION_MESSAGE, /* A message came: connection_take_message(). */
+    CONNECTION_ENDED,   /* The call ended: connection_status(). */
+    CONNECTION_TIMEOUT, /* The deadline passed. */
+    CONNECTION_BROKEN   /* connection_error() says why. */
+};
+
+/* Waits for what comes next of the call. */
+enum connection_result connection_wait(struct connection *connection,
+                                       uint64_t deadline_ms);
+
+/* The message, lent until the next connection_wait(). */
+const uint8_t *connection_take_message(struct connection *connection,
+                                       size_t *len);
+
+/* How the call ended; fills code and message. */
+void connection_status(const struct connection *connection,
+                       struct hf_status *status);
+
+/* What the node asked for in grpc-retry-pushback-ms: milliseconds, or -1 for
+ * "do not retry"; false: nothing. */
+bool connection_pushback(const struct connection *connection,
+                         int64_t *pushback_ms);
+
+const char *connection_error(const struct connection *connection);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/socket.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+bool socket_parse_endpoint(const char *endpoint, char *host, uint16_t *port)
+{
+    const char *colon = strrchr(endpoint, ':');
+    const char *from = endpoint;
+    unsigned long number;
+    size_t len;
+    char *end;
+
+    if (colon == NULL || colon[1] < '0' || colon[1] > '9') {
+        return false;
+    }
+    len = (size_t)(colon - endpoint);
+    if (len >= 2 && from[0] == '[' && from[len - 1] == ']') {
+        from++;
+        len -= 2;
+    } else if (memchr(from, ':', len) != NULL) {
+        return false; /* An IPv6 address stands in brackets. */
+    }
+    number = strtoul(colon + 1, &end, 10);
+    if (*end != '\0' || number == 0 || number > UINT16_MAX || len == 0 ||
+        len > SOCKET_HOST_MAX ||
+        strcspn(endpoint, " \t\r\n/") != strlen(endpoint)) {
+        return false;
+    }
+    memcpy(host, from, len);
+    host[len] = '\0';
+    *port = (uint16_t)number;
+    return true;
+}
+
+bool socket_poll(int fd, short events, uint64_t deadline_ms)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = events};
+
+    for (;;) {
+        uint64_t now_ms = clock_boot_ms();
+        uint64_t left = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+        int ready = poll(&poll_fd, 1, left > INT_MAX ? INT_MAX : (int)left);
+
+        if (ready > 0) {
+            return true;
+        }
+        if ((ready < 0 && errno != EINTR) || (ready == 0 && left <= INT_MAX)) {
+            return false;
+        }
+    }
+}
+
+/* One address; 0 or an errno. */
+static int connect_one(int fd, const struct addrinfo *address,
+                       uint64_t deadline_ms)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    if (connect(fd, address->ai_addr, address->ai_addrlen) == 0) {
+        return 0;
+    }
+    if (errno != EINPROGRESS) {
+        return errno;
+    }
+    if (!socket_poll(fd, POLLOUT, deadline_ms)) {
+        return ETIMEDOUT;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
+        return errno;
+    }
+    return error;
+}
+
+static int connect_any(const struct addrinfo *addresses, uint64_t deadline_ms,
+                       char *error, size_t error_size)
+{
+    int code = EADDRNOTAVAIL;
+
+    for (const struct addrinfo *at = addresses; at != NULL; at = at->ai_next) {
+        int one = 1;
+        int fd = socket(at->ai_family,
+                        at->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                        at->ai_protocol);
+
+        if (fd < 0) {
+            code = errno;
+            continue;
+        }
+        code = connect_one(fd, at, deadline_ms);
+        if (code == 0) {
+            (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+            return fd;
+        }
+        (void)close(fd);
+    }
+    (void)snprintf(error, error_size, "cannot connect: %s", strerror(code));
+    return -1;
+}
+
+int socket_connect(const char *endpoint, uint64_t deadline_ms, char *error,
+                   size_t error_size)
+{
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *addresses;
+    char host[SOCKET_HOST_MAX + 1];
+    char service[8];
+    uint16_t port;
+    int result;
+
+    if (!socket_parse_endpoint(endpoint, host, &port)) {
+        (void)snprintf(error, error_size, "not HOST:PORT");
+        return -1;
+    }
+    (void)snprintf(service, sizeof(service), "%u", (unsigned)port);
+    result = getaddrinfo(host, service, &hints, &addresses);
+    if (result != 0) {
+        (void)snprintf(error, error_size, "cannot find %s: %s", host,
+                       gai_strerror(result));
+        return -1;
+    }
+    result = connect_any(addresses, deadline_ms, error, error_size);
+    freeaddrinfo(addresses);
+    return result;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What stands behind `holdfast`: a command of the table in command.c, options
+ * and names. Pure: errors become text, nothing is printed. */
+#ifndef CTL_ARGUMENTS_H
+#define CTL_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bit i of a command's `options` is option i. */
+enum option {
+    /* On every command. */
+    OPTION_ENDPOINT,
+    OPTION_OUTPUT,
+    OPTION_TIMEOUT,
+    OPTION_HELP,
+    /* On the commands that name them. */
+    OPTION_WATCH,
+    OPTION_STALE,
+    OPTION_FILTER,
+    OPTION_REQUEST_ID,
+    OPTION_EXPECT_REVISION,
+    OPTION_DRY_RUN,
+    OPTION_WAIT,
+    OPTION_WAIT_TIMEOUT,
+    OPTION_ZONE,
+    OPTION_ZONES,
+    OPTION_HOST,
+    OPTION_STATE,
+    OPTION_CLASS,
+    OPTION_PRIORITY,
+    OPTION_ON_PARTITION,
+    OPTION_DRIVER,
+    OPTION_IMAGE,
+    OPTION_DISK,
+    OPTION_ENVIRONMENT,
+    OPTION_STOP_GRACE,
+    OPTION_LABEL,
+    OPTION_STOPPED,
+    OPTION_COUNT,
+    OPTION_FILE,
+    OPTION_COMMAND,
+    OPTION_CPU,
+    OPTION_MEMORY,
+    OPTION_DISK_SIZE,
+    OPTION_CONFIRM,
+    OPTION_REASON,
+    OPTION_KIND,
+    OPTION_AFTER,
+    OPTION_MAX
+};
+
+#define OPTION(name) (UINT64_C(1) << OPTION_##name)
+
+#define OPTIONS_GLOBAL \
+    (OPTION(ENDPOINT) | OPTION(OUTPUT) | OPTION(TIMEOUT) | OPTION(HELP))
+
+struct option_rule {
+    const char *name;  /* "--zone". */
+    char letter;       /* 'e' for -e; 0: none. */
+    const char *value; /* "ZONE"; NULL: a switch. */
+    const char *help;  /* One line. */
+};
+
+const struct option_rule *option_rule(enum option option);
+
+#define ARGUMENTS_NAMES_MAX   1024
+#define ARGUMENTS_OPTIONS_MAX 256
+#define ARGUMENTS_ERROR_MAX   512
+
+struct command;
+
+struct arguments {
+    const struct command *command; /* NULL: none was given, or only a noun. */
+    const char *noun; /* With no command: of which noun; or NULL. */
+    const char *names[ARGUMENTS_NAMES_MAX];
+    size_t name_count;
+    struct {
+        enum option option;
+        const char *value; /* NULL for a switch. */
+    } options[ARGUMENTS_OPTIONS_MAX];
+    size_t option_count;
+    /* Behind --command: all that is left. */
+    char *const *rest;
+    size_t rest_count;
+    /* Why it was refused, with what was meant. */
+    char error[ARGUMENTS_ERROR_MAX];
+};
+
+/* Reads argv from argv[1]; the texts stay lent. False: `error` says why. Checks
+ * the command, the options and the number of names, not their values. */
+bool arguments_read(struct arguments *arguments, int argc, char *const *argv);
+
+bool arguments_has(const struct arguments *arguments, enum option option);
+
+/* The last value given, or NULL. */
+const char *arguments_value(const struct arguments *arguments,
+                            enum option option);
+
+/* The value of the `index`-th use of the option, or NULL behind the last. */
+const char *arguments_value_at(const struct arguments *arguments,
+                               enum option option, size_t index);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/failure.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum exit_code failure_exit_code(enum hf_code code)
+{
+    switch (code) {
+    case HF_STATUS_OK:
+        return EXIT_OK;
+    case HF_STATUS_INVALID_ARGUMENT:
+        return EXIT_USAGE;
+    case HF_STATUS_NOT_FOUND:
+        return EXIT_NOT_FOUND;
+    case HF_STATUS_ALREADY_EXISTS:
+    case HF_STATUS_ABORTED:
+        return EXIT_CONFLICT;
+    case HF_STATUS_UNAVAILABLE:
+        return EXIT_NO_QUORUM;
+    case HF_STATUS_FAILED_PRECONDITION:
+    case HF_STATUS_PERMISSION_DENIED:
+    case HF_STATUS_UNAUTHENTICATED:
+        return EXIT_REFUSED;
+    case HF_STATUS_DEADLINE_EXCEEDED:
+        return EXIT_TIMED_OUT;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
+static void __attribute__((format(printf, 2, 3)))
+put(struct bytes *out, const char *format, ...)
+{
+    char text[HF_MESSAGE_MAX + 256];
+    va_list arguments;
+    int len;
+
+    va_start(arguments, format);
+    len = vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (len > 0) {
+        bytes_append(out, text,
+                     (size_t)len < sizeof(text) ? (size_t)len
+                                                : sizeof(text) - 1);
+    }
+}
+
+static void put_endpoints(const struct hf_client *client, struct bytes *out)
+{
+    for (size_t i = 0; i < hf_client_endpoint_count(client); i++) {
+        const char *error = hf_client_endpoint_error(client, i);
+
+        put(out, "  %s: %s\n", hf_client_endpoint(client, i),
+            error[0] == '\0' ? "not asked" : error);
+    }
+}
+
+/* The outcome is open: how to find out without doing it twice. */
+static void put_repeat(const struct failure *failure, struct bytes *out)
+{
+    if (failure->status->request_id[0] != '\0') {
+        put(out,
+            "  It may have taken effect all the same. Repeat it with\n"
+            "  --request-id %s: then it takes effect once.\n",
+            failure->status->request_id);
+    }
+}
+
+static void put_next(const struct failure *failure, struct bytes *out)
+{
+    const char *noun = failure->command->noun;
+    const char *name = failure->name;
+
+    switch (failure->status->code) {
+    case HF_STATUS_UNAVAILABLE:
+        put_repeat(failure, out);
+        put(out, "  `holdfast cluster status --endpoint HOST:PORT` asks one "
+                 "node, also without a quorum.\n");
+        break;
+    case HF_STATUS_DEADLINE_EXCEEDED:
+        put_repeat(failure, out);
+        put(out, "  --timeout gives it longer; `holdfast cluster status` shows "
+                 "whether there is a quorum.\n");
+        break;
+    case HF_STATUS_NOT_FOUND:
+        if (strcmp(noun, "cluster") == 0) {
+            put(out, "  `holdfast cluster nodes` shows what there is.\n");
+        } else {
+            put(out, "  `holdfast %s list` shows what there is.\n", noun);
+        }
+        break;
+    case HF_STATUS_ALREADY_EXISTS:
+        if (name != NULL && strcmp(noun, "class") != 0) {
+            put(out, "  `holdfast %s show %s` shows it.\n", noun, name);
+        }
+        break;
+    case HF_STATUS_ABORTED:
+        put(out, "  Something else changed it. Look again, then repeat it with "
+                 "the new revision.\n");
+        break;
+    case HF_STATUS_RESOURCE_EXHAUSTED:
+        put(out, "  Too much is under way or a limit is reached; try again in "
+                 "a moment.\n");
+        break;
+    case HF_STATUS_OUT_OF_RANGE:
+        put(out, "  Changes that old are no longer kept; begin without "
+                 "--after.\n");
+        break;
+    case HF_STATUS_UNIMPLEMENTED:
+        put(out, "  The node is of another version; `holdfast cluster status` "
+                 "shows it.\n");
+        break;
+    default:
+        break;
+    }
+}
+
+void failure_write(const struct failure *failure, struct bytes *out)
+{
+    const struct command *command = failure->command;
+    const struct hf_status *status = failure->status;
+
+    put(out, "holdfast: %s%s%s%s%s: %s [%s]\n", command->noun,
+        command->verb == NULL ? "" : " ",
+        command->verb == NULL ? "" : command->verb,
+        failure->name == NULL ? "" : " ",
+        failure->name == NULL ? "" : failure->name,
+        status->message[0] == '\0' ? "failed" : status->message,
+        hf_code_name(status->code));
+    if (failure->client != NULL &&
+        (status->code == HF_STATUS_UNAVAILABLE ||
+         status->code == HF_STATUS_DEADLINE_EXCEEDED)) {
+        put_endpoints(failure->client, out);
+    }
+    put_next(failure, out);
+}
+
+enum exit_code failure_tell(struct invocation *invocation, const char *name,
+                            const struct hf_status *status)
+{
+    struct failure failure = {.command = invocation->command,
+                              .name = name,
+                              .status = status,
+                              .client = invocation->client};
+    struct bytes text;
+
+    bytes_init(&text);
+    failure_write(&failure, &text);
+    (void)fwrite(text.data, 1, text.len, stderr);
+    bytes_close(&text);
+    return failure_exit_code(status->code);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One run of the program: what was asked for, the client, and where output
+ * goes. Commands (command.h) get it as their only argument. */
+#ifndef CTL_INVOCATION_H
+#define CTL_INVOCATION_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "ctl/arguments.h"
+#include "ctl/command.h"
+
+#include <holdfast/holdfast.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum output {
+    OUTPUT_TABLE,
+    OUTPUT_WIDE,
+    OUTPUT_JSON,
+    OUTPUT_YAML,
+    OUTPUT_NAME
+};
+
+struct invocation {
+    const struct arguments *arguments;
+    const struct command *command;
+    struct hf_client *client;
+    struct arena arena; /* Requests and what was read from files. */
+    struct bytes out;   /* For stdout; see output_flush(). */
+    enum output output;
+    bool colours;
+    bool progress;    /* A person looks at stderr. */
+    unsigned printed; /* Objects written so far; see output_object(). */
+};
+
+/* "holdfast: <what>: <why>" on stderr with a pointer to --help; returns
+ * EXIT_USAGE. */
+enum exit_code usage_error(const struct invocation *invocation,
+                           const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Reads the commands' common options and runs the command. */
+enum exit_code ctl_run(int argc, char *const *argv);
+
+/* Commands that are more than one call with a name. */
+enum exit_code run_help(struct invocation *invocation);
+enum exit_code run_version(struct invocation *invocation);
+enum exit_code run_simple(struct invocation *invocation);
+enum exit_code run_list(struct invocation *invocation);
+enum exit_code run_watch(struct invocation *invocation);
+enum exit_code run_cluster_status(struct invocation *invocation);
+enum exit_code run_cluster_transfer(struct invocation *invocation);
+enum exit_code run_settings_get(struct invocation *invocation);
+enum exit_code run_settings_set(struct invocation *invocation);
+enum exit_code run_class_create(struct invocation *invocation);
+enum exit_code run_host_declare_dead(struct invocation *invocation);
+enum exit_code run_vm_create(struct invocation *invocation);
+enum exit_code run_vm_change(struct invocation *invocation);
+enum exit_code run_vm_update(struct invocation *invocation);
+
+#endif

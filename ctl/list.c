@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/list.h"
+
+#include "base/check.h"
+#include "base/container.h"
+#include "base/memory.h"
+#include "ctl/event.h"
+#include "ctl/failure.h"
+#include "ctl/output.h"
+#include "ctl/request.h"
+#include "ctl/view.h"
+#include "holdfast/v1/resources.pb-c.h"
+#include "proto/text_field.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_SIZE "5000"
+
+const ProtobufCFieldDescriptor *list_field(
+    const ProtobufCMessageDescriptor *response)
+{
+    for (unsigned i = 0; i < response->n_fields; i++) {
+        if (response->fields[i].label == PROTOBUF_C_LABEL_REPEATED &&
+            response->fields[i].type == PROTOBUF_C_TYPE_MESSAGE) {
+            return &response->fields[i];
+        }
+    }
+    CHECK(false);
+    return NULL;
+}
+
+static ProtobufCMessage ***items_of(ProtobufCMessage *response,
+                                    const ProtobufCFieldDescriptor *field)
+{
+    return (ProtobufCMessage ***)(void *)((char *)response + field->offset);
+}
+
+void list_merge(ProtobufCMessage *all, ProtobufCMessage *page)
+{
+    const ProtobufCFieldDescriptor *field = list_field(all->descriptor);
+    size_t *all_count = text_field_list_count(all, field);
+    size_t *page_count = text_field_list_count(page, field);
+    ProtobufCMessage ***items = items_of(all, field);
+
+    CHECK(all->descriptor == page->descriptor);
+    if (*page_count == 0) {
+        return;
+    }
+    *items =
+        memory_realloc_array(*items, *all_count + *page_count, sizeof(**items));
+    memcpy(*items + *all_count, *items_of(page, field),
+           *page_count * sizeof(**items));
+    *all_count += *page_count;
+    free(*items_of(page, field));
+    *items_of(page, field) = NULL;
+    *page_count = 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strverscmp(view_string(*(ProtobufCMessage *const *)a, "name"),
+                      view_string(*(ProtobufCMessage *const *)b, "name"));
+}
+
+void list_sort(ProtobufCMessage *all)
+{
+    const ProtobufCFieldDescriptor *field = list_field(all->descriptor);
+    size_t count = *text_field_list_count(all, field);
+
+    if (count > 1) {
+        qsort(*items_of(all, field), count, sizeof(ProtobufCMessage *),
+              compare_names);
+    }
+}
+
+static bool equals(const char *wanted, const char *text)
+{
+    return wanted == NULL || strcmp(wanted, text) == 0;
+}
+
+static bool label_matches(const ProtobufCMessage *object, const char *label,
+                          size_t len)
+{
+    char labels[8192];
+    const char *at = labels;
+
+    view_labels(object, labels, sizeof(labels));
+    while (at[0] != '\0') {
+        size_t at_len = strcspn(at, ",");
+
+        if (at_len == len && memcmp(at, label, len) == 0) {
+            return true;
+        }
+        at += at_len + (at[at_len] == ',');
+    }
+    return false;
+}
+
+static bool filter_matches(const char *filter, const ProtobufCMessage *object)
+{
+    while (filter != NULL && filter[0] != '\0') {
+        size_t len = strcspn(filter, ",");
+
+        if (!label_matches(object, filter, len)) {
+            return false;
+        }
+        filter += len + (filter[len] == ',');
+    }
+    return true;
+}
+
+static bool vm_matches(const struct arguments *arguments,
+                       const ProtobufCMessage *object)
+{
+    const Holdfast__V1__Vm *vm = (const void *)object;
+    const char *wanted = arguments_value(arguments, OPTION_STATE);
+    char state[TEXT_NAME_MAX + 1];
+
+    if (vm->status == NULL) {
+        return true;
+    }
+    text_enum_name(&holdfast__v1__vm_state__descriptor, (int)vm->status->state,
+                   state);
+    return equals(wanted, state) &&
+           equals(arguments_value(arguments, OPTION_ZONE), vm->status->zone) &&
+           equals(arguments_value(arguments, OPTION_HOST), vm->status->host);
+}
+
+bool list_matches(const struct arguments *arguments,
+                  const ProtobufCMessage *object)
+{
+    if (!filter_matches(arguments_value(arguments, OPTION_FILTER), object)) {
+        return false;
+    }
+    if (object->descriptor == &holdfast__v1__vm__descriptor) {
+        return vm_matches(arguments, object);
+    }
+    return equals(arguments_value(arguments, OPTION_ZONE),
+                  view_string(object, "zone"));
+}
+
+static bool set_list_options(struct invocation *invocation,
+                             ProtobufCMessage *request)
+{
+    static const struct {
+        const char *field;
+        enum option option;
+    } fields[] = {{"filter", OPTION_FILTER},
+                  {"zone", OPTION_ZONE},
+                  {"host", OPTION_HOST},
+                  {"state", OPTION_STATE}};
+
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        if (arguments_has(invocation->arguments, fields[i].option) &&
+            !request_set_option(invocation, request, fields[i].field,
+                                fields[i].option)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All pages. */
+static enum exit_code fetch(struct invocation *invocation,
+                            ProtobufCMessage *request, ProtobufCMessage **all)
+{
+    const char *method = invocation->command->method;
+    bool paged = protobuf_c_message_descriptor_get_field_by_name(
+                     request->descriptor, "page_token") != NULL;
+    enum exit_code code;
+
+    if (paged &&
+        !request_set(invocation, request, "page_size", PAGE_SIZE, "")) {
+        return EXIT_USAGE;
+    }
+    code = request_call(invocation, method, request, NULL, all);
+    while (code == EXIT_OK && view_string(*all, "next_page_token")[0] != '\0') {
+        ProtobufCMessage *page;
+        char **token =
+            (char **)(void *)((char *)*all +
+                              protobuf_c_message_descriptor_get_field_by_name(
+                                  (*all)->descriptor, "next_page_token")
+                                  ->offset);
+
+        if (!request_set(invocation, request, "page_token", *token, "")) {
+            return EXIT_USAGE;
+        }
+        code = request_call(invocation, method, request, NULL, &page);
+        if (code == EXIT_OK) {
+            list_merge(*all, page);
+            free(*token);
+            *token = memory_copy_string(view_string(page, "next_page_token"));
+            hf_message_free(page);
+        } else {
+            hf_message_free(*all);
+        }
+    }
+    if (code == EXIT_OK) {
+        list_sort(*all);
+    }
+    return code;
+}
+
+static void show(struct invocation *invocation, ProtobufCMessage *all,
+                 struct table *table)
+{
+    const ProtobufCFieldDescriptor *field = list_field(all->descriptor);
+    size_t count = *text_field_list_count(all, field);
+    ProtobufCMessage **items = *items_of(all, field);
+    const struct view *view = view_find(field->descriptor);
+    struct view_options options = output_view_options(invocation);
+
+    view->columns(table, options.wide);
+    for (size_t i = 0; i < count; i++) {
+        view->row(table, items[i], &options);
+    }
+    if (invocation->output == OUTPUT_NAME) {
+        for (size_t i = 0; i < count; i++) {
+            output_object(invocation, items[i]);
+        }
+    } else if (!output_message(invocation, all)) {
+        output_table(invocation, table, true);
+    }
+    output_flush(invocation);
+}
+
+/* One changed object as one more row, or in the form asked for. */
+static void show_event(struct invocation *invocation,
+                       const struct event_view *event, struct table *table)
+{
+    struct view_options options = output_view_options(invocation);
+
+    if (invocation->output == OUTPUT_JSON) {
+        output_json_line(invocation, event->event);
+    } else if (invocation->output == OUTPUT_YAML) {
+        (void)output_message(invocation, event->event);
+    } else if (invocation->output == OUTPUT_NAME) {
+        output_object(invocation, event->object);
+    } else if (event->deleted) {
+        output_line(invocation, "%s (deleted)",
+                    view_string(event->object, "name"));
+    } else {
+        table_next(table);
+        view_find(event->object->descriptor)
+            ->row(table, event->object, &options);
+        output_table(invocation, table, false);
+    }
+}
+
+static enum exit_code follow(struct invocation *invocation, uint64_t revision,
+                             struct table *table)
+{
+    struct event_stream stream;
+    struct hf_status status;
+
+    event_stream_open(&stream, invocation, revision, invocation->command->noun);
+    while (event_stream_next(&stream, UINT32_MAX, &status)) {
+        struct event_view event;
+
+        while (event_stream_take(&stream, &event)) {
+            if (list_matches(invocation->arguments, event.object)) {
+                show_event(invocation, &event, table);
+            }
+        }
+        output_flush(invocation);
+    }
+    event_stream_close(&stream);
+    return failure_tell(invocation, NULL, &status);
+}
+
+enum exit_code run_list(struct invocation *invocation)
+{
+    ProtobufCMessage *request =
+        request_for(invocation, invocation->command->method);
+    ProtobufCMessage *all;
+    struct table table;
+    enum exit_code code;
+
+    if (request == NULL || !set_list_options(invocation, request)) {
+        return EXIT_USAGE;
+    }
+    code = fetch(invocation, request, &all);
+    if (code != EXIT_OK) {
+        return code;
+    }
+    table_init(&table);
+    show(invocation, all, &table);
+    if (arguments_has(invocation->arguments, OPTION_WATCH)) {
+        code = follow(invocation, response_revision(all), &table);
+    }
+    table_close(&table);
+    hf_message_free(all);
+    return code;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Lists: all pages as one message, in order of names. The parts that need no
+ * server are here for the tests. */
+#ifndef CTL_LIST_H
+#define CTL_LIST_H
+
+#include "ctl/invocation.h"
+
+#include <protobuf-c/protobuf-c.h>
+
+/* The field of the response that holds the objects. */
+const ProtobufCFieldDescriptor *list_field(
+    const ProtobufCMessageDescriptor *response);
+
+/* Moves the objects of `page` behind those of `all`; both are freed as before
+ * with hf_message_free(). */
+void list_merge(ProtobufCMessage *all, ProtobufCMessage *page);
+
+/* By name, numbers inside names as numbers: web-2 before web-10. */
+void list_sort(ProtobufCMessage *all);
+
+/* Whether a changed object belongs in a watched list with these options. */
+bool list_matches(const struct arguments *arguments,
+                  const ProtobufCMessage *object);
+
+#endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/container.h"
+#include "base/memory.h"
+#include "base/similar.h"
+#include "ctl/format.h"
+#include "ctl/help.h"
+#include "ctl/invocation.h"
+#include "ctl/output.h"
+#include "ctl/request.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ENDPOINTS_DEFAULT "127.0.0.1:7400"
+
+/* Requests hold at most a file's 1 MiB and what the command line holds. */
+#define ARENA_BYTES ((size_t)16 * 1024 * 1024)
+
+enum exit_code usage_error(const struct invocation *invocation,
+                           const char *format, ...)
+{
+    const struct command *command = invocation->command;
+    char text[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    (void)fprintf(stderr, "holdfast: %s\n", text);
+    if (command == NULL) {
+        (void)fprintf(stderr, "  `holdfast --help` shows what there is.\n");
+    } else {
+        (void)fprintf(stderr, "  `holdfast %s%s%s --help` tells more.\n",
+                      command->noun, command->verb == NULL ? "" : " ",
+                      command->verb == NULL ? "" : command->verb);
+    }
+    return EXIT_USAGE;
+}
+
+enum exit_code run_version(struct invocation *invocation)
+{
+    bytes_append(&invocation->out, "holdfast " HF_VERSION "\n",
+                 strlen("holdfast " HF_VERSION "\n"));
+    return EXIT_OK;
+}
+
+static void write_help(struct invocation *invocation,
+                       const struct command *command, const char *noun)
+{
+    if (command != NULL) {
+        help_write_command(command, &invocation->out);
+    } else if (noun != NULL) {
+        help_write_noun(noun, &invocation->out);
+    } else {
+        help_write_all(&invocation->out);
+    }
+}
+
+enum exit_code run_help(struct invocation *invocation)
+{
+    const struct arguments *arguments = invocation->arguments;
+    const struct command *command =
+        arguments->name_count == 0
+            ? NULL
+            : command_find(arguments->names, arguments->name_count);
+
+    if (command != NULL && command_words(command) == arguments->name_count) {
+        write_help(invocation, command, NULL);
+        return EXIT_OK;
+    }
+    if (arguments->name_count > 0 &&
+        noun_summary(arguments->names[0]) == NULL) {
+        return usage_error(invocation, "there is no command `%s`",
+                           arguments->names[0]);
+    }
+    write_help(invocation, NULL,
+               arguments->name_count == 0 ? NULL : arguments->names[0]);
+    return EXIT_OK;
+}
+
+static bool read_output(struct invocation *invocation)
+{
+    static const char *const names[] = {"table", "wide", "json", "yaml",
+                                        "name"};
+    const char *text = arguments_value(invocation->arguments, OPTION_OUTPUT);
+    struct similar similar;
+
+    if (text == NULL) {
+        return true;
+    }
+    similar_init(&similar, text);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(names[i], text) == 0) {
+            invocation->output = (enum output)i;
+            return true;
+        }
+        similar_offer(&similar, names[i]);
+    }
+    (void)usage_error(invocation,
+                      "--output: unknown format `%s`; it is table, wide, json, "
+                      "yaml or name%s%s%s",
+                      text, similar.best == NULL ? "" : "; did you mean `",
+                      similar.best == NULL ? "" : similar.best,
+                      similar.best == NULL ? "" : "`?");
+    return false;
+}
+
+/* All --endpoint options, else the environment, else this machine. */
+static void endpoints_of(const struct arguments *arguments, struct bytes *list)
+{
+    const char *from = getenv("HOLDFAST_ENDPOINTS");
+    const char *text;
+
+    for (size_t i = 0;
+         (text = arguments_value_at(arguments, OPTION_ENDPOINT, i)) != NULL;
+         i++) {
+        bytes_append(list, ",", i > 0);
+        bytes_append(list, text, strlen(text));
+    }
+    if (list->len == 0) {
+        from = from == NULL || from[0] == '\0' ? ENDPOINTS_DEFAULT : from;
+        bytes_append(list, from, strlen(from));
+    }
+    bytes_append_u8(list, '\0');
+}
+
+static bool open_client(struct invocation *invocation)
+{
+    const char *timeout =
+        arguments_value(invocation->arguments, OPTION_TIMEOUT);
+    uint64_t timeout_ms = 0;
+    struct hf_status status;
+    struct bytes list;
+
+    if (timeout != NULL && (!format_read_duration(timeout, &timeout_ms) ||
+                            timeout_ms > UINT32_MAX)) {
+        (void)usage_error(invocation,
+                          "--timeout: `%s` is no time; write 500ms, 10s or 2m",
+                          timeout);
+        return false;
+    }
+    bytes_init(&list);
+    endpoints_of(invocation->arguments, &list);
+    invocation->client = hf_client_open((const char *)list.data, &status);
+    bytes_close(&list);
+    if (invocation->client == NULL) {
+        (void)usage_error(invocation, "--endpoint: %s", status.message);
+        return false;
+    }
+    if (timeout_ms > 0) {
+        hf_client_set_timeout(invocation->client, (uint32_t)timeout_ms);
+    }
+    return true;
+}
+
+static bool wants_colours(void)
+{
+    const char *no_color = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) && (no_color == NULL || no_color[0] == '\0') &&
+           (term == NULL || strcmp(term, "dumb") != 0);
+}
+
+static enum exit_code run_command(struct invocation *invocation)
+{
+    const struct arguments *arguments = invocation->arguments;
+
+    if (arguments_has(arguments, OPTION_HELP)) {
+        write_help(invocation, invocation->command, arguments->noun);
+        return EXIT_OK;
+    }
+    if (invocation->command == NULL) {
+        write_help(invocation, NULL, arguments->noun);
+        (void)fwrite(invocation->out.data, 1, invocation->out.len, stderr);
+        bytes_clear(&invocation->out);
+        return EXIT_USAGE;
+    }
+    if (!read_output(invocation)) {
+        return EXIT_USAGE;
+    }
+    if (invocation->command->method != NULL && !open_client(invocation)) {
+        return EXIT_USAGE;
+    }
+    return invocation->command->run(invocation);
+}
+
+enum exit_code ctl_run(int argc, char *const *argv)
+{
+    struct arguments *arguments = memory_alloc(sizeof(*arguments));
+    struct invocation invocation = {.arguments = arguments};
+    enum exit_code code;
+
+    (void)signal(SIGPIPE, SIG_IGN); /* NOLINT(bugprone-signal-handler) */
+    arena_init(&invocation.arena, ARENA_BYTES);
+    bytes_init(&invocation.out);
+    invocation.colours = wants_colours();
+    invocation.progress = isatty(STDERR_FILENO) != 0;
+    if (!arguments_read(arguments, argc, argv)) {
+        invocation.command = arguments->command;
+        code = usage_error(&invocation, "%s", arguments->error);
+    } else {
+        invocation.command = arguments->command;
+        code = run_command(&invocation);
+    }
+    output_flush(&invocation);
+    hf_client_close(invocation.client);
+    bytes_close(&invocation.out);
+    arena_close(&invocation.arena);
+    free(arguments);
+    return code;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/simple.h"
+
+#include "ctl/output.h"
+#include "ctl/request.h"
+#include "ctl/view.h"
+
+#include <string.h>
+
+bool simple_check_request_id(struct invocation *invocation, size_t count)
+{
+    if (count > 1 && arguments_has(invocation->arguments, OPTION_REQUEST_ID)) {
+        (void)usage_error(invocation,
+                          "--request-id goes with one name: it makes one "
+                          "change happen once");
+        return false;
+    }
+    return true;
+}
+
+bool simple_goes_on(enum exit_code code)
+{
+    return code != EXIT_NO_QUORUM && code != EXIT_TIMED_OUT &&
+           code != EXIT_USAGE;
+}
+
+void simple_tell(struct invocation *invocation,
+                 const ProtobufCMessage *response)
+{
+    const ProtobufCMessage *object = response_object(response);
+    bool dry = arguments_has(invocation->arguments, OPTION_DRY_RUN);
+    const struct view *view;
+    struct view_state state = {.text = ""};
+
+    if (object == NULL) {
+        return;
+    }
+    if (invocation->command->outcome == NULL ||
+        (invocation->output != OUTPUT_TABLE &&
+         invocation->output != OUTPUT_WIDE)) {
+        output_object(invocation, object);
+        return;
+    }
+    view = view_find(object->descriptor);
+    if (view == &view_vm) {
+        state = view_vm_state(object);
+    }
+    output_line(invocation, "%s %s %s%s%s%s", view->noun,
+                view_string(object, "name"), invocation->command->outcome,
+                state.text[0] == '\0' ? "" : ": ", state.text,
+                dry ? " (dry run: nothing was changed)" : "");
+}
+
+enum exit_code run_simple(struct invocation *invocation)
+{
+    const struct arguments *arguments = invocation->arguments;
+    enum exit_code result = EXIT_OK;
+
+    if (!simple_check_request_id(invocation, arguments->name_count)) {
+        return EXIT_USAGE;
+    }
+    for (size_t i = 0; i < arguments->name_count; i++) {
+        const char *name = arguments->names[i];
+        ProtobufCMessage *request =
+            request_for(invocation, invocation->command->method);
+        ProtobufCMessage *response;
+        enum exit_code code;
+
+        if (request == NULL ||
+            !request_set(invocation, request, "name", name, "NAME")) {
+            return EXIT_USAGE;
+        }
+        code = request_call(invocation, invocation->command->method, request,
+                            name, &response);
+        if (code == EXIT_OK) {
+            simple_tell(invocation, response);
+            hf_message_free(response);
+            output_flush(invocation);
+        } else {
+            result = result == EXIT_OK ? code : result;
+            if (!simple_goes_on(code)) {
+                break;
+            }
+        }
+    }
+    return result;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How each kind of object looks to a person: as a row of a list, and in full.
+ * Pure: times come as arguments. */
+#ifndef CTL_VIEW_H
+#define CTL_VIEW_H
+
+#include "ctl/table.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct view_options {
+    bool wide;
+    uint64_t now_ms; /* Wall clock, for ages. */
+};
+
+struct view {
+    const ProtobufCMessageDescriptor *descriptor;
+    const char *noun;
+    void (*columns)(struct table *table, bool wide);
+    void (*row)(struct table *table, const ProtobufCMessage *message,
+                const struct view_options *options);
+    /* Into a table of two columns, see view_detail(). */
+    void (*details)(struct table *table, const ProtobufCMessage *message,
+                    const struct view_options *options);
+};
+
+extern const struct view view_vm;
+extern const struct view view_host;
+extern const struct view view_zone;
+extern const struct view view_class;
+extern const struct view view_node;
+
+/* The view of a message; NULL: there is none. */
+const struct view *view_find(const ProtobufCMessageDescriptor *descriptor);
+
+/* A table for details: two columns, written without a header. */
+void view_detail_columns(struct table *table);
+void view_detail(struct table *table, const char *label, const char *format,
+                 ...) __attribute__((format(printf, 3, 4)));
+
+/* "a=b,c=d" in order of keys; of any message with `labels`. */
+void view_labels(const ProtobufCMessage *message, char *text, size_t size);
+
+/* "running", "pending (no_capacity)", "moving", ... with its colour. */
+struct view_state {
+    char text[96];
+    enum colour colour;
+};
+
+struct view_state view_vm_state(const ProtobufCMessage *vm);
+struct view_state view_host_state(const ProtobufCMessage *host);
+struct view_state view_zone_state(const ProtobufCMessage *zone);
+
+/* The string in the field of that name; "" when it has none. */
+const char *view_string(const ProtobufCMessage *message, const char *name);
+
+#endif

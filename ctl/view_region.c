@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Zones, classes and nodes. */
+#include "base/check.h"
+#include "ctl/format.h"
+#include "ctl/view.h"
+#include "holdfast/v1/resources.pb-c.h"
+#include "proto/text_field.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const Holdfast__V1__Resources nothing = HOLDFAST__V1__RESOURCES__INIT;
+
+static const Holdfast__V1__Resources *resources_of(
+    const Holdfast__V1__Resources *resources)
+{
+    return resources == NULL ? &nothing : resources;
+}
+
+static const Holdfast__V1__Zone *as_zone(const ProtobufCMessage *message)
+{
+    CHECK(message->descriptor == &holdfast__v1__zone__descriptor);
+    return (const Holdfast__V1__Zone *)(const void *)message;
+}
+
+struct view_state view_zone_state(const ProtobufCMessage *message)
+{
+    const Holdfast__V1__Zone *zone = as_zone(message);
+    struct view_state view = {.colour = COLOUR_WAIT};
+    char state[TEXT_NAME_MAX + 1];
+
+    text_enum_name(&holdfast__v1__zone_state__descriptor, (int)zone->state,
+                   state);
+    if (zone->state == HOLDFAST__V1__ZONE_STATE__ZONE_STATE_LOST) {
+        view.colour = COLOUR_BAD;
+    } else if (zone->state == HOLDFAST__V1__ZONE_STATE__ZONE_STATE_UP &&
+               !zone->cordoned) {
+        view.colour = COLOUR_GOOD;
+    }
+    (void)snprintf(view.text, sizeof(view.text), "%s%s", state,
+                   zone->cordoned ? " (cordoned)" : "");
+    return view;
+}
+
+static void zone_columns(struct table *table, bool wide)
+{
+    table_column(table, "NAME");
+    table_column(table, "STATE");
+    table_column_right(table, "HOSTS UP");
+    table_column_right(table, "VMS");
+    table_column_right(table, "CPU");
+    table_column_right(table, "OF");
+    table_column_right(table, "MEMORY");
+    table_column_right(table, "OF");
+    table_column_right(table, "AGE");
+    if (wide) {
+        table_column_right(table, "DISK");
+        table_column_right(table, "OF");
+        table_column_right(table, "UID");
+    }
+}
+
+static void zone_row(struct table *table, const ProtobufCMessage *message,
+                     const struct view_options *options)
+{
+    const Holdfast__V1__Zone *zone = as_zone(message);
+    const Holdfast__V1__Resources *used = resources_of(zone->used);
+    const Holdfast__V1__Resources *capacity = resources_of(zone->capacity);
+    struct view_state state = view_zone_state(message);
+
+    table_cell(table, zone->name);
+    table_cell_colour(table, state.colour, state.text);
+    table_cell_format(table, "%" PRIu32 "/%" PRIu32, zone->host_up_count,
+                      zone->host_count);
+    table_cell_format(table, "%" PRIu32, zone->vm_count);
+    table_cell(table, format_cpu(used->cpu_milli).text);
+    table_cell(table, format_cpu(capacity->cpu_milli).text);
+    table_cell(table, format_mib(used->memory_mib).text);
+    table_cell(table, format_mib(capacity->memory_mib).text);
+    table_cell(table, format_age(zone->create_time_ms, options->now_ms).text);
+    if (options->wide) {
+        table_cell(table, format_gib(used->disk_gib).text);
+        table_cell(table, format_gib(capacity->disk_gib).text);
+        table_cell_format(table, "%" PRIu64, zone->uid);
+    }
+}
+
+static void zone_details(struct table *table, const ProtobufCMessage *message,
+                         const struct view_options *options)
+{
+    const Holdfast__V1__Zone *zone = as_zone(message);
+    const Holdfast__V1__Resources *used = resources_of(zone->used);
+    const Holdfast__V1__Resources *capacity = resources_of(zone->capacity);
+    struct view_state state = view_zone_state(message);
+
+    view_detail(table, "Name:", "%s", zone->name);
+    table_cell(table, "State:");
+    table_cell_colour(table, state.colour, state.text);
+    view_detail(table, "Hosts:", "%" PRIu32 " of %" PRIu32 " up",
+                zone->host_up_count, zone->host_count);
+    view_detail(table, "VMs:", "%" PRIu32, zone->vm_count);
+    view_detail(table, "CPU:", "%s of %s used",
+                format_cpu(used->cpu_milli).text,
+                format_cpu(capacity->cpu_milli).text);
+    view_detail(table, "Memory:", "%s of %s used",
+                format_mib(used->memory_mib).text,
+                format_mib(capacity->memory_mib).text);
+    view_detail(table, "Disk:", "%s of %s used",
+                format_gib(used->disk_gib).text,
+                format_gib(capacity->disk_gib).text);
+    view_detail(table, "Created:", "%s (%s ago)",
+                format_time(zone->create_time_ms).text,
+                format_age(zone->create_time_ms, options->now_ms).text);
+    view_detail(table, "Revision:", "%" PRIu64, zone->revision);
+    view_detail(table, "Uid:", "%" PRIu64, zone->uid);
+}
+
+const struct view view_zone = {
+    .descriptor = &holdfast__v1__zone__descriptor,
+    .noun = "zone",
+    .columns = zone_columns,
+    .row = zone_row,
+    .details = zone_details,
+};
+
+static const Holdfast__V1__Class *as_class(const ProtobufCMessage *message)
+{
+    CHECK(message->descriptor == &holdfast__v1__class__descriptor);
+    return (const Holdfast__V1__Class *)(const void *)message;
+}
+
+static void class_zones(const Holdfast__V1__Class *class, char *text,
+                        size_t size)
+{
+    size_t used = 0;
+
+    (void)snprintf(text, size, "%s", class->n_zones == 0 ? "all" : "");
+    for (size_t i = 0; i < class->n_zones && used < size; i++) {
+        used += (size_t)snprintf(text + used, size - used, "%s%s",
+                                 i > 0 ? "," : "", class->zones[i]);
+    }
+}
+
+static void class_columns(struct table *table, bool wide)
+{
+    table_column(table, "NAME");
+    table_column_right(table, "CPU");
+    table_column_right(table, "MEMORY");
+    table_column_right(table, "DISK");
+    table_column_right(table, "VMS");
+    table_column(table, "ZONES");
+    table_column_right(table, "AGE");
+    if (wide) {
+        table_column_right(table, "UID");
+    }
+}
+
+static void class_row(struct table *table, const ProtobufCMessage *message,
+                      const struct view_options *options)
+{
+    const Holdfast__V1__Class *class = as_class(message);
+    const Holdfast__V1__Resources *size = resources_of(class->resources);
+    char zones[512];
+
+    class_zones(class, zones, sizeof(zones));
+    table_cell(table, class->name);
+    table_cell(table, format_cpu(size->cpu_milli).text);
+    table_cell(table, format_mib(size->memory_mib).text);
+    table_cell(table, format_gib(size->disk_gib).text);
+    table_cell_format(table, "%" PRIu32, class->vm_count);
+    table_cell(table, zones);
+    table_cell(table, format_age(class->create_time_ms, options->now_ms).text);
+    if (options->wide) {
+        table_cell_format(table, "%" PRIu64, class->uid);
+    }
+}
+
+static void class_details(struct table *table, const ProtobufCMessage *message,
+                          const struct view_options *options)
+{
+    const Holdfast__V1__Class *class = as_class(message);
+    const Holdfast__V1__Resources *size = resources_of(class->resources);
+    char zones[512];
+
+    class_zones(class, zones, sizeof(zones));
+    view_detail(table, "Name:", "%s", class->name);
+    view_detail(table, "CPU:", "%s", format_cpu(size->cpu_milli).text);
+    view_detail(table, "Memory:", "%s", format_mib(size->memory_mib).text);
+    view_detail(table, "Disk:", "%s", format_gib(size->disk_gib).text);
+    view_detail(table, "Zones:", "%s", zones);
+    view_detail(table, "VMs:", "%" PRIu32, class->vm_count);
+    view_detail(table, "Created:", "%s (%s ago)",
+                format_time(class->create_time_ms).text,
+                format_age(class->create_time_ms, options->now_ms).text);
+    view_detail(table, "Revision:", "%" PRIu64, class->revision);
+}
+
+const struct view view_class = {
+    .descriptor = &holdfast__v1__class__descriptor,
+    .noun = "class",
+    .columns = class_columns,
+    .row = class_row,
+    .details = class_details,
+};
+
+static const Holdfast__V1__Node *as_node(const ProtobufCMessage *message)
+{
+    CHECK(message->descriptor == &holdfast__v1__node__descriptor);
+    return (const Holdfast__V1__Node *)(const void *)message;
+}
+
+static void node_columns(struct table *table, bool wide)
+{
+    table_column(table, "NAME");
+    table_column(table, "ROLE");
+    table_column(table, "ZONE");
+    table_column(table, "ADDRESS");
+    table_column_right(table, "LAG");
+    if (wide) {
+        table_column_right(table, "ID");
+    }
+}
+
+static enum colour role_colour(Holdfast__V1__Role role)
+{
+    switch (role) {
+    case HOLDFAST__V1__ROLE__ROLE_LEADER:
+        return COLOUR_GOOD;
+    case HOLDFAST__V1__ROLE__ROLE_CANDIDATE:
+        return COLOUR_WAIT;
+    case HOLDFAST__V1__ROLE__ROLE_UNREACHABLE:
+        return COLOUR_BAD;
+    default:
+        return COLOUR_NONE;
+    }
+}
+
+static void node_row(struct table *table, const ProtobufCMessage *message,
+                     const struct view_options *options)
+{
+    const Holdfast__V1__Node *node = as_node(message);
+    char role[TEXT_NAME_MAX + 1];
+
+    text_enum_name(&holdfast__v1__role__descriptor, (int)node->role, role);
+    table_cell(table, node->name);
+    table_cell_colour(table, role_colour(node->role), role);
+    table_cell(table, node->zone);
+    table_cell(table, node->address);
+    table_cell_format(table, "%" PRIu64, node->lag_entries);
+    if (options->wide) {
+        table_cell_format(table, "%" PRIu64, node->id);
+    }
+}
+
+static void node_details(struct table *table, const ProtobufCMessage *message,
+                         const struct view_options *options)
+{
+    const Holdfast__V1__Node *node = as_node(message);
+    char role[TEXT_NAME_MAX + 1];
+
+    (void)options;
+    text_enum_name(&holdfast__v1__role__descriptor, (int)node->role, role);
+    view_detail(table, "Name:", "%s", node->name);
+    view_detail(table, "Role:", "%s", role);
+    view_detail(table, "Zone:", "%s", node->zone);
+    view_detail(table, "Address:", "%s", node->address);
+}
+
+const struct view view_node = {
+    .descriptor = &holdfast__v1__node__descriptor,
+    .noun = "node",
+    .columns = node_columns,
+    .row = node_row,
+    .details = node_details,
+};
