@@ -1,0 +1,719 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * States of a channel's connection:
+ *
+ *   IDLE --a call--> CONNECTING --ok--> READY --broken--> WAITING
+ *                        |                                  |
+ *                        +--failed--> WAITING <-------------+
+ *   WAITING --delay over--> IDLE (calls meanwhile fail at once) */
+#include "rpc/channel.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "rpc/address.h"
+#include "rpc/connection.h"
+#include "rpc/limits.h"
+#include "rpc/message.h"
+#include "rpc/unpack.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TICK_MS 10
+
+enum channel_state {
+    CHANNEL_IDLE,
+    CHANNEL_CONNECTING,
+    CHANNEL_READY,
+    CHANNEL_WAITING
+};
+
+struct rpc_channel {
+    uv_loop_t *loop;
+    uv_timer_t tick;
+    struct rpc_flusher flusher;
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *options;
+    struct rpc_connection *connection; /* NULL: none. */
+    uv_connect_t connect;
+    struct random random;
+    struct list waiting;  /* Calls until the connection stands. */
+    struct list streams;  /* Calls on it. */
+    struct list failed;   /* Calls to be told that they are over. */
+    struct list writable; /* Calls whose output drained. */
+    enum channel_state state;
+    uint64_t until_ms; /* Of CONNECTING and WAITING. */
+    uint64_t delay_ms;
+    int handles_open;
+    bool destroying;
+    char address[64];
+    char error[96]; /* Why the last connection failed. */
+};
+
+static const struct rpc_connection_ops connection_ops;
+
+static uint64_t now_of(const struct rpc_channel *channel)
+{
+    return uv_now(channel->loop);
+}
+
+/* Calls that are over hear of it on the next tick: never from inside the call
+ * that they made. */
+static void fail_later(struct rpc_stream *stream, enum rpc_code code,
+                       const char *message, bool never_seen)
+{
+    stream->code = code;
+    snprintf(stream->message, sizeof(stream->message), "%s", message);
+    stream->never_seen = never_seen;
+    stream->cancelled = true;
+    list_remove(&stream->writable_link);
+    list_remove(&stream->link);
+    list_append(&stream->channel->failed, &stream->link);
+}
+
+static void stream_free_buffers(struct rpc_stream *stream)
+{
+    bytes_close(&stream->request);
+    bytes_close(&stream->in);
+    bytes_close(&stream->out);
+}
+
+static void tell_closed(struct rpc_stream *stream,
+                        const struct rpc_result *result)
+{
+    struct bytes headers = stream->headers;
+    struct rpc_result copy = *result;
+    char message[512];
+
+    snprintf(message, sizeof(message), "%s", result->message);
+    copy.message = message;
+    copy.trailers = &headers;
+    list_remove(&stream->link);
+    list_remove(&stream->writable_link);
+    stream_free_buffers(stream);
+    bytes_init(&stream->headers);
+    stream->ops->closed(stream, &copy);
+    bytes_close(&headers);
+}
+
+static void tell_failed(struct rpc_channel *channel)
+{
+    struct list work;
+
+    list_init(&work);
+    list_splice(&work, &channel->failed);
+    while (!list_empty(&work)) {
+        struct rpc_stream *stream =
+            list_entry(list_first(&work), struct rpc_stream, link);
+        struct rpc_result result = {.code = stream->code,
+                                    .message = stream->message,
+                                    .never_seen = stream->never_seen};
+
+        tell_closed(stream, &result);
+    }
+}
+
+/* How a stream that nghttp2 closed has ended. */
+static void tell_ended(struct rpc_stream *stream, uint32_t http2_error)
+{
+    const char *status = rpc_headers_get(&stream->headers, "grpc-status");
+    const char *text = rpc_headers_get(&stream->headers, "grpc-message");
+    const char *http = rpc_headers_get(&stream->headers, ":status");
+    struct rpc_result result = {.code = RPC_UNAVAILABLE, .message = ""};
+    char message[512] = "";
+
+    if (status != NULL) {
+        result.code = rpc_code_parse(status, strlen(status));
+        if (text != NULL) {
+            rpc_message_decode(text, strlen(text), message, sizeof(message));
+        }
+    } else if (stream->cancelled) {
+        result.code = stream->code;
+        snprintf(message, sizeof(message), "%s", stream->message);
+    } else if (http2_error == NGHTTP2_REFUSED_STREAM) {
+        result.never_seen = true;
+        snprintf(message, sizeof(message), "the server refused the call");
+    } else if (http != NULL && strcmp(http, "200") != 0) {
+        result.code = rpc_code_of_http(atoi(http));
+        snprintf(message, sizeof(message), "HTTP status %.20s", http);
+    } else {
+        snprintf(message, sizeof(message),
+                 "the connection or the call broke off");
+    }
+    result.message = message;
+    tell_closed(stream, &result);
+}
+
+static struct rpc_stream *stream_of(nghttp2_session *session, int32_t id)
+{
+    return nghttp2_session_get_stream_user_data(session, id);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): nghttp2's signature. */
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
+                     const uint8_t *name, size_t name_len, const uint8_t *value,
+                     size_t value_len, uint8_t flags, void *user)
+{
+    struct rpc_stream *stream = stream_of(session, frame->hd.stream_id);
+
+    (void)flags;
+    (void)user;
+    if (stream != NULL &&
+        stream->headers.len + name_len + value_len <= RPC_HEADER_BYTES_MAX) {
+        rpc_headers_add(&stream->headers, name, name_len, value, value_len);
+    }
+    return 0;
+}
+
+static void cancel_with(struct rpc_stream *stream, enum rpc_code code,
+                        const char *message)
+{
+    if (stream->cancelled) {
+        return;
+    }
+    if (stream->id == 0) {
+        fail_later(stream, code, message, true);
+        return;
+    }
+    stream->cancelled = true;
+    stream->code = code;
+    snprintf(stream->message, sizeof(stream->message), "%s", message);
+    nghttp2_submit_rst_stream(stream->channel->connection->session,
+                              NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
+    rpc_connection_mark(stream->channel->connection);
+}
+
+static void take_messages(struct rpc_stream *stream)
+{
+    const uint8_t *message;
+    size_t len;
+
+    while (!stream->cancelled) {
+        switch (rpc_frame_next(&stream->in, &message, &len)) {
+        case RPC_FRAME_MORE:
+            return;
+        case RPC_FRAME_READY:
+            stream->ops->message(stream, message, len);
+            bytes_consume(&stream->in, RPC_FRAME_HEAD_BYTES + len);
+            break;
+        default:
+            cancel_with(stream, RPC_INTERNAL,
+                        "the server's message is compressed or too large");
+            return;
+        }
+    }
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
+                   const uint8_t *data, size_t len, void *user)
+{
+    struct rpc_stream *stream = stream_of(session, id);
+
+    (void)flags;
+    (void)user;
+    nghttp2_session_consume(session, id, len);
+    if (stream != NULL && !stream->cancelled) {
+        bytes_append(&stream->in, data, len);
+        take_messages(stream);
+    }
+    return 0;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
+                           void *user)
+{
+    struct rpc_stream *stream = stream_of(session, id);
+
+    (void)user;
+    if (stream != NULL) {
+        nghttp2_session_set_stream_user_data(session, id, NULL);
+        tell_ended(stream, error);
+    }
+    return 0;
+}
+
+/* NOLINTNEXTLINE(readability-function-size): nghttp2's signature. */
+static ssize_t on_output(nghttp2_session *session, int32_t id, uint8_t *buf,
+                         size_t length, uint32_t *flags,
+                         nghttp2_data_source *source, void *user)
+{
+    struct rpc_stream *stream = source->ptr;
+    size_t left = stream->out.len - stream->out_sent;
+    size_t len = left < length ? left : length;
+
+    (void)session;
+    (void)id;
+    (void)user;
+    if (len > 0) {
+        memcpy(buf, stream->out.data + stream->out_sent, len);
+        stream->out_sent += len;
+    }
+    if (stream->out_sent < stream->out.len) {
+        return (ssize_t)len;
+    }
+    bytes_clear(&stream->out);
+    stream->out_sent = 0;
+    if (stream->half_closed) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        return (ssize_t)len;
+    }
+    if (list_empty(&stream->writable_link)) {
+        list_append(&stream->channel->writable, &stream->writable_link);
+    }
+    if (len == 0) {
+        stream->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    return (ssize_t)len;
+}
+
+static void submit(struct rpc_stream *stream)
+{
+    struct rpc_channel *channel = stream->channel;
+    nghttp2_nv nv[RPC_HEADERS_MAX];
+    nghttp2_data_provider provider = {.source = {.ptr = stream},
+                                      .read_callback = on_output};
+    size_t count = 0;
+    size_t cursor = 0;
+    const char *name;
+    const char *value;
+
+    while (count < RPC_HEADERS_MAX &&
+           rpc_headers_next(&stream->request, &cursor, &name, &value)) {
+        nv[count++] = rpc_nv(name, value);
+    }
+    stream->id = nghttp2_submit_request(channel->connection->session, NULL, nv,
+                                        count, &provider, stream);
+    list_remove(&stream->link);
+    list_append(&channel->streams, &stream->link);
+    if (stream->id < 0) {
+        stream->id = 0;
+        fail_later(stream, RPC_UNAVAILABLE,
+                   "the connection takes no more calls", true);
+        return;
+    }
+    rpc_connection_mark(channel->connection);
+}
+
+static void wait_to_reconnect(struct rpc_channel *channel)
+{
+    uint64_t jitter = random_below(&channel->random, channel->delay_ms / 2 + 1);
+
+    channel->state = CHANNEL_WAITING;
+    channel->until_ms = now_of(channel) + channel->delay_ms * 3 / 4 + jitter;
+    channel->delay_ms = channel->delay_ms * 2 > RPC_RECONNECT_MS_MAX
+                            ? RPC_RECONNECT_MS_MAX
+                            : channel->delay_ms * 2;
+}
+
+static void fail_list(struct list *streams, const char *message,
+                      bool never_seen)
+{
+    while (!list_empty(streams)) {
+        struct rpc_stream *stream =
+            list_entry(list_first(streams), struct rpc_stream, link);
+
+        if (stream->cancelled) {
+            fail_later(stream, stream->code, stream->message, false);
+        } else {
+            fail_later(stream, RPC_UNAVAILABLE, message, never_seen);
+        }
+    }
+}
+
+static void free_if_done(struct rpc_channel *channel);
+
+static void connection_closed(struct rpc_connection *connection)
+{
+    struct rpc_channel *channel =
+        container_of(connection->flusher, struct rpc_channel, flusher);
+    char message[192];
+
+    if (connection->error[0] != '\0') {
+        snprintf(channel->error, sizeof(channel->error), "%s",
+                 connection->error);
+    }
+    snprintf(message, sizeof(message), "%s: %s", channel->address,
+             connection->error[0] == '\0' ? "the server closed the connection"
+                                          : connection->error);
+    channel->connection = NULL;
+    fail_list(&channel->streams, message, false);
+    fail_list(&channel->waiting, message, true);
+    free(connection);
+    wait_to_reconnect(channel);
+    free_if_done(channel);
+}
+
+static void connection_progress(struct rpc_connection *connection)
+{
+    struct rpc_channel *channel =
+        container_of(connection->flusher, struct rpc_channel, flusher);
+
+    while (!list_empty(&channel->writable)) {
+        struct rpc_stream *stream = list_entry(
+            list_first(&channel->writable), struct rpc_stream, writable_link);
+
+        list_remove(&stream->writable_link);
+        if (stream->ops->writable != NULL && !stream->cancelled) {
+            stream->ops->writable(stream);
+        }
+    }
+}
+
+static const struct rpc_connection_ops connection_ops = {
+    .progress = connection_progress,
+    .closed = connection_closed,
+};
+
+static void on_connect(uv_connect_t *connect, int status)
+{
+    struct rpc_channel *channel =
+        container_of(connect, struct rpc_channel, connect);
+    struct rpc_connection *connection = channel->connection;
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, RPC_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, RPC_HEADER_BYTES_MAX},
+    };
+
+    if (status != 0 || connection == NULL || connection->closing) {
+        if (connection != NULL) {
+            rpc_connection_close(connection, uv_strerror(status));
+        }
+        return;
+    }
+    CHECK(nghttp2_session_client_new2(&connection->session, channel->callbacks,
+                                      channel, channel->options) == 0);
+    CHECK(nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE,
+                                  settings, ARRAY_LEN(settings)) == 0);
+    CHECK(nghttp2_session_set_local_window_size(connection->session,
+                                                NGHTTP2_FLAG_NONE, 0,
+                                                RPC_CONNECTION_WINDOW) == 0);
+    channel->state = CHANNEL_READY;
+    channel->delay_ms = RPC_RECONNECT_MS_MIN;
+    rpc_connection_start(connection, RPC_USER_TIMEOUT_MS);
+    while (!list_empty(&channel->waiting)) {
+        submit(
+            list_entry(list_first(&channel->waiting), struct rpc_stream, link));
+    }
+}
+
+static void start_connecting(struct rpc_channel *channel)
+{
+    struct sockaddr_storage where;
+    int rv = rpc_address_parse(channel->address, &where);
+
+    channel->state = CHANNEL_CONNECTING;
+    channel->until_ms = now_of(channel) + RPC_CONNECT_MS;
+    channel->connection = memory_alloc(sizeof(*channel->connection));
+    rpc_connection_init(channel->connection, channel->loop, &channel->flusher,
+                        &connection_ops);
+    if (rv == 0) {
+        rv = uv_tcp_connect(&channel->connect, &channel->connection->tcp,
+                            (struct sockaddr *)&where, on_connect);
+    }
+    if (rv != 0) {
+        rpc_connection_close(channel->connection, "not an address");
+    }
+}
+
+/* The tick runs only while there is something to wait for. */
+static void on_tick(uv_timer_t *timer)
+{
+    struct rpc_channel *channel = container_of(timer, struct rpc_channel, tick);
+    uint64_t now_ms = now_of(channel);
+    struct list *lists[] = {&channel->waiting, &channel->streams};
+    struct list *at;
+    struct list *next;
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        list_foreach_safe (at, next, lists[i]) {
+            struct rpc_stream *stream = list_entry(at, struct rpc_stream, link);
+
+            if (stream->deadline_ms != 0 && now_ms >= stream->deadline_ms) {
+                cancel_with(stream, RPC_DEADLINE_EXCEEDED,
+                            "the deadline passed");
+            }
+        }
+    }
+    if (channel->state == CHANNEL_CONNECTING && now_ms >= channel->until_ms) {
+        rpc_connection_close(channel->connection, "connecting took too long");
+    } else if (channel->state == CHANNEL_WAITING &&
+               now_ms >= channel->until_ms) {
+        channel->state = CHANNEL_IDLE;
+    }
+    if (channel->connection != NULL &&
+        channel->connection->stalled_since_ms != 0 &&
+        now_ms - channel->connection->stalled_since_ms > RPC_WRITE_STALL_MS) {
+        rpc_connection_close(channel->connection, "output does not move");
+    }
+    tell_failed(channel);
+    if (list_empty(&channel->waiting) && list_empty(&channel->streams) &&
+        list_empty(&channel->failed) && channel->state != CHANNEL_WAITING &&
+        !channel->destroying) {
+        uv_timer_stop(&channel->tick);
+    }
+}
+
+static void make_callbacks(struct rpc_channel *channel)
+{
+    nghttp2_session_callbacks *callbacks;
+
+    CHECK(nghttp2_session_callbacks_new(&callbacks) == 0);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks,
+                                                              on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks,
+                                                           on_stream_close);
+    channel->callbacks = callbacks;
+    CHECK(nghttp2_option_new(&channel->options) == 0);
+    nghttp2_option_set_no_auto_window_update(channel->options, 1);
+    nghttp2_option_set_max_settings(channel->options, RPC_SETTINGS_MAX);
+    nghttp2_option_set_peer_max_concurrent_streams(channel->options,
+                                                   RPC_STREAMS_MAX);
+}
+
+struct rpc_channel *rpc_channel_create(uv_loop_t *loop, const char *address,
+                                       uint64_t seed)
+{
+    struct rpc_channel *channel = memory_alloc(sizeof(*channel));
+
+    channel->loop = loop;
+    channel->delay_ms = RPC_RECONNECT_MS_MIN;
+    snprintf(channel->address, sizeof(channel->address), "%s", address);
+    random_init(&channel->random, seed);
+    list_init(&channel->waiting);
+    list_init(&channel->streams);
+    list_init(&channel->failed);
+    list_init(&channel->writable);
+    make_callbacks(channel);
+    rpc_flusher_init(&channel->flusher, loop);
+    CHECK(uv_timer_init(loop, &channel->tick) == 0);
+    channel->handles_open = 2;
+    return channel;
+}
+
+const char *rpc_channel_address(const struct rpc_channel *channel)
+{
+    return channel->address;
+}
+
+bool rpc_channel_connected(const struct rpc_channel *channel)
+{
+    return channel->state == CHANNEL_READY;
+}
+
+static void free_if_done(struct rpc_channel *channel)
+{
+    if (!channel->destroying || channel->connection != NULL ||
+        channel->handles_open > 0) {
+        return;
+    }
+    tell_failed(channel);
+    nghttp2_session_callbacks_del(channel->callbacks);
+    nghttp2_option_del(channel->options);
+    free(channel);
+}
+
+static void on_tick_closed(uv_handle_t *handle)
+{
+    struct rpc_channel *channel =
+        container_of(handle, struct rpc_channel, tick);
+
+    channel->handles_open--;
+    free_if_done(channel);
+}
+
+static void on_flusher_closed(uv_handle_t *handle)
+{
+    struct rpc_channel *channel =
+        container_of(handle, struct rpc_channel, flusher.prepare);
+
+    channel->handles_open--;
+    free_if_done(channel);
+}
+
+void rpc_channel_destroy(struct rpc_channel *channel)
+{
+    CHECK(!channel->destroying);
+    channel->destroying = true;
+    while (!list_empty(&channel->waiting)) {
+        fail_later(
+            list_entry(list_first(&channel->waiting), struct rpc_stream, link),
+            RPC_CANCELLED, "the client closes", true);
+    }
+    if (channel->connection != NULL) {
+        rpc_connection_close(channel->connection, "the client closes");
+    }
+    uv_close((uv_handle_t *)&channel->tick, on_tick_closed);
+    rpc_flusher_close(&channel->flusher, on_flusher_closed);
+}
+
+static void add_header(struct rpc_stream *stream, const char *name,
+                       const char *value)
+{
+    rpc_headers_add(&stream->request, (const uint8_t *)name, strlen(name),
+                    (const uint8_t *)value, strlen(value));
+}
+
+static void add_headers(struct rpc_stream *stream, const char *path,
+                        const char *const *metadata)
+{
+    char timeout[32];
+    uint64_t now_ms = now_of(stream->channel);
+
+    add_header(stream, ":method", "POST");
+    add_header(stream, ":scheme", "http");
+    add_header(stream, ":path", path);
+    add_header(stream, ":authority", stream->channel->address);
+    add_header(stream, "te", "trailers");
+    add_header(stream, "content-type", "application/grpc");
+    if (stream->deadline_ms != 0) {
+        uint64_t left_ms =
+            stream->deadline_ms > now_ms ? stream->deadline_ms - now_ms : 1;
+
+        snprintf(timeout, sizeof(timeout), "%llum",
+                 (unsigned long long)(left_ms > 99999999 ? 99999999 : left_ms));
+        add_header(stream, "grpc-timeout", timeout);
+    }
+    for (; metadata != NULL && metadata[0] != NULL; metadata += 2) {
+        add_header(stream, metadata[0], metadata[1]);
+    }
+}
+
+void rpc_stream_open(struct rpc_channel *channel, struct rpc_stream *stream,
+                     const struct rpc_stream_ops *ops, const char *path,
+                     uint64_t deadline_ms, const char *const *metadata)
+{
+    char message[192];
+
+    memset(stream, 0, sizeof(*stream));
+    stream->ops = ops;
+    stream->channel = channel;
+    stream->deadline_ms = deadline_ms;
+    list_init(&stream->link);
+    list_init(&stream->writable_link);
+    add_headers(stream, path, metadata);
+    list_append(&channel->waiting, &stream->link);
+    if (!uv_is_active((uv_handle_t *)&channel->tick)) {
+        uv_timer_start(&channel->tick, on_tick, 0, TICK_MS);
+    }
+    if (channel->state == CHANNEL_IDLE) {
+        start_connecting(channel);
+    } else if (channel->state == CHANNEL_READY &&
+               !channel->connection->closing) {
+        submit(stream);
+    } else if (channel->state != CHANNEL_CONNECTING) {
+        snprintf(message, sizeof(message), "%s: %s", channel->address,
+                 channel->error);
+        fail_later(stream, RPC_UNAVAILABLE, message, true);
+    }
+}
+
+void rpc_stream_send_raw(struct rpc_stream *stream, const void *data,
+                         size_t len)
+{
+    if (stream->cancelled || stream->half_closed) {
+        return;
+    }
+    rpc_frame_append(&stream->out, data, len);
+    if (stream->id == 0) {
+        return;
+    }
+    if (stream->deferred) {
+        stream->deferred = false;
+        nghttp2_session_resume_data(stream->channel->connection->session,
+                                    stream->id);
+    }
+    rpc_connection_mark(stream->channel->connection);
+}
+
+void rpc_stream_send(struct rpc_stream *stream, const ProtobufCMessage *message)
+{
+    size_t len = protobuf_c_message_get_packed_size(message);
+    uint8_t *packed = memory_alloc(len);
+
+    protobuf_c_message_pack(message, packed);
+    rpc_stream_send_raw(stream, packed, len);
+    free(packed);
+}
+
+size_t rpc_stream_queued(const struct rpc_stream *stream)
+{
+    return stream->out.len - stream->out_sent;
+}
+
+void rpc_stream_half_close(struct rpc_stream *stream)
+{
+    if (stream->cancelled || stream->half_closed) {
+        return;
+    }
+    stream->half_closed = true;
+    if (stream->id != 0) {
+        if (stream->deferred) {
+            stream->deferred = false;
+            nghttp2_session_resume_data(stream->channel->connection->session,
+                                        stream->id);
+        }
+        rpc_connection_mark(stream->channel->connection);
+    }
+}
+
+void rpc_stream_cancel(struct rpc_stream *stream)
+{
+    cancel_with(stream, RPC_CANCELLED, "cancelled by the client");
+}
+
+static void unary_message(struct rpc_stream *stream, const uint8_t *data,
+                          size_t len)
+{
+    struct rpc_unary *unary = container_of(stream, struct rpc_unary, stream);
+
+    if (!unary->has_response) {
+        bytes_append(&unary->response, data, len);
+        unary->has_response = true;
+    }
+}
+
+static void unary_closed(struct rpc_stream *stream,
+                         const struct rpc_result *result)
+{
+    struct rpc_unary *unary = container_of(stream, struct rpc_unary, stream);
+    struct rpc_result told = *result;
+    struct unpack_error error;
+    const ProtobufCMessage *response = NULL;
+    struct bytes data = unary->response;
+    struct arena arena;
+
+    arena_init(&arena, RPC_ARENA_BYTES_MAX * 4);
+    if (told.code == RPC_OK) {
+        response =
+            message_unpack(unary->output, &arena, data.data, data.len, &error);
+        if (!unary->has_response || response == NULL) {
+            told.code = RPC_INTERNAL;
+            told.message = "the server's response is missing or malformed";
+            response = NULL;
+        }
+    }
+    bytes_init(&unary->response);
+    unary->done(unary, &told, response);
+    bytes_close(&data);
+    arena_close(&arena);
+}
+
+static const struct rpc_stream_ops unary_ops = {
+    .message = unary_message,
+    .closed = unary_closed,
+};
+
+void rpc_unary_call(struct rpc_channel *channel, struct rpc_unary *unary,
+                    const char *path, const ProtobufCMessage *request)
+{
+    unary->has_response = false;
+    bytes_init(&unary->response);
+    rpc_stream_open(channel, &unary->stream, &unary_ops, path,
+                    unary->deadline_ms, unary->metadata);
+    rpc_stream_send(&unary->stream, request);
+    rpc_stream_half_close(&unary->stream);
+}

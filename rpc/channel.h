@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The client's side: a channel to one address that connects when it is needed
+ * and again when it broke, and calls on it. A call that cannot be sent fails
+ * at once with UNAVAILABLE; trying elsewhere or later is the caller's. */
+#ifndef RPC_CHANNEL_H
+#define RPC_CHANNEL_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/list.h"
+#include "base/random.h"
+#include "rpc/status.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct rpc_channel;
+struct rpc_stream;
+
+/* How a call ended; lent for the callback. */
+struct rpc_result {
+    enum rpc_code code;
+    const char *message;
+    /* The server never saw the call: repeating it is always safe. */
+    bool never_seen;
+    const struct bytes *trailers; /* For rpc_headers_get. */
+};
+
+struct rpc_stream_ops {
+    /* A message, undecoded, lent for the call. */
+    void (*message)(struct rpc_stream *stream, const uint8_t *data, size_t len);
+    /* What was sent has left. NULL: not interested. */
+    void (*writable)(struct rpc_stream *stream);
+    /* The call is over; once, last, from a later turn than rpc_stream_open. */
+    void (*closed)(struct rpc_stream *stream, const struct rpc_result *result);
+};
+
+/* Embed it; lives until `closed`. All fields are the channel's. */
+struct rpc_stream {
+    const struct rpc_stream_ops *ops;
+    struct rpc_channel *channel;
+    struct list link;
+    struct list writable_link;
+    int32_t id;           /* 0: not sent yet. */
+    uint64_t deadline_ms; /* Loop time; 0: none. */
+    struct bytes request; /* Headers to send. */
+    struct bytes headers; /* Received, trailers too. */
+    struct bytes in;
+    struct bytes out;
+    size_t out_sent;
+    enum rpc_code code; /* When the client ended it itself. */
+    char message[160];
+    bool cancelled;
+    bool half_closed;
+    bool deferred;
+    bool never_seen;
+};
+
+struct rpc_channel *rpc_channel_create(uv_loop_t *loop, const char *address,
+                                       uint64_t seed);
+const char *rpc_channel_address(const struct rpc_channel *channel);
+
+/* Whether a connection stands. */
+bool rpc_channel_connected(const struct rpc_channel *channel);
+
+/* Ends all calls with CANCELLED, then frees the channel in a later turn. */
+void rpc_channel_destroy(struct rpc_channel *channel);
+
+/* Begins a call. `metadata` is pairs of key and value, ended by NULL, or NULL.
+ * deadline_ms is loop time; 0: none. */
+void rpc_stream_open(struct rpc_channel *channel, struct rpc_stream *stream,
+                     const struct rpc_stream_ops *ops, const char *path,
+                     uint64_t deadline_ms, const char *const *metadata);
+void rpc_stream_send(struct rpc_stream *stream,
+                     const ProtobufCMessage *message);
+void rpc_stream_send_raw(struct rpc_stream *stream, const void *data,
+                         size_t len);
+size_t rpc_stream_queued(const struct rpc_stream *stream);
+void rpc_stream_half_close(struct rpc_stream *stream);
+
+/* Ends it with CANCELLED; `closed` follows. */
+void rpc_stream_cancel(struct rpc_stream *stream);
+
+/* One request, one response. Embed it; lives until `done`. */
+struct rpc_unary;
+typedef void (*rpc_unary_cb)(struct rpc_unary *unary,
+                             const struct rpc_result *result,
+                             const ProtobufCMessage *response);
+struct rpc_unary {
+    /* Set by the caller. */
+    const ProtobufCMessageDescriptor *output;
+    uint64_t deadline_ms;        /* Loop time; 0: none. */
+    const char *const *metadata; /* As for rpc_stream_open. */
+    rpc_unary_cb done; /* `response` is NULL unless the code is RPC_OK. */
+    /* The channel's. */
+    struct rpc_stream stream;
+    struct bytes response;
+    bool has_response;
+};
+
+void rpc_unary_call(struct rpc_channel *channel, struct rpc_unary *unary,
+                    const char *path, const ProtobufCMessage *request);
+
+#endif

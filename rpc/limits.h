@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every limit of the wire, each with its reason. */
+#ifndef RPC_LIMITS_H
+#define RPC_LIMITS_H
+
+/* One message; gRPC's own default, which stock clients expect. */
+#define RPC_MESSAGE_BYTES_MAX (4u << 20)
+
+/* Memory that decoding one message may take: 4 MiB of empty sub-messages
+ * would cost 213 MB in protobuf-c. */
+#define RPC_ARENA_BYTES_MAX (16u << 20)
+
+/* Calls at once on one connection. */
+#define RPC_STREAMS_MAX 256
+
+/* Flow control: what a peer may send ahead, for a call and a connection. */
+#define RPC_STREAM_WINDOW     (256 << 10)
+#define RPC_CONNECTION_WINDOW (1 << 20)
+
+/* Undelivered request bytes of one connection, and of all. */
+#define RPC_RECEIVE_BYTES_CONNECTION (8u << 20)
+#define RPC_RECEIVE_BYTES_ALL        (256u << 20)
+
+/* Header names and values of a request together; nghttp2 1.52 does not
+ * enforce it, so we count. */
+#define RPC_HEADER_BYTES_MAX 16384
+#define RPC_HEADERS_MAX      64
+
+/* SETTINGS entries in one frame, and acknowledgements that wait to be sent:
+ * floods of them cost memory. */
+#define RPC_SETTINGS_MAX     16
+#define RPC_OUTBOUND_ACK_MAX 256
+
+/* Frames without payload a second (PRIORITY, WINDOW_UPDATE, PING, empty DATA):
+ * nghttp2 1.52 does not limit these floods. */
+#define RPC_EMPTY_FRAMES_MAX 10000
+
+/* RST_STREAMs that a peer provokes in 10 s before it is told to go away
+ * (CVE-2025-8671). */
+#define RPC_RESETS_SENT_MAX 200
+
+/* RST_STREAMs received: each client deadline is one. Burst, then a second. */
+#define RPC_RESETS_BURST 2000
+#define RPC_RESETS_RATE  200
+
+#define RPC_CONNECTIONS_MAX 4096
+
+/* From accept to the client's SETTINGS. */
+#define RPC_HANDSHAKE_MS 5000
+
+/* A unary request's body. */
+#define RPC_BODY_MS 30000
+
+/* A connection without calls. */
+#define RPC_IDLE_MS 300000
+
+/* Output that does not move: the peer is gone or too slow. */
+#define RPC_WRITE_STALL_MS 30000
+
+/* Bytes handed to the socket and not taken yet before no more are made. */
+#define RPC_WRITE_BYTES_MAX (256u << 10)
+
+/* grpc-timeout has at most this many digits, as the protocol says. */
+#define RPC_TIMEOUT_DIGITS_MAX 8
+
+/* The client's side. */
+#define RPC_CONNECT_MS       2000
+#define RPC_RECONNECT_MS_MIN 50
+#define RPC_RECONNECT_MS_MAX 1000
+#define RPC_USER_TIMEOUT_MS  2000
+
+#endif

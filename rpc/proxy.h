@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Passes a call, unary or streaming, on to another server as it is: messages
+ * are neither decoded nor changed, deadline and cancellation go along, status
+ * and trailers come back. This is how a follower serves every client. */
+#ifndef RPC_PROXY_H
+#define RPC_PROXY_H
+
+#include "rpc/channel.h"
+#include "rpc/server.h"
+
+/* Bytes that may wait on either side before the call is ended with
+ * RESOURCE_EXHAUSTED: a message and a window. */
+#define RPC_PROXY_QUEUE_MAX (8u << 20)
+
+/* For a router to return. Adds `marker_key: marker_value` to the metadata, so
+ * that the other side knows that it is not to pass the call on. */
+struct rpc_handler *rpc_proxy_open(struct rpc_call *call,
+                                   struct rpc_channel *channel,
+                                   const char *marker_key,
+                                   const char *marker_value);
+
+#endif
