@@ -171,6 +171,8 @@ void turn_run(struct turn *turn, uint64_t time_ms, uint64_t now_ms)
         .placer = turn->placer,
         .time_ms = time_ms,
         .now_ms = now_ms,
+        .settings_since_ms = turn->settings_since_ms,
+        .leases = turn->leases,
         .sink = {placer_event},
     };
     int rv;

@@ -14,15 +14,19 @@
 #include "placement/placement.h"
 #include "state/state.h"
 
+struct leases;
+
 enum turn_lane { LANE_FAILOVER, LANE_MUTATION, LANE_READ, LANE_COUNT };
 
 /* What a request or controller decides with. */
 struct turn_plan {
-    struct state *scratch; /* Applied state plus this turn's decisions. */
-    struct placer *placer; /* Of the scratch. */
-    uint64_t time_ms;      /* Leader's stamp of this turn, wall clock. */
-    uint64_t now_ms;       /* Leader's boot clock. */
-    struct bytes entry;    /* What is decided so far. */
+    struct state *scratch;      /* Applied state plus this turn's decisions. */
+    struct placer *placer;      /* Of the scratch. */
+    uint64_t time_ms;           /* Leader's stamp of this turn, wall clock. */
+    uint64_t now_ms;            /* Leader's boot clock. */
+    uint64_t settings_since_ms; /* See struct turn. */
+    struct leases *leases;      /* NULL in a dry run. */
+    struct bytes entry;         /* What is decided so far. */
     size_t change_count;
     struct event_sink sink; /* Keeps the placer current. */
 };
@@ -57,10 +61,14 @@ struct turn {
     const struct state **applied; /* The applied state, wherever it moves. */
     struct turn_controller **controllers;
     size_t controller_count;
+    struct leases *leases; /* Of the owner; may be NULL in tests. */
     struct placer *placer;
     struct list lanes[LANE_COUNT];
     uint32_t queued[LANE_COUNT];
     struct list in_flight;
+    /* Boot clock: since then the present settings have been in force and this
+     * node has led, whichever came last. Set by the owner. */
+    uint64_t settings_since_ms;
     bool leading; /* The leader, and proved to be. */
     bool flying;  /* A turn is in flight. */
     bool wanted;  /* A controller asked for a turn. */

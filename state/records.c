@@ -5,7 +5,22 @@
 #include "base/hash.h"
 #include "state/internal.h"
 
+#include <stddef.h>
 #include <string.h>
+
+/* Each named record begins as struct record_head does. */
+#define HEAD_IS_RIGHT(type)                                              \
+    _Static_assert(offsetof(struct type, uid) ==                         \
+                           offsetof(struct record_head, uid) &&          \
+                       offsetof(struct type, revision) ==                \
+                           offsetof(struct record_head, revision) &&     \
+                       offsetof(struct type, create_time_ms) ==          \
+                           offsetof(struct record_head, create_time_ms), \
+                   "struct " #type " begins with struct record_head")
+HEAD_IS_RIGHT(zone);
+HEAD_IS_RIGHT(class);
+HEAD_IS_RIGHT(host);
+HEAD_IS_RIGHT(vm);
 
 uint64_t record_hash(enum table_kind kind, uint32_t slot, const void *record)
 {

@@ -136,8 +136,8 @@ struct host {
 struct vm {
     uint64_t uid;
     uint64_t revision;
-    uint64_t epoch; /* Of the newest assignment; 0: never assigned. */
     uint64_t create_time_ms;
+    uint64_t epoch; /* Of the newest assignment; 0: never assigned. */
     uint64_t state_time_ms;
     uint64_t not_before_ms; /* It failed; earliest restart, leader's time. */
     uint64_t pool_mask;     /* Pools that its disks need. */

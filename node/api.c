@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/api.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "node/api_check.h"
+#include "node/view.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <holdfast/v1/class_service.pb-c.h>
+#include <holdfast/v1/cluster_service.pb-c.h>
+#include <holdfast/v1/host_service.pb-c.h>
+#include <holdfast/v1/vm_service.pb-c.h>
+#include <holdfast/v1/zone_service.pb-c.h>
+
+/* Room for one response of which a part is built: a VM with its template. */
+#define RESPONSE_ARENA_BYTES (1u << 20)
+
+#define MUTATION(service, name, lower, function)                          \
+    {                                                                     \
+        "/holdfast.v1." service "/" name,                                 \
+            &holdfast__v1__##lower##_request__descriptor,                 \
+            &holdfast__v1__##lower##_response__descriptor, function, NULL \
+    }
+#define READ(service, name, lower, function)                              \
+    {                                                                     \
+        "/holdfast.v1." service "/" name,                                 \
+            &holdfast__v1__##lower##_request__descriptor,                 \
+            &holdfast__v1__##lower##_response__descriptor, NULL, function \
+    }
+
+const struct api_method api_methods[] = {
+    MUTATION("VmService", "CreateVm", create_vm, api_create_vm),
+    READ("VmService", "GetVm", get_vm, api_get_vm),
+    READ("VmService", "ListVms", list_vms, api_list_vms),
+    MUTATION("VmService", "UpdateVm", update_vm, api_update_vm),
+    MUTATION("VmService", "MoveVm", move_vm, api_move_vm),
+    MUTATION("VmService", "StartVm", start_vm, api_start_vm),
+    MUTATION("VmService", "StopVm", stop_vm, api_stop_vm),
+    MUTATION("VmService", "DeleteVm", delete_vm, api_delete_vm),
+    MUTATION("ZoneService", "CreateZone", create_zone, api_create_zone),
+    READ("ZoneService", "GetZone", get_zone, api_get_zone),
+    READ("ZoneService", "ListZones", list_zones, api_list_zones),
+    MUTATION("ZoneService", "CordonZone", cordon_zone, api_cordon_zone),
+    MUTATION("ZoneService", "UncordonZone", uncordon_zone, api_uncordon_zone),
+    MUTATION("ClassService", "CreateClass", create_class, api_create_class),
+    READ("ClassService", "ListClasses", list_classes, api_list_classes),
+    MUTATION("ClassService", "DeleteClass", delete_class, api_delete_class),
+    READ("HostService", "GetHost", get_host, api_get_host),
+    READ("HostService", "ListHosts", list_hosts, api_list_hosts),
+    MUTATION("HostService", "CordonHost", cordon_host, api_cordon_host),
+    MUTATION("HostService", "UncordonHost", uncordon_host, api_uncordon_host),
+    MUTATION("HostService", "DeclareHostDead", declare_host_dead,
+             api_declare_host_dead),
+    READ("ClusterService", "GetSettings", get_settings, api_get_settings),
+    MUTATION("ClusterService", "UpdateSettings", update_settings,
+             api_update_settings),
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+void api_reply_init(struct api_reply *reply)
+{
+    reply->code = RPC_OK;
+    reply->reason = NULL;
+    reply->message[0] = '\0';
+    bytes_init(&reply->response);
+}
+
+void api_reply_close(struct api_reply *reply)
+{
+    bytes_close(&reply->response);
+}
+
+void api_fail(struct api_reply *reply, enum api_error error, const char *format,
+              ...)
+{
+    const struct api_error_entry *entry = api_error_entry(error);
+    va_list args;
+
+    if (reply->code != RPC_OK) {
+        return;
+    }
+    reply->code = entry->code;
+    reply->reason = entry->reason;
+    va_start(args, format);
+    vsnprintf(reply->message, sizeof(reply->message), format, args);
+    va_end(args);
+}
+
+void api_respond(struct api_reply *reply, const ProtobufCMessage *response)
+{
+    size_t len = protobuf_c_message_get_packed_size(response);
+
+    if (reply->code != RPC_OK) {
+        return;
+    }
+    bytes_clear(&reply->response);
+    bytes_reserve(&reply->response, len);
+    protobuf_c_message_pack(response, reply->response.data);
+    reply->response.len = len;
+}
+
+/* Fields 12 to 15 have the same meaning in every message; NULL when the
+ * message has no such field. */
+static const void *common_field(const ProtobufCMessage *message,
+                                unsigned number, ProtobufCType type)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field(message->descriptor, number);
+
+    if (field == NULL || field->type != type) {
+        return NULL;
+    }
+    return (const char *)message + field->offset;
+}
+
+static const char *request_id_of(const ProtobufCMessage *request)
+{
+    const char *const *id = common_field(request, 13, PROTOBUF_C_TYPE_STRING);
+
+    return id == NULL || *id == NULL ? "" : *id;
+}
+
+static bool is_dry_run(const ProtobufCMessage *request)
+{
+    const protobuf_c_boolean *flag =
+        common_field(request, 15, PROTOBUF_C_TYPE_BOOL);
+
+    return flag != NULL && *flag;
+}
+
+bool api_is_stale_read(const ProtobufCMessage *request)
+{
+    const int *consistency = common_field(request, 12, PROTOBUF_C_TYPE_ENUM);
+
+    return consistency != NULL &&
+           *consistency == HOLDFAST__V1__CONSISTENCY__CONSISTENCY_STALE;
+}
+
+static uint64_t fingerprint_of(const struct api_method *method,
+                               const ProtobufCMessage *request)
+{
+    size_t len = protobuf_c_message_get_packed_size(request);
+    uint8_t *packed = memory_alloc(len);
+    uint64_t hash = hash_bytes(method->path, strlen(method->path), 0);
+
+    protobuf_c_message_pack(request, packed);
+    hash = hash_bytes(packed, len, hash);
+    free(packed);
+    return hash;
+}
+
+static bool check_request_id(struct api_reply *reply, const char *id)
+{
+    size_t len = strlen(id);
+    bool good = len <= 64;
+
+    for (size_t i = 0; good && i < len; i++) {
+        good = id[i] > ' ' && id[i] < 0x7f;
+    }
+    if (!good) {
+        api_fail(reply, API_INVALID_FIELD,
+                 "request_id: must be at most 64 printable ASCII characters "
+                 "without blanks");
+    }
+    return good;
+}
+
+/* A remembered response has no template, for it would be kept 65,536 times;
+ * the VM's own is put back when it still exists. */
+static Holdfast__V1__Vm **vm_of_response(ProtobufCMessage *response)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field(response->descriptor, 1);
+
+    if (field == NULL || field->type != PROTOBUF_C_TYPE_MESSAGE ||
+        field->descriptor != &holdfast__v1__vm__descriptor) {
+        return NULL;
+    }
+    return (Holdfast__V1__Vm **)(void *)((char *)response + field->offset);
+}
+
+static void *allocate(void *arena, size_t size)
+{
+    return arena_alloc(arena, size);
+}
+
+static void release(void *arena, void *memory)
+{
+    (void)arena;
+    (void)memory;
+}
+
+static ProtobufCMessage *unpack(const struct api_method *method,
+                                const void *data, size_t len,
+                                struct arena *arena)
+{
+    ProtobufCAllocator allocator = {allocate, release, arena};
+    ProtobufCMessage *message =
+        protobuf_c_message_unpack(method->output, &allocator, len, data);
+
+    CHECK(message != NULL);
+    return message;
+}
+
+static void remember(const struct api_method *method,
+                     const ProtobufCMessage *request, struct turn_plan *plan,
+                     const struct api_reply *reply)
+{
+    const char *id = request_id_of(request);
+    struct change change = {.kind = CHANGE_REPLY};
+    ProtobufCMessage *response;
+    Holdfast__V1__Vm **vm;
+    struct bytes packed;
+    struct arena arena;
+    size_t len;
+
+    arena_init(&arena, RESPONSE_ARENA_BYTES);
+    response =
+        unpack(method, reply->response.data, reply->response.len, &arena);
+    vm = vm_of_response(response);
+    if (vm != NULL && *vm != NULL) {
+        (*vm)->template_ = NULL;
+    }
+    len = protobuf_c_message_get_packed_size(response);
+    bytes_init(&packed);
+    bytes_reserve(&packed, len);
+    protobuf_c_message_pack(response, packed.data);
+    change.reply =
+        (struct change_reply){text_of(id),
+                              fingerprint_of(method, request),
+                              {(const char *)packed.data, (uint32_t)len}};
+    turn_change(plan, &change);
+    bytes_close(&packed);
+    arena_close(&arena);
+}
+
+static void answer_again(const struct api_method *method,
+                         const struct reply_record *record,
+                         const struct state *state, struct api_reply *reply)
+{
+    struct arena arena;
+    ProtobufCMessage *response;
+    Holdfast__V1__Vm **view;
+
+    arena_init(&arena, RESPONSE_ARENA_BYTES);
+    response =
+        unpack(method, record->response.data, record->response.len, &arena);
+    view = vm_of_response(response);
+    if (view != NULL && *view != NULL) {
+        const struct vm *vm = state_vm(state, (struct vm_id){(*view)->uid});
+
+        if (vm != NULL) {
+            (*view)->template_ = view_vm(&arena, state, vm, false)->template_;
+        }
+    }
+    api_respond(reply, response);
+    arena_close(&arena);
+}
+
+/* True when the request is answered from memory. */
+static bool is_repeated(const struct api_method *method,
+                        const ProtobufCMessage *request,
+                        const struct turn_plan *plan, struct api_reply *reply)
+{
+    const char *id = request_id_of(request);
+    struct reply_record record;
+
+    if (id[0] == '\0' || !state_reply(plan->scratch, text_of(id), &record)) {
+        return false;
+    }
+    if (record.fingerprint != fingerprint_of(method, request)) {
+        api_fail(reply, API_REQUEST_ID_REUSED,
+                 "request_id: '%s' was used for another request; use a new id",
+                 id);
+        return true;
+    }
+    answer_again(method, &record, plan->scratch, reply);
+    return true;
+}
+
+static void mutate_dry(const struct api_method *method,
+                       const ProtobufCMessage *request,
+                       const struct turn_plan *plan, struct api_reply *reply)
+{
+    struct turn_plan dry = *plan;
+
+    dry.leases = NULL;
+    dry.scratch = state_clone(plan->scratch);
+    bytes_init(&dry.entry);
+    method->mutate(request, &dry, reply);
+    bytes_close(&dry.entry);
+    state_destroy(dry.scratch);
+    placer_rebuild(plan->placer, plan->scratch);
+}
+
+void api_mutate(const struct api_method *method,
+                const ProtobufCMessage *request, struct turn_plan *plan,
+                struct api_reply *reply)
+{
+    size_t changes = plan->change_count;
+
+    if (!check_request_id(reply, request_id_of(request)) ||
+        is_repeated(method, request, plan, reply)) {
+        return;
+    }
+    if (is_dry_run(request)) {
+        mutate_dry(method, request, plan, reply);
+        return;
+    }
+    method->mutate(request, plan, reply);
+    /* A refusal leaves no trace (rule 9). */
+    CHECK(reply->code == RPC_OK || plan->change_count == changes);
+    if (reply->code == RPC_OK && request_id_of(request)[0] != '\0') {
+        remember(method, request, plan, reply);
+    }
+}

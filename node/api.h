@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The public API without its wire: each method as a pure function from a
+ * request and a state to a reply. Mutations are decided inside a turn, reads
+ * after one. node/service.c carries them over gRPC. */
+#ifndef NODE_API_H
+#define NODE_API_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "node/api_errors.h"
+#include "node/lease.h"
+#include "node/turn.h"
+
+#include <protobuf-c/protobuf-c.h>
+
+/* What goes back. `response` is an encoded message of the method's output
+ * type; only if code is RPC_OK. */
+struct api_reply {
+    enum rpc_code code;
+    const char *reason; /* Of the registry; NULL if ok. */
+    char message[512];
+    struct bytes response;
+};
+
+void api_reply_init(struct api_reply *reply);
+void api_reply_close(struct api_reply *reply);
+
+/* Fails with the registry's code and reason and a message for people: what,
+ * where, why, what to do. The first failure counts. */
+void api_fail(struct api_reply *reply, enum api_error error, const char *format,
+              ...) __attribute__((format(printf, 3, 4)));
+
+/* What a read looks at. */
+struct api_view {
+    const struct state *state;
+    const struct leases *leases; /* NULL on a node that does not lead. */
+    uint64_t now_ms;             /* Boot clock. */
+    uint64_t age_ms;             /* 0 for a linearizable read. */
+    struct arena *arena;         /* For the response's parts. */
+};
+
+struct api_method {
+    const char *path; /* "/holdfast.v1.VmService/CreateVm" */
+    const ProtobufCMessageDescriptor *input;
+    const ProtobufCMessageDescriptor *output;
+    /* One of the two. */
+    void (*mutate)(const ProtobufCMessage *request, struct turn_plan *plan,
+                   struct api_reply *reply);
+    void (*read)(const ProtobufCMessage *request, const struct api_view *view,
+                 struct api_reply *reply);
+};
+
+/* All methods of the region's state, ended by one without a path. */
+extern const struct api_method api_methods[];
+
+/* Decides a mutation in a turn: dry_run on a clone of its own; a repeated
+ * request_id gets the first answer. */
+void api_mutate(const struct api_method *method,
+                const ProtobufCMessage *request, struct turn_plan *plan,
+                struct api_reply *reply);
+
+/* Whether the request allows an answer from this node's own state. */
+bool api_is_stale_read(const ProtobufCMessage *request);
+
+/* Packs the response. */
+void api_respond(struct api_reply *reply, const ProtobufCMessage *response);
+
+/* One function a method; node/api_*.c. */
+void api_create_vm(const ProtobufCMessage *request, struct turn_plan *plan,
+                   struct api_reply *reply);
+void api_get_vm(const ProtobufCMessage *request, const struct api_view *view,
+                struct api_reply *reply);
+void api_list_vms(const ProtobufCMessage *request, const struct api_view *view,
+                  struct api_reply *reply);
+void api_update_vm(const ProtobufCMessage *request, struct turn_plan *plan,
+                   struct api_reply *reply);
+void api_move_vm(const ProtobufCMessage *request, struct turn_plan *plan,
+                 struct api_reply *reply);
+void api_start_vm(const ProtobufCMessage *request, struct turn_plan *plan,
+                  struct api_reply *reply);
+void api_stop_vm(const ProtobufCMessage *request, struct turn_plan *plan,
+                 struct api_reply *reply);
+void api_delete_vm(const ProtobufCMessage *request, struct turn_plan *plan,
+                   struct api_reply *reply);
+void api_create_zone(const ProtobufCMessage *request, struct turn_plan *plan,
+                     struct api_reply *reply);
+void api_get_zone(const ProtobufCMessage *request, const struct api_view *view,
+                  struct api_reply *reply);
+void api_list_zones(const ProtobufCMessage *request,
+                    const struct api_view *view, struct api_reply *reply);
+void api_cordon_zone(const ProtobufCMessage *request, struct turn_plan *plan,
+                     struct api_reply *reply);
+void api_uncordon_zone(const ProtobufCMessage *request, struct turn_plan *plan,
+                       struct api_reply *reply);
+void api_create_class(const ProtobufCMessage *request, struct turn_plan *plan,
+                      struct api_reply *reply);
+void api_list_classes(const ProtobufCMessage *request,
+                      const struct api_view *view, struct api_reply *reply);
+void api_delete_class(const ProtobufCMessage *request, struct turn_plan *plan,
+                      struct api_reply *reply);
+void api_get_host(const ProtobufCMessage *request, const struct api_view *view,
+                  struct api_reply *reply);
+void api_list_hosts(const ProtobufCMessage *request,
+                    const struct api_view *view, struct api_reply *reply);
+void api_cordon_host(const ProtobufCMessage *request, struct turn_plan *plan,
+                     struct api_reply *reply);
+void api_uncordon_host(const ProtobufCMessage *request, struct turn_plan *plan,
+                       struct api_reply *reply);
+void api_declare_host_dead(const ProtobufCMessage *request,
+                           struct turn_plan *plan, struct api_reply *reply);
+void api_get_settings(const ProtobufCMessage *request,
+                      const struct api_view *view, struct api_reply *reply);
+void api_update_settings(const ProtobufCMessage *request,
+                         struct turn_plan *plan, struct api_reply *reply);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Checks of requests that several methods share. Each returns whether all is
+ * well, and otherwise has failed the reply with the field's name. */
+#ifndef NODE_API_CHECK_H
+#define NODE_API_CHECK_H
+
+#include "node/api.h"
+
+#include <holdfast/v1/resources.pb-c.h>
+
+static inline struct text text_of(const char *string)
+{
+    return (struct text){string, (uint32_t)__builtin_strlen(string)};
+}
+
+/* 1 to 63 of [a-z0-9-], beginning and ending with a letter or digit. */
+bool api_check_name(struct api_reply *reply, const char *field,
+                    const char *name);
+
+bool api_check_range(struct api_reply *reply, const char *field, uint64_t value,
+                     uint64_t min, uint64_t max);
+
+/* expect_revision: 0, or the object's. */
+bool api_check_revision(struct api_reply *reply, uint64_t expected,
+                        uint64_t actual, const char *name);
+
+bool api_check_resources(struct api_reply *reply, const char *field,
+                         const Holdfast__V1__Resources *resources);
+
+/* Labels as they came to labels as they are kept. */
+bool api_check_labels(struct api_reply *reply, const char *field,
+                      Holdfast__V1__Vm__LabelsEntry **entries, size_t count,
+                      struct bytes *encoded);
+
+/* Page size and token to the first slot and count. */
+bool api_check_page(struct api_reply *reply, uint32_t page_size,
+                    const char *page_token, uint32_t *slot, uint32_t *count);
+
+/* Lookups that fail the reply. */
+const struct vm *api_find_vm(struct api_reply *reply, const struct state *state,
+                             const char *name);
+const struct zone *api_find_zone(struct api_reply *reply,
+                                 const struct state *state, const char *field,
+                                 const char *name);
+const struct class *api_find_class(struct api_reply *reply,
+                                   const struct state *state, const char *name);
+const struct host *api_find_host(struct api_reply *reply,
+                                 const struct state *state, const char *name);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/api_errors.h"
+
+#include "base/check.h"
+
+#include <stddef.h>
+
+static const struct api_error_entry entries[API_ERROR_COUNT] = {
+    [API_INVALID_FIELD] = {RPC_INVALID_ARGUMENT, "INVALID_FIELD",
+                           "A field breaks its rule; the message names it.",
+                           "Correct the request."},
+    [API_REQUEST_ID_REUSED] = {RPC_INVALID_ARGUMENT, "REQUEST_ID_REUSED",
+                               "The request id was used for another request.",
+                               "Use a new id for a new request."},
+    [API_UNSAFE_SETTINGS] = {RPC_INVALID_ARGUMENT, "UNSAFE_SETTINGS",
+                             "These settings could let two copies of a VM run.",
+                             "Keep to the formula in the message."},
+    [API_SETTINGS_UNSETTLED] = {RPC_FAILED_PRECONDITION, "SETTINGS_UNSETTLED",
+                                "Leases under the former settings may still "
+                                "run.",
+                                "Wait for one lease_wait_ms, then retry."},
+    [API_VM_NOT_FOUND] = {RPC_NOT_FOUND, "VM_NOT_FOUND",
+                          "There is no VM of that name.",
+                          "List the VMs; it may be deleted."},
+    [API_ZONE_NOT_FOUND] = {RPC_NOT_FOUND, "ZONE_NOT_FOUND",
+                            "There is no zone of that name.",
+                            "List the zones, or create it."},
+    [API_CLASS_NOT_FOUND] = {RPC_NOT_FOUND, "CLASS_NOT_FOUND",
+                             "There is no class of that name.",
+                             "List the classes, or create it."},
+    [API_HOST_NOT_FOUND] = {RPC_NOT_FOUND, "HOST_NOT_FOUND",
+                            "There is no host of that name.",
+                            "List the hosts; its agent may never have "
+                            "registered."},
+    [API_NODE_NOT_FOUND] = {RPC_NOT_FOUND, "NODE_NOT_FOUND",
+                            "There is no node of that name.",
+                            "List the nodes."},
+    [API_NAME_TAKEN] = {RPC_ALREADY_EXISTS, "NAME_TAKEN",
+                        "An object of that kind has this name already.",
+                        "Choose another name, or use what exists."},
+    [API_REVISION_CONFLICT] = {RPC_ABORTED, "REVISION_CONFLICT",
+                               "The object changed since expect_revision.",
+                               "Read it again, decide again, then retry."},
+    [API_CLASS_IN_USE] = {RPC_FAILED_PRECONDITION, "CLASS_IN_USE",
+                          "VMs are of this class.", "Delete them first."},
+    [API_VM_DELETING] = {RPC_FAILED_PRECONDITION, "VM_DELETING",
+                         "A delete of the VM was accepted; it is final.",
+                         "Wait until it is gone, then create it anew."},
+    [API_VM_NOT_RUNNING] = {RPC_FAILED_PRECONDITION, "VM_NOT_RUNNING",
+                            "The VM has no host, so it cannot be moved.",
+                            "Start it first."},
+    [API_VM_MOVING] = {RPC_FAILED_PRECONDITION, "VM_MOVING",
+                       "A move of the VM is under way.",
+                       "Wait until it is done."},
+    [API_TARGET_REFUSED] = {RPC_FAILED_PRECONDITION, "TARGET_REFUSED",
+                            "The VM's rules or the target's state forbid it.",
+                            "Choose another target; the message says why."},
+    [API_POOL_UNKNOWN] = {RPC_FAILED_PRECONDITION, "POOL_UNKNOWN",
+                          "No host ever reported this storage pool.",
+                          "Mount it on hosts and name it in their "
+                          "configuration."},
+    [API_HOST_ALIVE] = {RPC_FAILED_PRECONDITION, "HOST_ALIVE",
+                        "The host's agent still renews its lease.",
+                        "Stop the agent or cut the host's power first."},
+    [API_TRANSFER_REFUSED] = {RPC_FAILED_PRECONDITION, "TRANSFER_REFUSED",
+                              "Leadership could not be handed over.",
+                              "Look at `holdfast cluster nodes`; the target "
+                              "may be behind or unreachable."},
+    [API_TABLE_FULL] = {RPC_RESOURCE_EXHAUSTED, "TABLE_FULL",
+                        "The region holds as many of these as it can.",
+                        "Delete some; docs/ARCHITECTURE.md lists the limits."},
+    [API_LANE_FULL] = {RPC_RESOURCE_EXHAUSTED, "LANE_FULL",
+                       "Too many requests wait.",
+                       "Retry after the time that the trailer says."},
+    [API_NO_LEADER] = {RPC_UNAVAILABLE, "NO_LEADER",
+                       "No leader is known, or it has no quorum; nothing was "
+                       "changed.",
+                       "Retry, also at another node."},
+    [API_OUTCOME_UNKNOWN] = {RPC_UNAVAILABLE, "OUTCOME_UNKNOWN",
+                             "Leadership was lost on the way; the change may "
+                             "or may not take effect.",
+                             "Retry with the same request_id."},
+    [API_DRAINING] = {RPC_UNAVAILABLE, "DRAINING", "The node is shutting down.",
+                      "Use another node."},
+    [API_HOST_NAME_TAKEN] = {RPC_ALREADY_EXISTS, "HOST_NAME_TAKEN",
+                             "Another machine holds this host name.",
+                             "Give the host another name, or declare the "
+                             "former one dead."},
+    [API_HOST_ZONE_CHANGED] = {RPC_FAILED_PRECONDITION, "HOST_ZONE_CHANGED",
+                               "The host has VMs and says another zone.",
+                               "Correct its configuration, or move its VMs "
+                               "away first."},
+    [API_SESSION_REPLACED] = {RPC_ABORTED, "SESSION_REPLACED",
+                              "The host opened a newer session.",
+                              "Nothing; the newer one counts."},
+    [API_HELLO_EXPECTED] = {RPC_INVALID_ARGUMENT, "HELLO_EXPECTED",
+                            "A session begins with one Hello.",
+                            "Correct the agent."},
+    [API_WATCH_COMPACTED] = {RPC_OUT_OF_RANGE, "WATCH_COMPACTED",
+                             "Events after that revision are no longer kept.",
+                             "List again and watch from the list's revision."},
+};
+
+const struct api_error_entry *api_error_entry(enum api_error error)
+{
+    CHECK(error < API_ERROR_COUNT && entries[error].reason != NULL);
+    return &entries[error];
+}

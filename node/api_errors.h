@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every way in which the API says no: one registry, from which the table of
+ * docs/api.md is generated (`holdfastd --error-table`). The reason goes to the
+ * client in the trailer "holdfast-reason". */
+#ifndef NODE_API_ERRORS_H
+#define NODE_API_ERRORS_H
+
+#include "rpc/status.h"
+
+enum api_error {
+    API_INVALID_FIELD,
+    API_REQUEST_ID_REUSED,
+    API_UNSAFE_SETTINGS,
+    API_SETTINGS_UNSETTLED,
+    API_VM_NOT_FOUND,
+    API_ZONE_NOT_FOUND,
+    API_CLASS_NOT_FOUND,
+    API_HOST_NOT_FOUND,
+    API_NODE_NOT_FOUND,
+    API_NAME_TAKEN,
+    API_REVISION_CONFLICT,
+    API_CLASS_IN_USE,
+    API_VM_DELETING,
+    API_VM_NOT_RUNNING,
+    API_VM_MOVING,
+    API_TARGET_REFUSED,
+    API_POOL_UNKNOWN,
+    API_HOST_ALIVE,
+    API_TRANSFER_REFUSED,
+    API_TABLE_FULL,
+    API_LANE_FULL,
+    API_NO_LEADER,
+    API_OUTCOME_UNKNOWN,
+    API_DRAINING,
+    API_HOST_NAME_TAKEN,
+    API_HOST_ZONE_CHANGED,
+    API_SESSION_REPLACED,
+    API_HELLO_EXPECTED,
+    API_WATCH_COMPACTED,
+    API_ERROR_COUNT
+};
+
+struct api_error_entry {
+    enum rpc_code code;
+    const char *reason;  /* Stable, for programs. */
+    const char *meaning; /* One sentence. */
+    const char *cure;    /* What the caller should do. */
+};
+
+const struct api_error_entry *api_error_entry(enum api_error error);
+
+#endif
