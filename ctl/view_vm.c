@@ -9,17 +9,18 @@
 #include <stdio.h>
 #include <string.h>
 
-static const Holdfast__V1__VmStatus no_status = HOLDFAST__V1__VM_STATUS__INIT;
-
 static const Holdfast__V1__Vm *as_vm(const ProtobufCMessage *message)
 {
     CHECK(message->descriptor == &holdfast__v1__vm__descriptor);
     return (const Holdfast__V1__Vm *)(const void *)message;
 }
 
-static const Holdfast__V1__VmStatus *status_of(const Holdfast__V1__Vm *vm)
+/* A VM without a status, as in a manifest, gets an empty one in `spare`. */
+static const Holdfast__V1__VmStatus *status_of(const Holdfast__V1__Vm *vm,
+                                               Holdfast__V1__VmStatus *spare)
 {
-    return vm->status == NULL ? &no_status : vm->status;
+    holdfast__v1__vm_status__init(spare);
+    return vm->status == NULL ? spare : vm->status;
 }
 
 static enum colour state_colour(Holdfast__V1__VmState state)
@@ -43,7 +44,8 @@ static enum colour state_colour(Holdfast__V1__VmState state)
 
 struct view_state view_vm_state(const ProtobufCMessage *message)
 {
-    const Holdfast__V1__VmStatus *status = status_of(as_vm(message));
+    Holdfast__V1__VmStatus spare;
+    const Holdfast__V1__VmStatus *status = status_of(as_vm(message), &spare);
     struct view_state view = {.colour = state_colour(status->state)};
     char state[TEXT_NAME_MAX + 1];
     char reason[TEXT_NAME_MAX + 1] = "";
@@ -90,7 +92,8 @@ static void row(struct table *table, const ProtobufCMessage *message,
                 const struct view_options *options)
 {
     const Holdfast__V1__Vm *vm = as_vm(message);
-    const Holdfast__V1__VmStatus *status = status_of(vm);
+    Holdfast__V1__VmStatus spare;
+    const Holdfast__V1__VmStatus *status = status_of(vm, &spare);
     struct view_state state = view_vm_state(message);
     char labels[256];
 
@@ -171,7 +174,8 @@ static void details(struct table *table, const ProtobufCMessage *message,
                     const struct view_options *options)
 {
     const Holdfast__V1__Vm *vm = as_vm(message);
-    const Holdfast__V1__VmStatus *status = status_of(vm);
+    Holdfast__V1__VmStatus spare;
+    const Holdfast__V1__VmStatus *status = status_of(vm, &spare);
     struct view_state state = view_vm_state(message);
     char text[512];
 

@@ -39,10 +39,11 @@ static bool waits(const struct invocation *invocation)
 static enum exit_code get_vm(struct invocation *invocation, char *name,
                              Holdfast__V1__GetVmResponse **response)
 {
-    Holdfast__V1__GetVmRequest request = HOLDFAST__V1__GET_VM_REQUEST__INIT;
+    Holdfast__V1__GetVmRequest request;
     ProtobufCMessage *message;
     enum exit_code code;
 
+    holdfast__v1__get_vm_request__init(&request);
     request.name = name;
     code = request_call(invocation, "VmService/GetVm", &request.base, name,
                         &message);

@@ -152,13 +152,14 @@ static enum exit_code ask_again(struct wait *wait,
 {
     wait->revision = 0;
     for (size_t i = 0; i < wait->count; i++) {
-        Holdfast__V1__GetVmRequest request = HOLDFAST__V1__GET_VM_REQUEST__INIT;
+        Holdfast__V1__GetVmRequest request;
         struct wait_target *target = &wait->targets[i];
         const ProtobufCMessage *object;
         ProtobufCMessage *response;
         struct hf_status status;
         enum hf_code code;
 
+        holdfast__v1__get_vm_request__init(&request);
         request.name = target->name;
         code = hf_client_call(invocation->client, "VmService/GetVm",
                               &request.base, &response, &status);

@@ -29,9 +29,10 @@ static void assert_json(const ProtobufCMessage *message, unsigned flags,
 
 static void a_message_without_values_is_an_empty_object(void **unused)
 {
-    Holdfast__V1__Vm vm = HOLDFAST__V1__VM__INIT;
+    Holdfast__V1__Vm vm;
 
     (void)unused;
+    holdfast__v1__vm__init(&vm);
     assert_json(&vm.base, 0, "{}");
     assert_json(&vm.base, TEXT_PRETTY, "{}");
 }
@@ -42,13 +43,17 @@ static void names_enums_numbers_and_maps_follow_the_mapping(void **unused)
     char web[] = "web";
     char empty[] = "empty";
     char name[] = "web-1";
-    Holdfast__V1__Vm__LabelsEntry one = HOLDFAST__V1__VM__LABELS_ENTRY__INIT;
-    Holdfast__V1__Vm__LabelsEntry two = HOLDFAST__V1__VM__LABELS_ENTRY__INIT;
+    Holdfast__V1__Vm__LabelsEntry one;
+    Holdfast__V1__Vm__LabelsEntry two;
     Holdfast__V1__Vm__LabelsEntry *labels[] = {&one, &two};
-    Holdfast__V1__VmStatus status = HOLDFAST__V1__VM_STATUS__INIT;
-    Holdfast__V1__Vm vm = HOLDFAST__V1__VM__INIT;
+    Holdfast__V1__VmStatus status;
+    Holdfast__V1__Vm vm;
 
     (void)unused;
+    holdfast__v1__vm__labels_entry__init(&one);
+    holdfast__v1__vm__labels_entry__init(&two);
+    holdfast__v1__vm_status__init(&status);
+    holdfast__v1__vm__init(&vm);
     one.key = role;
     one.value = web;
     two.key = empty;
@@ -71,9 +76,10 @@ static void names_enums_numbers_and_maps_follow_the_mapping(void **unused)
 
 static void defaults_show_every_key_that_can_be_zero(void **unused)
 {
-    Holdfast__V1__Class class = HOLDFAST__V1__CLASS__INIT;
+    Holdfast__V1__Class class;
 
     (void)unused;
+    holdfast__v1__class__init(&class);
     assert_json(&class.base, TEXT_DEFAULTS,
                 "{\"name\":\"\",\"uid\":\"0\",\"zones\":[],\"vm_count\":0,"
                 "\"revision\":\"0\",\"create_time_ms\":\"0\"}");
@@ -84,10 +90,12 @@ static void pretty_puts_one_member_on_a_line(void **unused)
     char z1[] = "z1";
     char z2[] = "z2";
     char *zones[] = {z1, z2};
-    Holdfast__V1__Resources resources = HOLDFAST__V1__RESOURCES__INIT;
-    Holdfast__V1__Class class = HOLDFAST__V1__CLASS__INIT;
+    Holdfast__V1__Resources resources;
+    Holdfast__V1__Class class;
 
     (void)unused;
+    holdfast__v1__resources__init(&resources);
+    holdfast__v1__class__init(&class);
     resources.cpu_milli = 500;
     class.resources = &resources;
     class.n_zones = 2;
@@ -100,11 +108,14 @@ static void pretty_puts_one_member_on_a_line(void **unused)
 static void a_oneof_shows_the_member_that_is_set(void **unused)
 {
     uint8_t data[] = {0xff, 0x00, 0x10, 0x80};
-    Holdfast__V1__SnapshotBlob blob = HOLDFAST__V1__SNAPSHOT_BLOB__INIT;
-    Holdfast__V1__Zone zone = HOLDFAST__V1__ZONE__INIT;
-    Holdfast__V1__Event event = HOLDFAST__V1__EVENT__INIT;
+    Holdfast__V1__SnapshotBlob blob;
+    Holdfast__V1__Zone zone;
+    Holdfast__V1__Event event;
 
     (void)unused;
+    holdfast__v1__snapshot_blob__init(&blob);
+    holdfast__v1__zone__init(&zone);
+    holdfast__v1__event__init(&event);
     assert_json(&blob.base, TEXT_DEFAULTS, "{\"refs\":0,\"link\":0}");
     blob._content_case = HOLDFAST__V1__SNAPSHOT_BLOB___CONTENT_CONTENT;
     assert_json(&blob.base, 0, "{\"content\":\"\"}");
@@ -123,9 +134,10 @@ static void a_oneof_shows_the_member_that_is_set(void **unused)
 
 static void an_enum_value_from_a_newer_version_shows_its_number(void **unused)
 {
-    Holdfast__V1__Zone zone = HOLDFAST__V1__ZONE__INIT;
+    Holdfast__V1__Zone zone;
 
     (void)unused;
+    holdfast__v1__zone__init(&zone);
     zone.state = (Holdfast__V1__ZoneState)77;
     assert_json(&zone.base, 0, "{\"state\":77}");
 }
@@ -151,9 +163,10 @@ static void strings_cannot_break_json_or_steer_a_terminal(void **unused)
 
     (void)unused;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        Holdfast__V1__Zone zone = HOLDFAST__V1__ZONE__INIT;
+        Holdfast__V1__Zone zone;
         char expected[128];
 
+        holdfast__v1__zone__init(&zone);
         zone.name = rows[i].text;
         (void)snprintf(expected, sizeof(expected), "{\"name\":\"%s\"}",
                        rows[i].json);
