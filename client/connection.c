@@ -40,6 +40,7 @@ struct connection {
     bool has_grpc_status;
     enum hf_code code;
     char message[HF_MESSAGE_MAX];
+    char reason[HF_REASON_MAX + 1];
     bool has_pushback;
     int64_t pushback_ms;
     uint32_t reset_code; /* HTTP/2 error code that closed the stream. */
@@ -79,6 +80,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
     } else if (is(name, name_len, "grpc-message")) {
         status_decode_message(text, value_len, connection->message,
                               sizeof(connection->message));
+    } else if (is(name, name_len, "holdfast-reason")) {
+        status_decode_message(text, value_len, connection->reason,
+                              sizeof(connection->reason));
     } else if (is(name, name_len, "grpc-retry-pushback-ms")) {
         char *end;
         long ms = strtol(text, &end, 10);
@@ -281,6 +285,7 @@ static void reset_call(struct connection *connection)
     connection->has_grpc_status = false;
     connection->code = HF_STATUS_UNKNOWN;
     connection->message[0] = '\0';
+    connection->reason[0] = '\0';
     connection->has_pushback = false;
     connection->reset_code = 0;
 }
@@ -390,6 +395,7 @@ void connection_status(const struct connection *connection,
                        struct hf_status *status)
 {
     CHECK(!connection->open);
+    memcpy(status->reason, connection->reason, sizeof(status->reason));
     if (connection->has_grpc_status) {
         (void)status_set(status, connection->code, "%s", connection->message);
     } else if (connection->http_status != 0 && connection->http_status != 200) {

@@ -48,7 +48,7 @@ enum connection_result connection_wait(struct connection *connection,
 const uint8_t *connection_take_message(struct connection *connection,
                                        size_t *len);
 
-/* How the call ended; fills code and message. */
+/* How the call ended; fills code, reason and message. */
 void connection_status(const struct connection *connection,
                        struct hf_status *status);
 

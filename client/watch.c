@@ -133,7 +133,7 @@ static ProtobufCMessage *take(struct hf_watch *watch)
 
 static void stream_ended(struct hf_watch *watch)
 {
-    struct hf_status status;
+    struct hf_status status = {.code = HF_STATUS_OK};
 
     connection_status(watch->connection, &status);
     if (status.code == HF_STATUS_UNAVAILABLE) {

@@ -34,7 +34,7 @@ static void vm_states(const Holdfast__V1__GetStatusResponse *status, char *text,
     }
 }
 
-static void show_status(struct table *table,
+static void show_status(struct grid *grid,
                         const Holdfast__V1__GetStatusResponse *status)
 {
     const Holdfast__V1__Node *node = status->node;
@@ -45,35 +45,35 @@ static void show_status(struct table *table,
         text_enum_name(&holdfast__v1__role__descriptor, (int)node->role, role);
     }
     vm_states(status, states, sizeof(states));
-    view_detail(table, "Region:", "%s", status->region);
-    table_cell(table, "Quorum:");
-    table_cell_colour(table, status->quorum ? COLOUR_GOOD : COLOUR_BAD,
-                      status->quorum ? "yes" : "no");
+    view_detail(grid, "Region:", "%s", status->region);
+    grid_cell(grid, "Quorum:");
+    grid_cell_colour(grid, status->quorum ? COLOUR_GOOD : COLOUR_BAD,
+                     status->quorum ? "yes" : "no");
     if (status->leader[0] == '\0') {
-        table_cell(table, "Leader:");
-        table_cell_colour(table, COLOUR_BAD, "none known");
+        grid_cell(grid, "Leader:");
+        grid_cell_colour(grid, COLOUR_BAD, "none known");
     } else {
-        view_detail(table, "Leader:", "%s (%s), term %" PRIu64, status->leader,
+        view_detail(grid, "Leader:", "%s (%s), term %" PRIu64, status->leader,
                     status->leader_address, status->term);
     }
     if (status->storm) {
-        table_cell(table, "Storm:");
-        table_cell_colour(table, COLOUR_BAD,
-                          "too much vanished at once: automatic re-assignment "
-                          "is paused");
+        grid_cell(grid, "Storm:");
+        grid_cell_colour(grid, COLOUR_BAD,
+                         "too much vanished at once: automatic re-assignment "
+                         "is paused");
     }
-    view_detail(table, "Zones:", "%" PRIu32, status->zone_count);
-    view_detail(table, "Hosts:", "%" PRIu32 " of %" PRIu32 " up",
+    view_detail(grid, "Zones:", "%" PRIu32, status->zone_count);
+    view_detail(grid, "Hosts:", "%" PRIu32 " of %" PRIu32 " up",
                 status->host_up_count, status->host_count);
-    view_detail(table, "VMs:", "%" PRIu32 "%s", status->vm_count, states);
-    view_detail(table, "Revision:", "%" PRIu64, status->revision);
+    view_detail(grid, "VMs:", "%" PRIu32 "%s", status->vm_count, states);
+    view_detail(grid, "Revision:", "%" PRIu64, status->revision);
     if (node != NULL) {
-        view_detail(table, "Answered by:", "%s (%s), %s, zone %s", node->name,
+        view_detail(grid, "Answered by:", "%s (%s), %s, zone %s", node->name,
                     node->address, role, node->zone);
     }
-    view_detail(table, "Applied:", "entry %" PRIu64 ", state %016" PRIx64,
+    view_detail(grid, "Applied:", "entry %" PRIu64 ", state %016" PRIx64,
                 status->applied_index, status->state_hash);
-    view_detail(table, "Version:", "%s, up %s", status->version,
+    view_detail(grid, "Version:", "%s, up %s", status->version,
                 format_duration(status->uptime_ms).text);
 }
 
@@ -83,7 +83,7 @@ enum exit_code run_cluster_status(struct invocation *invocation)
         request_for(invocation, invocation->command->method);
     const Holdfast__V1__GetStatusResponse *status;
     ProtobufCMessage *response;
-    struct table table;
+    struct grid grid;
     enum exit_code code;
 
     if (request == NULL) {
@@ -99,11 +99,11 @@ enum exit_code run_cluster_status(struct invocation *invocation)
         bytes_append(&invocation->out, status->leader, strlen(status->leader));
         bytes_append_u8(&invocation->out, '\n');
     } else if (!output_message(invocation, response)) {
-        table_init(&table);
-        view_detail_columns(&table);
-        show_status(&table, status);
-        output_table(invocation, &table, false);
-        table_close(&table);
+        grid_init(&grid);
+        view_detail_columns(&grid);
+        show_status(&grid, status);
+        output_table(invocation, &grid, false);
+        grid_close(&grid);
     }
     code = status->quorum ? EXIT_OK : EXIT_NO_QUORUM;
     hf_message_free(response);
@@ -146,27 +146,27 @@ enum exit_code run_cluster_transfer(struct invocation *invocation)
 static void show_settings(struct invocation *invocation,
                           const ProtobufCMessage *settings)
 {
-    struct table table;
+    struct grid grid;
 
     if (settings == NULL || output_message(invocation, settings)) {
         return;
     }
-    table_init(&table);
-    table_column(&table, "SETTING");
-    table_column_right(&table, "VALUE");
+    grid_init(&grid);
+    grid_column(&grid, "SETTING");
+    grid_column_right(&grid, "VALUE");
     for (unsigned i = 0; i < settings->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field =
             &settings->descriptor->fields[i];
 
         if (field->type == PROTOBUF_C_TYPE_UINT32) {
-            table_cell(&table, field->name);
-            table_cell_format(
-                &table, "%" PRIu32,
+            grid_cell(&grid, field->name);
+            grid_cell_format(
+                &grid, "%" PRIu32,
                 *(const uint32_t *)text_field_at(settings, field, 0));
         }
     }
-    output_table(invocation, &table, true);
-    table_close(&table);
+    output_table(invocation, &grid, true);
+    grid_close(&grid);
 }
 
 enum exit_code run_settings_get(struct invocation *invocation)

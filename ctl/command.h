@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Every command, as one table: what it is called, what it takes, what it says
- * of itself, what does it. Parsing, help and running all read this table. */
+ * of itself, what does it. Parsing, help and running all read this grid. */
 #ifndef CTL_COMMAND_H
 #define CTL_COMMAND_H
 

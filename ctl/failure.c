@@ -122,13 +122,14 @@ void failure_write(const struct failure *failure, struct bytes *out)
     const struct command *command = failure->command;
     const struct hf_status *status = failure->status;
 
-    put(out, "holdfast: %s%s%s%s%s: %s [%s]\n", command->noun,
+    put(out, "holdfast: %s%s%s%s%s: %s [%s%s%s]\n", command->noun,
         command->verb == NULL ? "" : " ",
         command->verb == NULL ? "" : command->verb,
         failure->name == NULL ? "" : " ",
         failure->name == NULL ? "" : failure->name,
         status->message[0] == '\0' ? "failed" : status->message,
-        hf_code_name(status->code));
+        hf_code_name(status->code), status->reason[0] == '\0' ? "" : ", ",
+        status->reason);
     if (failure->client != NULL &&
         (status->code == HF_STATUS_UNAVAILABLE ||
          status->code == HF_STATUS_DEADLINE_EXCEEDED)) {

@@ -204,7 +204,7 @@ static enum exit_code fetch(struct invocation *invocation,
 }
 
 static void show(struct invocation *invocation, ProtobufCMessage *all,
-                 struct table *table)
+                 struct grid *grid)
 {
     const ProtobufCFieldDescriptor *field = list_field(all->descriptor);
     size_t count = *text_field_list_count(all, field);
@@ -212,23 +212,23 @@ static void show(struct invocation *invocation, ProtobufCMessage *all,
     const struct view *view = view_find(field->descriptor);
     struct view_options options = output_view_options(invocation);
 
-    view->columns(table, options.wide);
+    view->columns(grid, options.wide);
     for (size_t i = 0; i < count; i++) {
-        view->row(table, items[i], &options);
+        view->row(grid, items[i], &options);
     }
     if (invocation->output == OUTPUT_NAME) {
         for (size_t i = 0; i < count; i++) {
             output_object(invocation, items[i]);
         }
     } else if (!output_message(invocation, all)) {
-        output_table(invocation, table, true);
+        output_table(invocation, grid, true);
     }
     output_flush(invocation);
 }
 
 /* One changed object as one more row, or in the form asked for. */
 static void show_event(struct invocation *invocation,
-                       const struct event_view *event, struct table *table)
+                       const struct event_view *event, struct grid *grid)
 {
     struct view_options options = output_view_options(invocation);
 
@@ -242,15 +242,15 @@ static void show_event(struct invocation *invocation,
         output_line(invocation, "%s (deleted)",
                     view_string(event->object, "name"));
     } else {
-        table_next(table);
+        grid_next(grid);
         view_find(event->object->descriptor)
-            ->row(table, event->object, &options);
-        output_table(invocation, table, false);
+            ->row(grid, event->object, &options);
+        output_table(invocation, grid, false);
     }
 }
 
 static enum exit_code follow(struct invocation *invocation, uint64_t revision,
-                             struct table *table)
+                             struct grid *grid)
 {
     struct event_stream stream;
     struct hf_status status;
@@ -261,7 +261,7 @@ static enum exit_code follow(struct invocation *invocation, uint64_t revision,
 
         while (event_stream_take(&stream, &event)) {
             if (list_matches(invocation->arguments, event.object)) {
-                show_event(invocation, &event, table);
+                show_event(invocation, &event, grid);
             }
         }
         output_flush(invocation);
@@ -275,7 +275,7 @@ enum exit_code run_list(struct invocation *invocation)
     ProtobufCMessage *request =
         request_for(invocation, invocation->command->method);
     ProtobufCMessage *all;
-    struct table table;
+    struct grid grid;
     enum exit_code code;
 
     if (request == NULL || !set_list_options(invocation, request)) {
@@ -285,12 +285,12 @@ enum exit_code run_list(struct invocation *invocation)
     if (code != EXIT_OK) {
         return code;
     }
-    table_init(&table);
-    show(invocation, all, &table);
+    grid_init(&grid);
+    show(invocation, all, &grid);
     if (arguments_has(invocation->arguments, OPTION_WATCH)) {
-        code = follow(invocation, response_revision(all), &table);
+        code = follow(invocation, response_revision(all), &grid);
     }
-    table_close(&table);
+    grid_close(&grid);
     hf_message_free(all);
     return code;
 }

@@ -17,10 +17,10 @@ struct view_options output_view_options(const struct invocation *invocation)
                                  .now_ms = clock_wall_ms()};
 }
 
-void output_table(struct invocation *invocation, const struct table *table,
+void output_table(struct invocation *invocation, const struct grid *grid,
                   bool header)
 {
-    table_write(table, header, invocation->colours, &invocation->out);
+    grid_write(grid, header, invocation->colours, &invocation->out);
 }
 
 void output_json_line(struct invocation *invocation,
@@ -54,7 +54,7 @@ void output_object(struct invocation *invocation,
     const struct view *view = view_find(object->descriptor);
     struct view_options options = output_view_options(invocation);
     const char *name = view_string(object, "name");
-    struct table table;
+    struct grid grid;
 
     if (output_message(invocation, object)) {
         return;
@@ -67,11 +67,11 @@ void output_object(struct invocation *invocation,
     if (invocation->printed++ > 0) {
         bytes_append_u8(&invocation->out, '\n');
     }
-    table_init(&table);
-    view_detail_columns(&table);
-    view->details(&table, object, &options);
-    output_table(invocation, &table, false);
-    table_close(&table);
+    grid_init(&grid);
+    view_detail_columns(&grid);
+    view->details(&grid, object, &options);
+    output_table(invocation, &grid, false);
+    grid_close(&grid);
 }
 
 void output_line(struct invocation *invocation, const char *format, ...)

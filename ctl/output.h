@@ -4,8 +4,8 @@
 #ifndef CTL_OUTPUT_H
 #define CTL_OUTPUT_H
 
+#include "ctl/grid.h"
 #include "ctl/invocation.h"
-#include "ctl/table.h"
 #include "ctl/view.h"
 
 #include <protobuf-c/protobuf-c.h>
@@ -29,7 +29,7 @@ void output_line(struct invocation *invocation, const char *format, ...)
 /* What --output says about rows: ages and columns as of now. */
 struct view_options output_view_options(const struct invocation *invocation);
 
-void output_table(struct invocation *invocation, const struct table *table,
+void output_table(struct invocation *invocation, const struct grid *grid,
                   bool header);
 
 /* Writes what was put out so far to stdout. A reader that has gone ends the

@@ -22,14 +22,13 @@ const struct view *view_find(const ProtobufCMessageDescriptor *descriptor)
     return NULL;
 }
 
-void view_detail_columns(struct table *table)
+void view_detail_columns(struct grid *grid)
 {
-    table_column(table, "");
-    table_column(table, "");
+    grid_column(grid, "");
+    grid_column(grid, "");
 }
 
-void view_detail(struct table *table, const char *label, const char *format,
-                 ...)
+void view_detail(struct grid *grid, const char *label, const char *format, ...)
 {
     char text[1024];
     va_list arguments;
@@ -37,8 +36,8 @@ void view_detail(struct table *table, const char *label, const char *format,
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    table_cell(table, label);
-    table_cell(table, text);
+    grid_cell(grid, label);
+    grid_cell(grid, text);
 }
 
 const char *view_string(const ProtobufCMessage *message, const char *name)

@@ -5,7 +5,7 @@
 #ifndef CTL_VIEW_H
 #define CTL_VIEW_H
 
-#include "ctl/table.h"
+#include "ctl/grid.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -19,11 +19,11 @@ struct view_options {
 struct view {
     const ProtobufCMessageDescriptor *descriptor;
     const char *noun;
-    void (*columns)(struct table *table, bool wide);
-    void (*row)(struct table *table, const ProtobufCMessage *message,
+    void (*columns)(struct grid *grid, bool wide);
+    void (*row)(struct grid *grid, const ProtobufCMessage *message,
                 const struct view_options *options);
     /* Into a table of two columns, see view_detail(). */
-    void (*details)(struct table *table, const ProtobufCMessage *message,
+    void (*details)(struct grid *grid, const ProtobufCMessage *message,
                     const struct view_options *options);
 };
 
@@ -37,9 +37,9 @@ extern const struct view view_node;
 const struct view *view_find(const ProtobufCMessageDescriptor *descriptor);
 
 /* A table for details: two columns, written without a header. */
-void view_detail_columns(struct table *table);
-void view_detail(struct table *table, const char *label, const char *format,
-                 ...) __attribute__((format(printf, 3, 4)));
+void view_detail_columns(struct grid *grid);
+void view_detail(struct grid *grid, const char *label, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* "a=b,c=d" in order of keys; of any message with `labels`. */
 void view_labels(const ProtobufCMessage *message, char *text, size_t size);

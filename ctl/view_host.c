@@ -43,24 +43,24 @@ struct view_state view_host_state(const ProtobufCMessage *message)
     return view;
 }
 
-static void columns(struct table *table, bool wide)
+static void columns(struct grid *grid, bool wide)
 {
-    table_column(table, "NAME");
-    table_column(table, "STATE");
-    table_column(table, "ZONE");
-    table_column_right(table, "VMS");
-    table_column_right(table, "CPU");
-    table_column_right(table, "OF");
-    table_column_right(table, "MEMORY");
-    table_column_right(table, "OF");
-    table_column_right(table, "AGE");
+    grid_column(grid, "NAME");
+    grid_column(grid, "STATE");
+    grid_column(grid, "ZONE");
+    grid_column_right(grid, "VMS");
+    grid_column_right(grid, "CPU");
+    grid_column_right(grid, "OF");
+    grid_column_right(grid, "MEMORY");
+    grid_column_right(grid, "OF");
+    grid_column_right(grid, "AGE");
     if (wide) {
-        table_column_right(table, "DISK");
-        table_column_right(table, "OF");
-        table_column(table, "FAULT DOMAIN");
-        table_column(table, "LEASE");
-        table_column(table, "AGENT");
-        table_column(table, "LABELS");
+        grid_column_right(grid, "DISK");
+        grid_column_right(grid, "OF");
+        grid_column(grid, "FAULT DOMAIN");
+        grid_column(grid, "LEASE");
+        grid_column(grid, "AGENT");
+        grid_column(grid, "LABELS");
     }
 }
 
@@ -77,7 +77,7 @@ static void lease_text(const Holdfast__V1__HostLease *lease, char *text,
     }
 }
 
-static void row(struct table *table, const ProtobufCMessage *message,
+static void row(struct grid *grid, const ProtobufCMessage *message,
                 const struct view_options *options)
 {
     const Holdfast__V1__Host *host = as_host(message);
@@ -86,25 +86,25 @@ static void row(struct table *table, const ProtobufCMessage *message,
     struct view_state state = view_host_state(message);
     char text[256];
 
-    table_cell(table, host->name);
-    table_cell_colour(table, state.colour, state.text);
-    table_cell(table, host->zone);
-    table_cell_format(table, "%" PRIu32, host->vm_count);
-    table_cell(table, format_cpu(used->cpu_milli).text);
-    table_cell(table, format_cpu(capacity->cpu_milli).text);
-    table_cell(table, format_mib(used->memory_mib).text);
-    table_cell(table, format_mib(capacity->memory_mib).text);
-    table_cell(table, format_age(host->create_time_ms, options->now_ms).text);
+    grid_cell(grid, host->name);
+    grid_cell_colour(grid, state.colour, state.text);
+    grid_cell(grid, host->zone);
+    grid_cell_format(grid, "%" PRIu32, host->vm_count);
+    grid_cell(grid, format_cpu(used->cpu_milli).text);
+    grid_cell(grid, format_cpu(capacity->cpu_milli).text);
+    grid_cell(grid, format_mib(used->memory_mib).text);
+    grid_cell(grid, format_mib(capacity->memory_mib).text);
+    grid_cell(grid, format_age(host->create_time_ms, options->now_ms).text);
     if (options->wide) {
-        table_cell(table, format_gib(used->disk_gib).text);
-        table_cell(table, format_gib(capacity->disk_gib).text);
-        table_cell(table, host->fault_domain);
+        grid_cell(grid, format_gib(used->disk_gib).text);
+        grid_cell(grid, format_gib(capacity->disk_gib).text);
+        grid_cell(grid, host->fault_domain);
         lease_text(host->lease == NULL ? &no_lease : host->lease, text,
                    sizeof(text));
-        table_cell(table, text);
-        table_cell(table, host->agent_version);
+        grid_cell(grid, text);
+        grid_cell(grid, host->agent_version);
         view_labels(message, text, sizeof(text));
-        table_cell(table, text);
+        grid_cell(grid, text);
     }
 }
 
@@ -119,7 +119,7 @@ static void join(char *text, size_t size, const char *item)
                    item);
 }
 
-static void list_details(struct table *table, const Holdfast__V1__Host *host)
+static void list_details(struct grid *grid, const Holdfast__V1__Host *host)
 {
     char text[512] = "";
     char name[TEXT_NAME_MAX + 1];
@@ -127,14 +127,14 @@ static void list_details(struct table *table, const Holdfast__V1__Host *host)
     for (size_t i = 0; i < host->n_pools; i++) {
         join(text, sizeof(text), host->pools[i]);
     }
-    view_detail(table, "Pools:", "%s", text);
+    view_detail(grid, "Pools:", "%s", text);
     text[0] = '\0';
     for (size_t i = 0; i < host->n_drivers; i++) {
         text_enum_name(&holdfast__v1__driver__descriptor, (int)host->drivers[i],
                        name);
         join(text, sizeof(text), name);
     }
-    view_detail(table, "Drivers:", "%s", text);
+    view_detail(grid, "Drivers:", "%s", text);
     if (host->lease != NULL && host->lease->n_unknown_vm_uids > 0) {
         text[0] = '\0';
         for (size_t i = 0; i < host->lease->n_unknown_vm_uids; i++) {
@@ -142,12 +142,12 @@ static void list_details(struct table *table, const Holdfast__V1__Host *host)
                            host->lease->unknown_vm_uids[i]);
             join(text, sizeof(text), name);
         }
-        view_detail(table, "Unknown VMs:",
+        view_detail(grid, "Unknown VMs:",
                     "%s (reported, not known to Holdfast; left alone)", text);
     }
 }
 
-static void details(struct table *table, const ProtobufCMessage *message,
+static void details(struct grid *grid, const ProtobufCMessage *message,
                     const struct view_options *options)
 {
     const Holdfast__V1__Host *host = as_host(message);
@@ -156,34 +156,32 @@ static void details(struct table *table, const ProtobufCMessage *message,
     struct view_state state = view_host_state(message);
     char text[512];
 
-    view_detail(table, "Name:", "%s", host->name);
-    table_cell(table, "State:");
-    table_cell_colour(table, state.colour, state.text);
+    view_detail(grid, "Name:", "%s", host->name);
+    grid_cell(grid, "State:");
+    grid_cell_colour(grid, state.colour, state.text);
     lease_text(host->lease == NULL ? &no_lease : host->lease, text,
                sizeof(text));
-    view_detail(table, "Lease:", "%s", text);
-    view_detail(table, "Zone:", "%s", host->zone);
-    view_detail(table, "Fault domain:", "%s", host->fault_domain);
-    view_detail(table, "VMs:", "%" PRIu32, host->vm_count);
-    view_detail(table, "CPU:", "%s of %s used",
-                format_cpu(used->cpu_milli).text,
+    view_detail(grid, "Lease:", "%s", text);
+    view_detail(grid, "Zone:", "%s", host->zone);
+    view_detail(grid, "Fault domain:", "%s", host->fault_domain);
+    view_detail(grid, "VMs:", "%" PRIu32, host->vm_count);
+    view_detail(grid, "CPU:", "%s of %s used", format_cpu(used->cpu_milli).text,
                 format_cpu(capacity->cpu_milli).text);
-    view_detail(table, "Memory:", "%s of %s used",
+    view_detail(grid, "Memory:", "%s of %s used",
                 format_mib(used->memory_mib).text,
                 format_mib(capacity->memory_mib).text);
-    view_detail(table, "Disk:", "%s of %s used",
-                format_gib(used->disk_gib).text,
+    view_detail(grid, "Disk:", "%s of %s used", format_gib(used->disk_gib).text,
                 format_gib(capacity->disk_gib).text);
-    list_details(table, host);
+    list_details(grid, host);
     view_labels(message, text, sizeof(text));
-    view_detail(table, "Labels:", "%s", text);
-    view_detail(table, "Agent:", "%s", host->agent_version);
-    view_detail(table, "Generation:", "%" PRIu64, host->generation);
-    view_detail(table, "Created:", "%s (%s ago)",
+    view_detail(grid, "Labels:", "%s", text);
+    view_detail(grid, "Agent:", "%s", host->agent_version);
+    view_detail(grid, "Generation:", "%" PRIu64, host->generation);
+    view_detail(grid, "Created:", "%s (%s ago)",
                 format_time(host->create_time_ms).text,
                 format_age(host->create_time_ms, options->now_ms).text);
-    view_detail(table, "Revision:", "%" PRIu64, host->revision);
-    view_detail(table, "Uid:", "%" PRIu64, host->uid);
+    view_detail(grid, "Revision:", "%" PRIu64, host->revision);
+    view_detail(grid, "Uid:", "%" PRIu64, host->uid);
 }
 
 const struct view view_host = {

@@ -43,25 +43,25 @@ struct view_state view_zone_state(const ProtobufCMessage *message)
     return view;
 }
 
-static void zone_columns(struct table *table, bool wide)
+static void zone_columns(struct grid *grid, bool wide)
 {
-    table_column(table, "NAME");
-    table_column(table, "STATE");
-    table_column_right(table, "HOSTS UP");
-    table_column_right(table, "VMS");
-    table_column_right(table, "CPU");
-    table_column_right(table, "OF");
-    table_column_right(table, "MEMORY");
-    table_column_right(table, "OF");
-    table_column_right(table, "AGE");
+    grid_column(grid, "NAME");
+    grid_column(grid, "STATE");
+    grid_column_right(grid, "HOSTS UP");
+    grid_column_right(grid, "VMS");
+    grid_column_right(grid, "CPU");
+    grid_column_right(grid, "OF");
+    grid_column_right(grid, "MEMORY");
+    grid_column_right(grid, "OF");
+    grid_column_right(grid, "AGE");
     if (wide) {
-        table_column_right(table, "DISK");
-        table_column_right(table, "OF");
-        table_column_right(table, "UID");
+        grid_column_right(grid, "DISK");
+        grid_column_right(grid, "OF");
+        grid_column_right(grid, "UID");
     }
 }
 
-static void zone_row(struct table *table, const ProtobufCMessage *message,
+static void zone_row(struct grid *grid, const ProtobufCMessage *message,
                      const struct view_options *options)
 {
     const Holdfast__V1__Zone *zone = as_zone(message);
@@ -69,24 +69,24 @@ static void zone_row(struct table *table, const ProtobufCMessage *message,
     const Holdfast__V1__Resources *capacity = resources_of(zone->capacity);
     struct view_state state = view_zone_state(message);
 
-    table_cell(table, zone->name);
-    table_cell_colour(table, state.colour, state.text);
-    table_cell_format(table, "%" PRIu32 "/%" PRIu32, zone->host_up_count,
-                      zone->host_count);
-    table_cell_format(table, "%" PRIu32, zone->vm_count);
-    table_cell(table, format_cpu(used->cpu_milli).text);
-    table_cell(table, format_cpu(capacity->cpu_milli).text);
-    table_cell(table, format_mib(used->memory_mib).text);
-    table_cell(table, format_mib(capacity->memory_mib).text);
-    table_cell(table, format_age(zone->create_time_ms, options->now_ms).text);
+    grid_cell(grid, zone->name);
+    grid_cell_colour(grid, state.colour, state.text);
+    grid_cell_format(grid, "%" PRIu32 "/%" PRIu32, zone->host_up_count,
+                     zone->host_count);
+    grid_cell_format(grid, "%" PRIu32, zone->vm_count);
+    grid_cell(grid, format_cpu(used->cpu_milli).text);
+    grid_cell(grid, format_cpu(capacity->cpu_milli).text);
+    grid_cell(grid, format_mib(used->memory_mib).text);
+    grid_cell(grid, format_mib(capacity->memory_mib).text);
+    grid_cell(grid, format_age(zone->create_time_ms, options->now_ms).text);
     if (options->wide) {
-        table_cell(table, format_gib(used->disk_gib).text);
-        table_cell(table, format_gib(capacity->disk_gib).text);
-        table_cell_format(table, "%" PRIu64, zone->uid);
+        grid_cell(grid, format_gib(used->disk_gib).text);
+        grid_cell(grid, format_gib(capacity->disk_gib).text);
+        grid_cell_format(grid, "%" PRIu64, zone->uid);
     }
 }
 
-static void zone_details(struct table *table, const ProtobufCMessage *message,
+static void zone_details(struct grid *grid, const ProtobufCMessage *message,
                          const struct view_options *options)
 {
     const Holdfast__V1__Zone *zone = as_zone(message);
@@ -94,26 +94,24 @@ static void zone_details(struct table *table, const ProtobufCMessage *message,
     const Holdfast__V1__Resources *capacity = resources_of(zone->capacity);
     struct view_state state = view_zone_state(message);
 
-    view_detail(table, "Name:", "%s", zone->name);
-    table_cell(table, "State:");
-    table_cell_colour(table, state.colour, state.text);
-    view_detail(table, "Hosts:", "%" PRIu32 " of %" PRIu32 " up",
+    view_detail(grid, "Name:", "%s", zone->name);
+    grid_cell(grid, "State:");
+    grid_cell_colour(grid, state.colour, state.text);
+    view_detail(grid, "Hosts:", "%" PRIu32 " of %" PRIu32 " up",
                 zone->host_up_count, zone->host_count);
-    view_detail(table, "VMs:", "%" PRIu32, zone->vm_count);
-    view_detail(table, "CPU:", "%s of %s used",
-                format_cpu(used->cpu_milli).text,
+    view_detail(grid, "VMs:", "%" PRIu32, zone->vm_count);
+    view_detail(grid, "CPU:", "%s of %s used", format_cpu(used->cpu_milli).text,
                 format_cpu(capacity->cpu_milli).text);
-    view_detail(table, "Memory:", "%s of %s used",
+    view_detail(grid, "Memory:", "%s of %s used",
                 format_mib(used->memory_mib).text,
                 format_mib(capacity->memory_mib).text);
-    view_detail(table, "Disk:", "%s of %s used",
-                format_gib(used->disk_gib).text,
+    view_detail(grid, "Disk:", "%s of %s used", format_gib(used->disk_gib).text,
                 format_gib(capacity->disk_gib).text);
-    view_detail(table, "Created:", "%s (%s ago)",
+    view_detail(grid, "Created:", "%s (%s ago)",
                 format_time(zone->create_time_ms).text,
                 format_age(zone->create_time_ms, options->now_ms).text);
-    view_detail(table, "Revision:", "%" PRIu64, zone->revision);
-    view_detail(table, "Uid:", "%" PRIu64, zone->uid);
+    view_detail(grid, "Revision:", "%" PRIu64, zone->revision);
+    view_detail(grid, "Uid:", "%" PRIu64, zone->uid);
 }
 
 const struct view view_zone = {
@@ -142,21 +140,21 @@ static void class_zones(const Holdfast__V1__Class *class, char *text,
     }
 }
 
-static void class_columns(struct table *table, bool wide)
+static void class_columns(struct grid *grid, bool wide)
 {
-    table_column(table, "NAME");
-    table_column_right(table, "CPU");
-    table_column_right(table, "MEMORY");
-    table_column_right(table, "DISK");
-    table_column_right(table, "VMS");
-    table_column(table, "ZONES");
-    table_column_right(table, "AGE");
+    grid_column(grid, "NAME");
+    grid_column_right(grid, "CPU");
+    grid_column_right(grid, "MEMORY");
+    grid_column_right(grid, "DISK");
+    grid_column_right(grid, "VMS");
+    grid_column(grid, "ZONES");
+    grid_column_right(grid, "AGE");
     if (wide) {
-        table_column_right(table, "UID");
+        grid_column_right(grid, "UID");
     }
 }
 
-static void class_row(struct table *table, const ProtobufCMessage *message,
+static void class_row(struct grid *grid, const ProtobufCMessage *message,
                       const struct view_options *options)
 {
     const Holdfast__V1__Class *class = as_class(message);
@@ -164,19 +162,19 @@ static void class_row(struct table *table, const ProtobufCMessage *message,
     char zones[512];
 
     class_zones(class, zones, sizeof(zones));
-    table_cell(table, class->name);
-    table_cell(table, format_cpu(size->cpu_milli).text);
-    table_cell(table, format_mib(size->memory_mib).text);
-    table_cell(table, format_gib(size->disk_gib).text);
-    table_cell_format(table, "%" PRIu32, class->vm_count);
-    table_cell(table, zones);
-    table_cell(table, format_age(class->create_time_ms, options->now_ms).text);
+    grid_cell(grid, class->name);
+    grid_cell(grid, format_cpu(size->cpu_milli).text);
+    grid_cell(grid, format_mib(size->memory_mib).text);
+    grid_cell(grid, format_gib(size->disk_gib).text);
+    grid_cell_format(grid, "%" PRIu32, class->vm_count);
+    grid_cell(grid, zones);
+    grid_cell(grid, format_age(class->create_time_ms, options->now_ms).text);
     if (options->wide) {
-        table_cell_format(table, "%" PRIu64, class->uid);
+        grid_cell_format(grid, "%" PRIu64, class->uid);
     }
 }
 
-static void class_details(struct table *table, const ProtobufCMessage *message,
+static void class_details(struct grid *grid, const ProtobufCMessage *message,
                           const struct view_options *options)
 {
     const Holdfast__V1__Class *class = as_class(message);
@@ -184,16 +182,16 @@ static void class_details(struct table *table, const ProtobufCMessage *message,
     char zones[512];
 
     class_zones(class, zones, sizeof(zones));
-    view_detail(table, "Name:", "%s", class->name);
-    view_detail(table, "CPU:", "%s", format_cpu(size->cpu_milli).text);
-    view_detail(table, "Memory:", "%s", format_mib(size->memory_mib).text);
-    view_detail(table, "Disk:", "%s", format_gib(size->disk_gib).text);
-    view_detail(table, "Zones:", "%s", zones);
-    view_detail(table, "VMs:", "%" PRIu32, class->vm_count);
-    view_detail(table, "Created:", "%s (%s ago)",
+    view_detail(grid, "Name:", "%s", class->name);
+    view_detail(grid, "CPU:", "%s", format_cpu(size->cpu_milli).text);
+    view_detail(grid, "Memory:", "%s", format_mib(size->memory_mib).text);
+    view_detail(grid, "Disk:", "%s", format_gib(size->disk_gib).text);
+    view_detail(grid, "Zones:", "%s", zones);
+    view_detail(grid, "VMs:", "%" PRIu32, class->vm_count);
+    view_detail(grid, "Created:", "%s (%s ago)",
                 format_time(class->create_time_ms).text,
                 format_age(class->create_time_ms, options->now_ms).text);
-    view_detail(table, "Revision:", "%" PRIu64, class->revision);
+    view_detail(grid, "Revision:", "%" PRIu64, class->revision);
 }
 
 const struct view view_class = {
@@ -210,15 +208,15 @@ static const Holdfast__V1__Node *as_node(const ProtobufCMessage *message)
     return (const Holdfast__V1__Node *)(const void *)message;
 }
 
-static void node_columns(struct table *table, bool wide)
+static void node_columns(struct grid *grid, bool wide)
 {
-    table_column(table, "NAME");
-    table_column(table, "ROLE");
-    table_column(table, "ZONE");
-    table_column(table, "ADDRESS");
-    table_column_right(table, "LAG");
+    grid_column(grid, "NAME");
+    grid_column(grid, "ROLE");
+    grid_column(grid, "ZONE");
+    grid_column(grid, "ADDRESS");
+    grid_column_right(grid, "LAG");
     if (wide) {
-        table_column_right(table, "ID");
+        grid_column_right(grid, "ID");
     }
 }
 
@@ -236,24 +234,24 @@ static enum colour role_colour(Holdfast__V1__Role role)
     }
 }
 
-static void node_row(struct table *table, const ProtobufCMessage *message,
+static void node_row(struct grid *grid, const ProtobufCMessage *message,
                      const struct view_options *options)
 {
     const Holdfast__V1__Node *node = as_node(message);
     char role[TEXT_NAME_MAX + 1];
 
     text_enum_name(&holdfast__v1__role__descriptor, (int)node->role, role);
-    table_cell(table, node->name);
-    table_cell_colour(table, role_colour(node->role), role);
-    table_cell(table, node->zone);
-    table_cell(table, node->address);
-    table_cell_format(table, "%" PRIu64, node->lag_entries);
+    grid_cell(grid, node->name);
+    grid_cell_colour(grid, role_colour(node->role), role);
+    grid_cell(grid, node->zone);
+    grid_cell(grid, node->address);
+    grid_cell_format(grid, "%" PRIu64, node->lag_entries);
     if (options->wide) {
-        table_cell_format(table, "%" PRIu64, node->id);
+        grid_cell_format(grid, "%" PRIu64, node->id);
     }
 }
 
-static void node_details(struct table *table, const ProtobufCMessage *message,
+static void node_details(struct grid *grid, const ProtobufCMessage *message,
                          const struct view_options *options)
 {
     const Holdfast__V1__Node *node = as_node(message);
@@ -261,10 +259,10 @@ static void node_details(struct table *table, const ProtobufCMessage *message,
 
     (void)options;
     text_enum_name(&holdfast__v1__role__descriptor, (int)node->role, role);
-    view_detail(table, "Name:", "%s", node->name);
-    view_detail(table, "Role:", "%s", role);
-    view_detail(table, "Zone:", "%s", node->zone);
-    view_detail(table, "Address:", "%s", node->address);
+    view_detail(grid, "Name:", "%s", node->name);
+    view_detail(grid, "Role:", "%s", role);
+    view_detail(grid, "Zone:", "%s", node->zone);
+    view_detail(grid, "Address:", "%s", node->address);
 }
 
 const struct view view_node = {

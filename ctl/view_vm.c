@@ -69,26 +69,26 @@ struct view_state view_vm_state(const ProtobufCMessage *message)
     return view;
 }
 
-static void columns(struct table *table, bool wide)
+static void columns(struct grid *grid, bool wide)
 {
-    table_column(table, "NAME");
-    table_column(table, "STATE");
-    table_column(table, "ZONE");
-    table_column(table, "HOST");
-    table_column(table, "CLASS");
-    table_column_right(table, "PRIORITY");
-    table_column_right(table, "AGE");
+    grid_column(grid, "NAME");
+    grid_column(grid, "STATE");
+    grid_column(grid, "ZONE");
+    grid_column(grid, "HOST");
+    grid_column(grid, "CLASS");
+    grid_column_right(grid, "PRIORITY");
+    grid_column_right(grid, "AGE");
     if (wide) {
-        table_column_right(table, "IN STATE");
-        table_column_right(table, "EPOCH");
-        table_column_right(table, "RESTARTS");
-        table_column(table, "PINNED");
-        table_column(table, "LABELS");
-        table_column(table, "MESSAGE");
+        grid_column_right(grid, "IN STATE");
+        grid_column_right(grid, "EPOCH");
+        grid_column_right(grid, "RESTARTS");
+        grid_column(grid, "PINNED");
+        grid_column(grid, "LABELS");
+        grid_column(grid, "MESSAGE");
     }
 }
 
-static void row(struct table *table, const ProtobufCMessage *message,
+static void row(struct grid *grid, const ProtobufCMessage *message,
                 const struct view_options *options)
 {
     const Holdfast__V1__Vm *vm = as_vm(message);
@@ -97,26 +97,26 @@ static void row(struct table *table, const ProtobufCMessage *message,
     struct view_state state = view_vm_state(message);
     char labels[256];
 
-    table_cell(table, vm->name);
-    table_cell_colour(table, state.colour, state.text);
-    table_cell(table, status->zone);
-    table_cell(table, status->host);
-    table_cell(table, vm->class_name);
-    table_cell_format(table, "%" PRIu32, vm->priority);
-    table_cell(table, format_age(vm->create_time_ms, options->now_ms).text);
+    grid_cell(grid, vm->name);
+    grid_cell_colour(grid, state.colour, state.text);
+    grid_cell(grid, status->zone);
+    grid_cell(grid, status->host);
+    grid_cell(grid, vm->class_name);
+    grid_cell_format(grid, "%" PRIu32, vm->priority);
+    grid_cell(grid, format_age(vm->create_time_ms, options->now_ms).text);
     if (options->wide) {
         view_labels(message, labels, sizeof(labels));
-        table_cell(table,
-                   format_age(status->state_time_ms, options->now_ms).text);
-        table_cell_format(table, "%" PRIu64, status->epoch);
-        table_cell_format(table, "%" PRIu32, status->restart_count);
-        table_cell(table, vm->zone);
-        table_cell(table, labels);
-        table_cell(table, status->message);
+        grid_cell(grid,
+                  format_age(status->state_time_ms, options->now_ms).text);
+        grid_cell_format(grid, "%" PRIu64, status->epoch);
+        grid_cell_format(grid, "%" PRIu32, status->restart_count);
+        grid_cell(grid, vm->zone);
+        grid_cell(grid, labels);
+        grid_cell(grid, status->message);
     }
 }
 
-static void template_details(struct table *table,
+static void template_details(struct grid *grid,
                              const Holdfast__V1__VmTemplate *template)
 {
     char text[512] = "";
@@ -124,15 +124,15 @@ static void template_details(struct table *table,
 
     text_enum_name(&holdfast__v1__driver__descriptor, (int)template->driver,
                    text);
-    view_detail(table, "Driver:", "%s", text);
+    view_detail(grid, "Driver:", "%s", text);
     if (template->image[0] != '\0') {
-        view_detail(table, "Image:", "%s", template->image);
+        view_detail(grid, "Image:", "%s", template->image);
     }
     for (size_t i = 0; i < template->n_disks; i++) {
         const Holdfast__V1__Disk *disk = template->disks[i];
         bool shared = disk->kind == HOLDFAST__V1__DISK_KIND__DISK_KIND_SHARED;
 
-        view_detail(table, i == 0 ? "Disks:" : " ", "%s %s%s%s%s",
+        view_detail(grid, i == 0 ? "Disks:" : " ", "%s %s%s%s%s",
                     shared ? "shared" : "ephemeral",
                     shared ? disk->pool : disk->image, shared ? ":" : "",
                     shared ? disk->path : "",
@@ -144,33 +144,33 @@ static void template_details(struct table *table,
                                  i > 0 ? " " : "", template->command[i]);
     }
     if (used > 0) {
-        view_detail(table, "Command:", "%s", text);
+        view_detail(grid, "Command:", "%s", text);
     }
 }
 
-static void status_details(struct table *table,
+static void status_details(struct grid *grid,
                            const Holdfast__V1__VmStatus *status)
 {
     if (status->host[0] != '\0') {
-        view_detail(table, "Runs on:", "host %s, zone %s", status->host,
+        view_detail(grid, "Runs on:", "host %s, zone %s", status->host,
                     status->zone);
     }
     if (status->move_zone[0] != '\0' || status->move_host[0] != '\0') {
-        view_detail(table, "Moves to:", "%s %s",
+        view_detail(grid, "Moves to:", "%s %s",
                     status->move_host[0] != '\0' ? "host" : "zone",
                     status->move_host[0] != '\0' ? status->move_host
                                                  : status->move_zone);
     }
-    view_detail(table, "Epoch:", "%" PRIu64, status->epoch);
+    view_detail(grid, "Epoch:", "%" PRIu64, status->epoch);
     if (status->restart_count > 0) {
-        view_detail(table, "Restarts:", "%" PRIu32, status->restart_count);
+        view_detail(grid, "Restarts:", "%" PRIu32, status->restart_count);
     }
     if (status->last_end[0] != '\0') {
-        view_detail(table, "Last end:", "%s", status->last_end);
+        view_detail(grid, "Last end:", "%s", status->last_end);
     }
 }
 
-static void details(struct table *table, const ProtobufCMessage *message,
+static void details(struct grid *grid, const ProtobufCMessage *message,
                     const struct view_options *options)
 {
     const Holdfast__V1__Vm *vm = as_vm(message);
@@ -179,39 +179,39 @@ static void details(struct table *table, const ProtobufCMessage *message,
     struct view_state state = view_vm_state(message);
     char text[512];
 
-    view_detail(table, "Name:", "%s", vm->name);
-    table_cell(table, "State:");
-    table_cell_colour(table, state.colour, state.text);
+    view_detail(grid, "Name:", "%s", vm->name);
+    grid_cell(grid, "State:");
+    grid_cell_colour(grid, state.colour, state.text);
     if (status->state_time_ms != 0) {
-        view_detail(table, "Since:", "%s (%s ago)",
+        view_detail(grid, "Since:", "%s (%s ago)",
                     format_time(status->state_time_ms).text,
                     format_age(status->state_time_ms, options->now_ms).text);
     }
     if (status->message[0] != '\0') {
-        view_detail(table, "Message:", "%s", status->message);
+        view_detail(grid, "Message:", "%s", status->message);
     }
-    status_details(table, status);
-    view_detail(table, "Class:", "%s", vm->class_name);
-    view_detail(table, "Zone:", "%s",
+    status_details(grid, status);
+    view_detail(grid, "Class:", "%s", vm->class_name);
+    view_detail(grid, "Zone:", "%s",
                 vm->zone[0] == '\0' ? "any (zone-redundant)" : vm->zone);
-    view_detail(table, "Priority:", "%" PRIu32, vm->priority);
+    view_detail(grid, "Priority:", "%" PRIu32, vm->priority);
     text_enum_name(&holdfast__v1__on_partition__descriptor,
                    (int)vm->on_partition, text);
-    view_detail(table, "On partition:", "%s",
+    view_detail(grid, "On partition:", "%s",
                 vm->on_partition == 0 ? "move" : text);
-    view_detail(table, "Desired:", "%s",
+    view_detail(grid, "Desired:", "%s",
                 vm->desired ==
                         HOLDFAST__V1__DESIRED_STATE__DESIRED_STATE_STOPPED
                     ? "stopped"
                     : "running");
     if (vm->template_ != NULL) {
-        template_details(table, vm->template_);
+        template_details(grid, vm->template_);
     }
     view_labels(message, text, sizeof(text));
-    view_detail(table, "Labels:", "%s", text);
-    view_detail(table, "Created:", "%s", format_time(vm->create_time_ms).text);
-    view_detail(table, "Revision:", "%" PRIu64, vm->revision);
-    view_detail(table, "Uid:", "%" PRIu64, vm->uid);
+    view_detail(grid, "Labels:", "%s", text);
+    view_detail(grid, "Created:", "%s", format_time(vm->create_time_ms).text);
+    view_detail(grid, "Revision:", "%" PRIu64, vm->revision);
+    view_detail(grid, "Uid:", "%" PRIu64, vm->uid);
 }
 
 const struct view view_vm = {

@@ -10,13 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
-static void columns(struct table *table)
+static void columns(struct grid *grid)
 {
-    table_column(table, "TIME                   ");
-    table_column_right(table, "REVISION");
-    table_column(table, "KIND    ");
-    table_column(table, "NAME            ");
-    table_column(table, "CHANGE");
+    grid_column(grid, "TIME                   ");
+    grid_column_right(grid, "REVISION");
+    grid_column(grid, "KIND    ");
+    grid_column(grid, "NAME            ");
+    grid_column(grid, "CHANGE");
 }
 
 static struct view_state change_of(const struct event_view *event)
@@ -37,7 +37,7 @@ static struct view_state change_of(const struct event_view *event)
     return state;
 }
 
-static void show_row(struct invocation *invocation, struct table *table,
+static void show_row(struct invocation *invocation, struct grid *grid,
                      const struct event_view *event)
 {
     const ProtobufCMessage *object = event->object;
@@ -56,16 +56,16 @@ static void show_row(struct invocation *invocation, struct table *table,
     }
     (void)strncat(state.text, place,
                   sizeof(state.text) - strlen(state.text) - 1);
-    table_next(table);
-    table_cell(table, format_time(event->time_ms).text);
-    table_cell_format(table, "%" PRIu64, event->revision);
-    table_cell(table, view == NULL ? "settings" : view->noun);
-    table_cell(table, view_string(object, "name"));
-    table_cell_colour(table, state.colour, state.text);
-    output_table(invocation, table, false);
+    grid_next(grid);
+    grid_cell(grid, format_time(event->time_ms).text);
+    grid_cell_format(grid, "%" PRIu64, event->revision);
+    grid_cell(grid, view == NULL ? "settings" : view->noun);
+    grid_cell(grid, view_string(object, "name"));
+    grid_cell_colour(grid, state.colour, state.text);
+    output_table(invocation, grid, false);
 }
 
-static void show(struct invocation *invocation, struct table *table,
+static void show(struct invocation *invocation, struct grid *grid,
                  const struct event_view *event)
 {
     const char *name = view_string(event->object, "name");
@@ -82,7 +82,7 @@ static void show(struct invocation *invocation, struct table *table,
         bytes_append_u8(&invocation->out, '\n');
         break;
     default:
-        show_row(invocation, table, event);
+        show_row(invocation, grid, event);
         break;
     }
 }
@@ -93,7 +93,7 @@ enum exit_code run_watch(struct invocation *invocation)
     struct event_stream stream;
     struct event_view event;
     struct hf_status status;
-    struct table table;
+    struct grid grid;
 
     if (!request_set_option(invocation, &parsed.base, "after_revision",
                             OPTION_AFTER) ||
@@ -101,20 +101,20 @@ enum exit_code run_watch(struct invocation *invocation)
         return EXIT_USAGE;
     }
     event_stream_open(&stream, invocation, parsed.after_revision, NULL);
-    table_init(&table);
-    columns(&table);
+    grid_init(&grid);
+    columns(&grid);
     if (invocation->output == OUTPUT_TABLE ||
         invocation->output == OUTPUT_WIDE) {
-        output_table(invocation, &table, true);
+        output_table(invocation, &grid, true);
         output_flush(invocation);
     }
     while (event_stream_next(&stream, UINT32_MAX, &status)) {
         while (event_stream_take(&stream, &event)) {
-            show(invocation, &table, &event);
+            show(invocation, &grid, &event);
         }
         output_flush(invocation);
     }
-    table_close(&table);
+    grid_close(&grid);
     event_stream_close(&stream);
     return failure_tell(invocation, NULL, &status);
 }

@@ -191,7 +191,7 @@ class Changing(Case):
                           made.resources.disk_gib, list(made.zones)),
                          (4000, 8192, 1024, ["z1", "z2", "z3"]))
         self.vm("a")
-        self.assertIn("FAILED_PRECONDITION",
+        self.assertIn("[FAILED_PRECONDITION, class_in_use]",
                       self.refused(6, "class", "delete", "small"))
         self.assertEqual(self.ok("class", "delete", "big"),
                          "class big deleted\n")

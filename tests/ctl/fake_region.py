@@ -22,9 +22,10 @@ MODULES = (class_service_pb2, cluster_service_pb2, host_service_pb2,
 
 
 class Refused(Exception):
-    def __init__(self, code, message):
+    def __init__(self, code, message, reason=""):
         super().__init__(message)
         self.code = code
+        self.reason = reason
         self.message = message
 
 
@@ -144,10 +145,13 @@ class Node:
             (grpc.method_handlers_generic_handler(service.full_name,
                                                   handlers),))
 
-    def refuse(self, context, code, message):
+    def refuse(self, context, code, message, reason=""):
+        trailers = []
         if self.pushback is not None:
-            context.set_trailing_metadata(
-                (("grpc-retry-pushback-ms", str(self.pushback)),))
+            trailers.append(("grpc-retry-pushback-ms", str(self.pushback)))
+        if reason:
+            trailers.append(("holdfast-reason", reason))
+        context.set_trailing_metadata(trailers)
         context.abort(code, message)
 
     def gate(self, context):
@@ -174,7 +178,8 @@ class Node:
                 try:
                     answer = getattr(self, method.name)(request, response)
                 except Refused as refused:
-                    self.refuse(context, refused.code, refused.message)
+                    self.refuse(context, refused.code, refused.message,
+                                refused.reason)
                 if request_id:
                     region.answers[request_id] = answer
                 return answer
@@ -282,7 +287,7 @@ class Node:
         if any(vm.class_name == request.name
                for vm in self.region.vms.values()):
             raise Refused(grpc.StatusCode.FAILED_PRECONDITION,
-                          "VMs are of this class")
+                          "VMs are of this class", "class_in_use")
         del self.region.classes[request.name]
         return response(vm_class=item, revision=self.region.revision)
 

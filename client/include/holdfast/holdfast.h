@@ -51,6 +51,7 @@ HF_API const char *hf_code_name(enum hf_code code);
 
 #define HF_MESSAGE_MAX    1024
 #define HF_REQUEST_ID_MAX 64
+#define HF_REASON_MAX     64
 
 struct hf_status {
     enum hf_code code;
@@ -60,6 +61,8 @@ struct hf_status {
      * code is UNAVAILABLE or DEADLINE_EXCEEDED the outcome is not known: the
      * same request with this id can be sent again, and takes effect once. */
     char request_id[HF_REQUEST_ID_MAX + 1];
+    /* Which rule said no, as a word for programs ("headroom"); often empty. */
+    char reason[HF_REASON_MAX + 1];
     /* A sentence for people; for UNAVAILABLE, from the last endpoint asked. */
     char message[HF_MESSAGE_MAX];
 };

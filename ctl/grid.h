@@ -2,15 +2,15 @@
  *
  * Text in columns: upper-case headers, columns as wide as their widest cell,
  * two blanks between. Pure: it writes to bytes. */
-#ifndef CTL_TABLE_H
-#define CTL_TABLE_H
+#ifndef CTL_GRID_H
+#define CTL_GRID_H
 
 #include "base/bytes.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#define TABLE_COLUMNS_MAX 24
+#define GRID_COLUMNS_MAX 24
 
 /* Few colours, each with one meaning. */
 enum colour {
@@ -24,41 +24,40 @@ enum colour {
 /* The escape sequence that switches it on; that of COLOUR_NONE switches off. */
 const char *colour_escape(enum colour colour);
 
-struct table_cell {
+struct grid_cell {
     size_t offset; /* Of its text, in `text`. */
     size_t len;
     size_t width; /* Characters, not bytes. */
     enum colour colour;
 };
 
-struct table {
+struct grid {
     struct bytes text;
-    struct table_cell *cells; /* Row after row; the first row is the header. */
+    struct grid_cell *cells; /* Row after row; the first row is the header. */
     size_t cell_count;
     size_t cell_capacity;
     size_t column_count;
-    bool right[TABLE_COLUMNS_MAX]; /* Numbers stand at the right. */
+    bool right[GRID_COLUMNS_MAX]; /* Numbers stand at the right. */
 };
 
-void table_init(struct table *table);
-void table_close(struct table *table);
+void grid_init(struct grid *grid);
+void grid_close(struct grid *grid);
 
 /* All columns first; then cells, row by row. */
-void table_column(struct table *table, const char *header);
-void table_column_right(struct table *table, const char *header);
+void grid_column(struct grid *grid, const char *header);
+void grid_column_right(struct grid *grid, const char *header);
 
 /* Control characters become `?`; an empty text becomes "-". */
-void table_cell(struct table *table, const char *text);
-void table_cell_colour(struct table *table, enum colour colour,
-                       const char *text);
-void table_cell_format(struct table *table, const char *format, ...)
+void grid_cell(struct grid *grid, const char *text);
+void grid_cell_colour(struct grid *grid, enum colour colour, const char *text);
+void grid_cell_format(struct grid *grid, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Forgets the rows but keeps the header and, as least widths, the widths. */
-void table_next(struct table *table);
+void grid_next(struct grid *grid);
 
 /* Appends header and rows. */
-void table_write(const struct table *table, bool header, bool colours,
-                 struct bytes *out);
+void grid_write(const struct grid *grid, bool header, bool colours,
+                struct bytes *out);
 
 #endif
