@@ -1,348 +1,325 @@
-/* SPDX-License-Identifier: Apache-2.0
- *
- * Reading the log at start: finds its end, cuts an unfinished write, refuses
- * anything worse. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "raft/log_internal.h"
+
 #include "base/check.h"
+#include "base/container.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/memory.h"
-#include "raft/limits.h"
-#include "raft/log_format.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One segment's bytes and where the reading stands. */
-struct load {
+void segments_push(struct log_store *store, uint64_t first_index)
+{
+    store->segments = memory_realloc_array(
+        store->segments, store->segment_count + 1, sizeof *store->segments);
+    store->segments[store->segment_count++] = first_index;
+}
+
+struct lister {
+    struct files_visitor visitor;
     struct log_store *store;
-    struct log_reader *reader;
-    uint64_t chain;
-    uint64_t synced;     /* Highest watermark seen. */
-    uint64_t next_index; /* 0 while unknown: at the first segment. */
-    uint64_t last_term;
-    uint64_t number;
-    uint8_t *data;
-    size_t len;
-    size_t offset;
+    uint64_t *drafts;
+    size_t draft_count;
 };
 
-static int refuse(struct load *load, const char *what)
+static void visit_name(struct files_visitor *visitor, const char *name)
 {
-    snprintf(load->store->files->error, sizeof(load->store->files->error),
-             "log segment %" PRIu64 " is corrupt at offset %zu (index %" PRIu64
-             ", synced up to %" PRIu64 "): %s. Acknowledged data may be "
-             "damaged: keep the files, remove this node from the region and "
-             "join under a new id",
-             load->number, load->offset, load->next_index, load->synced, what);
-    return HF_ERROR_CORRUPT;
-}
-
-/* The data's length if a whole record with a right checksum begins at `at`,
- * else -1. */
-static int64_t record_at(const struct load *load, size_t at)
-{
-    const uint8_t *record = load->data + at;
-    uint32_t len;
-
-    if (load->len - at < LOG_HEADER_BYTES ||
-        bytes_get_u32(record) != LOG_MAGIC) {
-        return -1;
-    }
-    len = bytes_get_u32(record + 4);
-    if (len > ENTRY_BYTES_MAX + 64 ||
-        load->len - at - LOG_HEADER_BYTES < log_padded(len) ||
-        bytes_get_u32(record + 44) != log_checksum(record, len)) {
-        return -1;
-    }
-    return len;
-}
-
-/* Looks for whole records behind a bad one: their watermarks tell how far
- * writes had been acknowledged. */
-static void scan_watermarks(struct load *load)
-{
-    size_t at = load->offset + 8;
-
-    while (at + LOG_HEADER_BYTES <= load->len) {
-        int64_t len = record_at(load, at);
-
-        if (len >= 0) {
-            uint64_t synced = bytes_get_u64(load->data + at + 24);
-
-            load->synced = synced > load->synced ? synced : load->synced;
-            at += LOG_HEADER_BYTES + log_padded((uint32_t)len);
-        } else {
-            at += 8;
-        }
+    struct lister *lister = container_of(visitor, struct lister, visitor);
+    uint64_t number;
+    if (path_number_parse(name, ".seg", &number)) {
+        segments_push(lister->store, number);
+    } else if (path_number_parse(name, ".draft", &number)) {
+        lister->drafts = memory_realloc_array(
+            lister->drafts, lister->draft_count + 1, sizeof *lister->drafts);
+        lister->drafts[lister->draft_count++] = number;
     }
 }
 
-static bool rest_is_zero(const struct load *load)
+static int ascending(const void *left, const void *right)
 {
-    for (size_t i = load->offset; i < load->len; i++) {
-        if (load->data[i] != 0) {
-            return false;
-        }
-    }
-    return true;
+    uint64_t a = *(const uint64_t *)left;
+    uint64_t b = *(const uint64_t *)right;
+    return a < b ? -1 : a > b;
 }
 
-static int take_entry(struct load *load, const struct log_record *record)
+int segments_list(struct log_store *store, struct failure *failure)
 {
-    if (load->next_index != 0 && record->index != load->next_index) {
-        return refuse(load, "an entry is missing");
+    struct lister lister = {.visitor.visit = visit_name, .store = store};
+    struct path path;
+    path_set(&path, store->options.directory, "log");
+    int rv = files_list(store->options.files, path.text, &lister.visitor);
+    if (rv != 0) {
+        rv = failure_io(failure, rv, "list", path.text);
     }
-    if (record->term < load->last_term || record->index == 0) {
-        return refuse(load, "terms run backwards");
-    }
-    load->last_term = record->term;
-    load->next_index = record->index + 1;
-    load->reader->entry(load->reader, record);
-    return 0;
-}
-
-static int take_record(struct load *load, const struct log_record *record)
-{
-    switch (record->type) {
-    case LOG_COMMAND:
-    case LOG_BARRIER:
-    case LOG_CONFIGURATION:
-        return take_entry(load, record);
-    case LOG_CUT:
-        if (record->index == 0 ||
-            (load->next_index != 0 && record->index > load->next_index)) {
-            return refuse(load, "a cut behind the end of the log");
-        }
-        /* The term of what is left is not known here; raft checks terms. */
-        load->last_term = 0;
-        load->next_index = record->index;
-        load->reader->cut(load->reader, record->index);
-        return 0;
-    case LOG_RESET:
-        load->last_term = record->term;
-        load->next_index = record->index + 1;
-        load->reader->reset(load->reader, record->index, record->term);
-        return 0;
-    case LOG_WATERMARK:
-        return 0;
-    default:
-        return refuse(load, "a record of an unknown type; it may be of a "
-                            "newer version");
-    }
-}
-
-/* Reads the records of one segment up to the first bad one. */
-static int load_records(struct load *load, struct log_segment *segment)
-{
-    int64_t len;
-
-    while ((len = record_at(load, load->offset)) >= 0) {
-        const uint8_t *at = load->data + load->offset;
-        struct log_record record = {
-            .type = (enum log_record_type)bytes_get_u32(at + 40),
-            .index = bytes_get_u64(at + 8),
-            .term = bytes_get_u64(at + 16),
-            .data = at + LOG_HEADER_BYTES,
-            .len = (uint32_t)len,
-        };
-        uint64_t synced = bytes_get_u64(at + 24);
-        int rv;
-
-        load->chain = log_chain(load->chain, at, record.len);
-        if (bytes_get_u64(at + 32) != load->chain) {
-            /* Left behind by an unfinished write that was cut and written
-             * over: it ends the log as garbage would. */
-            break;
-        }
-        load->synced = synced > load->synced ? synced : load->synced;
-        rv = take_record(load, &record);
+    for (size_t i = 0; rv == 0 && i < lister.draft_count; i++) {
+        path_numbered(&path, store->options.directory, "log", lister.drafts[i],
+                      ".draft");
+        rv = files_unlink(store->options.files, path.text);
         if (rv != 0) {
-            return rv;
+            rv = failure_io(failure, rv, "remove", path.text);
         }
-        if (record.type <= LOG_CONFIGURATION &&
-            segment->last_index < record.index) {
-            segment->last_index = record.index;
-        }
-        load->offset += LOG_HEADER_BYTES + log_padded(record.len);
     }
-    return 0;
-}
-
-static int read_whole(struct load *load, int handle)
-{
-    struct files *files = load->store->files;
-    int64_t size = files->size(files, handle);
-    int64_t got;
-
-    if (size < 0) {
-        return (int)size;
-    }
-    load->data = memory_alloc((size_t)size);
-    load->len = (size_t)size;
-    got = files->read(files, handle, load->data, load->len, 0);
-    if (got < 0) {
-        return (int)got;
-    }
-    return got < size ? HF_ERROR_IO : 0;
-}
-
-static int check_segment_header(struct load *load, bool first)
-{
-    load->offset = 0;
-    if (load->len < LOG_SEGMENT_HEADER_BYTES ||
-        bytes_get_u64(load->data) != LOG_SEGMENT_MAGIC ||
-        bytes_get_u64(load->data + 8) != load->number ||
-        bytes_get_u32(load->data + 24) != crc32c(0, load->data, 24)) {
-        return refuse(load, "bad segment header");
-    }
-    if (first) {
-        load->chain = bytes_get_u64(load->data + 16);
-    } else if (load->chain != bytes_get_u64(load->data + 16)) {
-        return refuse(load, "it does not continue the segment before it");
-    }
-    load->offset = LOG_SEGMENT_HEADER_BYTES;
-    return 0;
-}
-
-/* What follows the last good record of the last segment: nothing, or an
- * unfinished write. */
-static int end_log(struct load *load)
-{
-    struct files *files = load->store->files;
-    uint64_t bad_index = load->next_index;
-    int rv;
-
-    load->store->offset = load->offset;
-    load->store->size = load->len;
-    if (rest_is_zero(load)) {
-        /* Zeros too can be damage: a sector that lost its content. */
-        return load->synced >= bad_index && bad_index != 0
-                   ? refuse(load, "acknowledged entries are missing")
-                   : 0;
-    }
-    scan_watermarks(load);
-    if (bad_index == 0 || load->synced >= bad_index) {
-        return refuse(load, "a bad record among acknowledged ones");
-    }
-    /* Cut for good, so that nothing of it is ever taken for data. */
-    rv = files->truncate(files, load->store->handle, load->offset);
-    if (rv == 0) {
-        rv = files->allocate(files, load->store->handle, load->len);
-    }
-    return rv == 0 ? files->sync(files, load->store->handle) : rv;
-}
-
-static int load_segment(struct load *load, struct log_segment *segment,
-                        bool first, bool last)
-{
-    struct files *files = load->store->files;
-    char path[LOG_PATH_BYTES];
-    int handle;
-    int rv;
-
-    load->number = segment->number;
-    log_segment_path(path, segment->number);
-    handle = files->open(files, path, 0);
-    if (handle < 0) {
-        return handle;
-    }
-    load->store->handle = handle;
-    rv = read_whole(load, handle);
-    if (rv == 0) {
-        rv = check_segment_header(load, first);
-    }
-    if (rv == 0) {
-        rv = load_records(load, segment);
-    }
-    if (rv == 0 && last) {
-        rv = end_log(load);
-    } else if (rv == 0 && !rest_is_zero(load)) {
-        rv = refuse(load, "a bad record before the last segment");
-    }
-    free(load->data);
-    load->data = NULL;
-    if (rv != 0 || !last) {
-        files->close(files, handle);
-        load->store->handle = -1;
+    free(lister.drafts);
+    if (store->segment_count > 0) {
+        qsort(store->segments, store->segment_count, sizeof *store->segments,
+              ascending);
     }
     return rv;
 }
 
-struct segment_names {
-    struct files_visitor visitor;
-    struct log_store *store;
-};
-
-static void note_name(struct files_visitor *visitor, const char *name)
+int segment_open_last(struct log_store *store, struct failure *failure)
 {
-    struct segment_names *names = (struct segment_names *)(void *)visitor;
-    char *end;
-    uint64_t number;
-
-    if (strlen(name) != 24 || strcmp(name + 20, ".seg") != 0) {
-        return;
+    struct path path;
+    path_numbered(&path, store->options.directory, "log",
+                  store->segments[store->segment_count - 1], ".seg");
+    int rv =
+        file_open(store->options.files, path.text, FILE_WRITE, &store->file);
+    if (rv == 0) {
+        rv = file_size(store->file, &store->allocated);
     }
-    number = strtoull(name, &end, 10);
-    if (end == name + 20) {
-        log_store_add_segment(names->store, number);
-    }
+    return rv == 0 ? 0 : failure_io(failure, rv, "open", path.text);
 }
 
-static int compare_segments(const void *a, const void *b)
+/* A whole file in memory. */
+static int read_all(struct file *file, const char *path, uint8_t **data,
+                    size_t *len, struct failure *failure)
 {
-    uint64_t left = ((const struct log_segment *)a)->number;
-    uint64_t right = ((const struct log_segment *)b)->number;
-
-    return left < right ? -1 : left > right;
-}
-
-static int find_segments(struct load *load)
-{
-    struct log_store *store = load->store;
-    struct segment_names names = {{note_name}, store};
-    int rv = store->files->list(store->files, LOG_DIRECTORY, &names.visitor);
-
+    uint64_t bytes;
+    *data = NULL;
+    int rv = file_size(file, &bytes);
     if (rv != 0) {
-        return rv;
+        return failure_io(failure, rv, "read", path);
     }
-    if (store->segment_count == 0) {
-        return refuse(load, "there is no segment");
-    }
-    qsort(store->segments, store->segment_count, sizeof(*store->segments),
-          compare_segments);
-    for (uint32_t i = 1; i < store->segment_count; i++) {
-        if (store->segments[i].number != store->segments[i - 1].number + 1) {
-            load->number = store->segments[i - 1].number + 1;
-            return refuse(load, "the segment is missing");
-        }
+    *data = memory_alloc((size_t)bytes + 1);
+    rv = file_read(file, *data, (size_t)bytes, 0, len);
+    if (rv != 0) {
+        free(*data);
+        *data = NULL;
+        return failure_io(failure, rv, "read", path);
     }
     return 0;
 }
 
-int log_store_open(struct log_store *store, struct files *files,
-                   uint64_t segment_bytes, struct log_reader *reader,
-                   struct log_encoder *encoder)
-{
-    struct load load = {.store = store, .reader = reader};
-    int rv;
+/* Where the reading of one file stands. */
+struct scan {
+    const char *path;
+    const uint8_t *data;
+    size_t len;
+    size_t at;
+    uint64_t last_index; /* Of the entry before `at`. */
+    uint64_t last_term;
+    uint64_t last_chain;
+    uint64_t watermark;
+};
 
-    *store = (struct log_store){
-        .files = files, .segment_bytes = segment_bytes, .handle = -1};
-    rv = find_segments(&load);
-    for (uint32_t i = 0; rv == 0 && i < store->segment_count; i++) {
-        if (i > 0) {
-            store->segments[i].last_index = store->segments[i - 1].last_index;
+/* Whether the record fits behind what was read. */
+static bool follows(const struct scan *scan, const struct record *record)
+{
+    if (record->type == RECORD_SYNCED) {
+        return record->index == scan->last_index && record->len == 0 &&
+               record->chain == scan->last_chain;
+    }
+    struct entry entry = {.term = record->term,
+                          .type = (enum entry_type)record->type,
+                          .len = record->len};
+    /* entry_chain() only reads. */
+    memcpy(&entry.data, &record->data, sizeof entry.data);
+    return record->index == scan->last_index + 1 &&
+           record->term >= scan->last_term && record->term > 0 &&
+           record->chain ==
+               entry_chain(scan->last_chain, record->index, &entry);
+}
+
+/* Reads sound records up to `until` (not visited) or the first bad one. */
+static void scan_records(struct scan *scan, uint64_t until,
+                         struct log_visitor *visitor)
+{
+    struct record record;
+    size_t taken;
+    while (record_decode(&record, scan->data + scan->at, scan->len - scan->at,
+                         &taken) &&
+           follows(scan, &record) &&
+           !(record.type != RECORD_SYNCED && record.index == until)) {
+        if (record.type != RECORD_SYNCED) {
+            if (visitor != NULL) {
+                visitor->visit(visitor, &record);
+            }
+            scan->last_index = record.index;
+            scan->last_term = record.term;
+            scan->last_chain = record.chain;
         }
-        rv = load_segment(&load, &store->segments[i], i == 0,
-                          i + 1 == store->segment_count);
+        if (record.synced > scan->watermark) {
+            scan->watermark = record.synced;
+        }
+        scan->at += taken;
+    }
+}
+
+static int scan_begin(const struct log_store *store, struct scan *scan,
+                      uint64_t first_index, struct failure *failure)
+{
+    struct segment_head head;
+    int rv = scan->len < SEGMENT_HEAD_BYTES
+                 ? HF_ERROR_CORRUPT
+                 : segment_head_decode(&head, scan->data);
+    if (rv == HF_ERROR_UNSUPPORTED) {
+        return failure_set(failure, REPLICA_FAILED_CORRUPT,
+                           "%s at 8: unknown format; it was written by a "
+                           "newer version: run that one",
+                           scan->path);
+    }
+    if (rv != 0 || head.first_index != first_index) {
+        return failure_set(failure, REPLICA_FAILED_CORRUPT,
+                           "%s at 0: the head of entry %" PRIu64
+                           " is damaged" FAILURE_CURE_REJOIN,
+                           scan->path, first_index);
+    }
+    if (head.region_hash != store->options.region_hash ||
+        head.node_id != store->options.node_id) {
+        return failure_set(failure, REPLICA_FAILED_CONFIG,
+                           "%s belongs to node %" PRIu64
+                           " or to another region; give each node its own "
+                           "directory",
+                           scan->path, head.node_id);
+    }
+    scan->at = SEGMENT_HEAD_BYTES;
+    scan->last_chain = head.chain;
+    scan->last_index = first_index - 1;
+    return 0;
+}
+
+static bool all_zero(const uint8_t *data, size_t len)
+{
+    return len == 0 || (data[0] == 0 && memcmp(data, data + 1, len - 1) == 0);
+}
+
+static int refuse(const struct scan *scan, struct failure *failure)
+{
+    return failure_set(
+        failure, REPLICA_FAILED_CORRUPT,
+        "%s at %zu: entry %" PRIu64
+        " is damaged although it was on disk" FAILURE_CURE_REJOIN,
+        scan->path, scan->at, scan->last_index + 1);
+}
+
+/* What follows the last sound record of the last file. */
+static int finish_last(struct log_store *store, const struct scan *scan,
+                       struct failure *failure)
+{
+    const uint8_t *rest = scan->data + scan->at;
+    size_t len = scan->len - scan->at;
+    if (record_proves(rest, len, scan->last_index + 1)) {
+        return refuse(scan, failure);
+    }
+    int rv = segment_open_last(store, failure);
+    if (rv != 0) {
+        return rv;
+    }
+    store->offset = scan->at;
+    store->last_index = scan->last_index;
+    store->watermark = scan->watermark;
+    if (!all_zero(rest, len)) {
+        log_warn("log.cut", "file=%s offset=%zu index=%" PRIu64, scan->path,
+                 scan->at, scan->last_index + 1);
+        return segment_cut(store, scan->at, failure);
+    }
+    /* What was read may be in memory only, after a kill. */
+    return log_store_sync(store, failure);
+}
+
+/* Reads segment `i`; `scan` carries over from the one before. */
+static int load_segment(struct log_store *store, size_t i, struct scan *scan,
+                        struct log_visitor *visitor, struct failure *failure)
+{
+    struct path path;
+    struct file *file;
+    uint8_t *data;
+    uint64_t first = store->segments[i];
+    uint64_t chain_before = scan->last_chain;
+    path_numbered(&path, store->options.directory, "log", first, ".seg");
+    int rv = file_open(store->options.files, path.text, FILE_READ, &file);
+    if (rv != 0) {
+        return failure_io(failure, rv, "open", path.text);
+    }
+    scan->path = path.text;
+    rv = read_all(file, path.text, &data, &scan->len, failure);
+    file_close(file);
+    if (rv != 0) {
+        return rv;
+    }
+    scan->data = data;
+    rv = scan_begin(store, scan, first, failure);
+    if (rv == 0 && i > 0 && scan->last_chain != chain_before) {
+        rv = failure_set(failure, REPLICA_FAILED_CORRUPT,
+                         "%s at 24: entry %" PRIu64
+                         " does not follow the file before" FAILURE_CURE_REJOIN,
+                         path.text, first);
+    }
+    if (rv == 0) {
+        if (i == 0) {
+            visitor->begin(visitor, first, scan->last_chain);
+        }
+        scan_records(scan, UINT64_MAX, visitor);
+        if (i + 1 == store->segment_count) {
+            rv = finish_last(store, scan, failure);
+        } else if (scan->last_index + 1 != store->segments[i + 1]) {
+            /* The next file was begun when this one was whole and on disk. */
+            rv = refuse(scan, failure);
+        }
+    }
+    free(data);
+    scan->data = NULL;
+    return rv;
+}
+
+struct log_store *log_store_open(const struct log_store_options *options,
+                                 struct log_visitor *visitor,
+                                 struct failure *failure)
+{
+    struct log_store *store = memory_alloc(sizeof *store);
+    struct scan scan = {0};
+    store->options = *options;
+    int rv = segments_list(store, failure);
+    if (rv == 0 && store->segment_count == 0) {
+        rv = failure_set(failure, REPLICA_FAILED_CORRUPT,
+                         "%s/log has no file" FAILURE_CURE_REJOIN,
+                         options->directory);
+    }
+    for (size_t i = 0; rv == 0 && i < store->segment_count; i++) {
+        rv = load_segment(store, i, &scan, visitor, failure);
     }
     if (rv != 0) {
         log_store_close(store);
+        return NULL;
+    }
+    return store;
+}
+
+int segment_find(struct log_store *store, uint64_t index, uint64_t *offset,
+                 struct failure *failure)
+{
+    struct path path;
+    struct scan scan = {0};
+    uint8_t *data;
+    uint64_t first = store->segments[store->segment_count - 1];
+    path_numbered(&path, store->options.directory, "log", first, ".seg");
+    scan.path = path.text;
+    int rv = read_all(store->file, path.text, &data, &scan.len, failure);
+    if (rv != 0) {
         return rv;
     }
-    encoder->chain = load.chain;
-    /* Everything that was read is synced before it is relied upon. */
-    encoder->synced = load.next_index == 0 ? 0 : load.next_index - 1;
-    return files->sync(files, store->handle);
+    scan.data = data;
+    rv = scan_begin(store, &scan, first, failure);
+    if (rv == 0) {
+        scan_records(&scan, index, NULL);
+        if (scan.last_index + 1 != index) {
+            rv = refuse(&scan, failure);
+        }
+    }
+    *offset = scan.at;
+    free(data);
+    return rv;
 }

@@ -1,193 +1,274 @@
-/* SPDX-License-Identifier: Apache-2.0
- *
- * Segments: creation, appending, dropping. Loading is in log_load.c. */
-#include "raft/log_store.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "raft/log_internal.h"
 
 #include "base/check.h"
-#include "base/crc32c.h"
-#include "base/hash.h"
+#include "base/error.h"
 #include "base/memory.h"
-#include "raft/log_format.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void log_encode(struct log_encoder *encoder, const struct log_record *record,
-                struct bytes *out)
+int segment_create(const struct log_store_options *options,
+                   uint64_t first_index, uint64_t chain, uint64_t bytes,
+                   struct file **file, struct failure *failure)
 {
-    size_t padded = log_padded(record->len);
-    uint8_t *at = bytes_reserve(out, LOG_HEADER_BYTES + padded);
-
-    memset(at, 0, LOG_HEADER_BYTES);
-    bytes_put_u32(at, LOG_MAGIC);
-    bytes_put_u32(at + 4, record->len);
-    bytes_put_u64(at + 8, record->index);
-    bytes_put_u64(at + 16, record->term);
-    bytes_put_u64(at + 24, encoder->synced);
-    bytes_put_u32(at + 40, record->type);
-    if (record->len > 0) {
-        memcpy(at + LOG_HEADER_BYTES, record->data, record->len);
+    struct segment_head head = {.first_index = first_index,
+                                .chain = chain,
+                                .region_hash = options->region_hash,
+                                .node_id = options->node_id};
+    uint8_t block[SEGMENT_HEAD_BYTES];
+    struct path draft;
+    struct path path;
+    struct path folder;
+    const char *verb = "create";
+    path_numbered(&draft, options->directory, "log", first_index, ".draft");
+    path_numbered(&path, options->directory, "log", first_index, ".seg");
+    path_set(&folder, options->directory, "log");
+    segment_head_encode(&head, block);
+    int rv = file_open(options->files, draft.text, FILE_CREATE, file);
+    if (rv != 0) {
+        return failure_io(failure, rv, verb, draft.text);
     }
-    memset(at + LOG_HEADER_BYTES + record->len, 0, padded - record->len);
-    encoder->chain = log_chain(encoder->chain, at, record->len);
-    bytes_put_u64(at + 32, encoder->chain);
-    bytes_put_u32(at + 44, log_checksum(at, record->len));
-    out->len += LOG_HEADER_BYTES + padded;
+    verb = "allocate";
+    rv = file_allocate(*file, bytes);
+    if (rv == 0) {
+        verb = "write";
+        rv = file_write(*file, block, sizeof block, 0);
+    }
+    if (rv == 0) {
+        verb = "sync";
+        rv = file_sync(*file);
+    }
+    if (rv == 0) {
+        verb = "rename";
+        rv = files_rename(options->files, draft.text, path.text);
+    }
+    if (rv == 0) {
+        verb = "sync the directory of";
+        rv = files_sync_directory(options->files, folder.text);
+    }
+    if (rv != 0) {
+        file_close(*file);
+        *file = NULL;
+        return failure_io(failure, rv, verb, path.text);
+    }
+    return 0;
 }
 
-void log_segment_path(char *path, uint64_t number)
+int log_store_create(const struct log_store_options *options,
+                     uint64_t first_index, uint64_t chain,
+                     struct failure *failure)
 {
-    snprintf(path, LOG_PATH_BYTES, LOG_DIRECTORY "/%020llu.seg",
-             (unsigned long long)number);
-}
-
-/* A segment appears under its name only when it is whole, so a crash leaves
- * at most a file that nobody looks at. */
-int log_segment_create(struct files *files, uint64_t number, uint64_t size,
-                       uint64_t chain)
-{
-    uint8_t header[LOG_SEGMENT_HEADER_BYTES] = {0};
-    char path[LOG_PATH_BYTES];
-    int handle = files->open(files, LOG_DIRECTORY "/new.tmp", 1);
-    int rv;
-
-    if (handle < 0) {
-        return handle;
-    }
-    bytes_put_u64(header, LOG_SEGMENT_MAGIC);
-    bytes_put_u64(header + 8, number);
-    bytes_put_u64(header + 16, chain);
-    bytes_put_u32(header + 24, crc32c(0, header, 24));
-    rv = files->truncate(files, handle, 0);
+    struct file *file;
+    int rv = segment_create(options, first_index, chain, options->segment_bytes,
+                            &file, failure);
     if (rv == 0) {
-        rv = files->allocate(files, handle, size);
+        file_close(file);
     }
-    if (rv == 0) {
-        rv = files->write(files, handle, header, sizeof(header), 0);
-    }
-    if (rv == 0) {
-        rv = files->sync(files, handle);
-    }
-    files->close(files, handle);
-    if (rv == 0) {
-        log_segment_path(path, number);
-        rv = files->rename(files, LOG_DIRECTORY "/new.tmp", path);
-    }
-    return rv == 0 ? files->sync_directory(files, LOG_DIRECTORY) : rv;
-}
-
-int log_store_create(struct files *files, uint64_t segment_bytes)
-{
-    int rv = files->make_directory(files, LOG_DIRECTORY);
-
-    if (rv == 0) {
-        rv = files->sync_directory(files, ".");
-    }
-    return rv == 0 ? log_segment_create(files, 1, segment_bytes, 0) : rv;
+    return rv;
 }
 
 void log_store_close(struct log_store *store)
 {
-    if (store->handle >= 0) {
-        store->files->close(store->files, store->handle);
+    if (store != NULL) {
+        file_close(store->file);
+        free(store->segments);
+        free(store);
     }
-    free(store->segments);
-    store->segments = NULL;
-    store->handle = -1;
 }
 
-struct log_segment *log_store_add_segment(struct log_store *store,
-                                          uint64_t number)
+uint64_t log_store_first(const struct log_store *store)
 {
-    struct log_segment *segment;
-
-    store->segments = memory_realloc_array(
-        store->segments, store->segment_count + 1, sizeof(*store->segments));
-    segment = &store->segments[store->segment_count++];
-    *segment = (struct log_segment){.number = number};
-    if (store->segment_count > 1) {
-        segment->last_index = segment[-1].last_index;
-    }
-    return segment;
+    return store->segments[0];
 }
 
-static int roll(struct log_store *store, size_t needed, uint64_t chain)
+uint64_t log_store_last(const struct log_store *store)
 {
-    struct files *files = store->files;
-    uint64_t size = store->segment_bytes;
-    struct log_segment *last = &store->segments[store->segment_count - 1];
-    char path[LOG_PATH_BYTES];
-    int rv;
+    return store->last_index;
+}
 
-    if (size < LOG_SEGMENT_HEADER_BYTES + needed) {
-        size = LOG_SEGMENT_HEADER_BYTES + needed;
+uint64_t log_store_watermark(const struct log_store *store)
+{
+    return store->watermark;
+}
+
+int log_store_sync(struct log_store *store, struct failure *failure)
+{
+    int rv = file_sync(store->file);
+    if (rv != 0) {
+        struct path path;
+        path_numbered(&path, store->options.directory, "log",
+                      store->segments[store->segment_count - 1], ".seg");
+        return failure_io(failure, rv, "sync", path.text);
     }
-    rv = log_segment_create(files, last->number + 1, size, chain);
+    return 0;
+}
+
+/* Goes on in a new file, large enough for a record of `len` bytes. */
+static int roll(struct log_store *store, const struct log_append *append,
+                struct failure *failure)
+{
+    int rv = log_store_sync(store, failure);
     if (rv != 0) {
         return rv;
     }
-    files->close(files, store->handle);
-    log_segment_path(path, last->number + 1);
-    log_store_add_segment(store, last->number + 1);
-    store->handle = files->open(files, path, 0);
-    store->offset = LOG_SEGMENT_HEADER_BYTES;
-    store->size = size;
-    return store->handle < 0 ? store->handle : 0;
+    uint64_t bytes = store->options.segment_bytes;
+    uint64_t needed = SEGMENT_HEAD_BYTES + append->len + RECORD_HEAD_BYTES;
+    if (bytes < needed) {
+        bytes = needed;
+    }
+    struct file *file;
+    rv = segment_create(&store->options, append->index, append->chain_previous,
+                        bytes, &file, failure);
+    if (rv != 0) {
+        return rv;
+    }
+    file_close(store->file);
+    store->file = file;
+    store->offset = SEGMENT_HEAD_BYTES;
+    store->allocated = bytes;
+    segments_push(store, append->index);
+    return 0;
 }
 
-int log_store_append(struct log_store *store, const struct bytes *records,
-                     uint64_t chain_before, uint64_t last_index)
+int log_store_append(struct log_store *store, const struct log_append *append,
+                     struct failure *failure)
 {
-    struct log_segment *segment;
-    int rv;
-
-    if (store->size - store->offset < records->len) {
-        rv = roll(store, records->len, chain_before);
+    bool synced_only = append->index == store->last_index;
+    CHECK(synced_only || append->index == store->last_index + 1);
+    /* Room for a watermark always stays behind the last entry. */
+    uint64_t end = store->offset + append->len;
+    if (synced_only && end > store->allocated) {
+        return 0;
+    }
+    if (!synced_only && end + RECORD_HEAD_BYTES > store->allocated) {
+        int rv = roll(store, append, failure);
         if (rv != 0) {
             return rv;
         }
     }
-    rv = store->files->write(store->files, store->handle, records->data,
-                             records->len, store->offset);
+    int rv = file_write(store->file, append->data, append->len, store->offset);
+    if (rv != 0) {
+        struct path path;
+        path_numbered(&path, store->options.directory, "log",
+                      store->segments[store->segment_count - 1], ".seg");
+        return failure_io(failure, rv, "write", path.text);
+    }
+    store->offset += append->len;
+    store->last_index = append->index;
+    return 0;
+}
+
+/* A removal is on disk before the next one: else a power cut could leave a
+ * gap in the middle. */
+int segment_unlink(const struct log_store_options *options,
+                   uint64_t first_index, struct failure *failure)
+{
+    struct path path;
+    struct path folder;
+    path_numbered(&path, options->directory, "log", first_index, ".seg");
+    path_set(&folder, options->directory, "log");
+    int rv = files_unlink(options->files, path.text);
     if (rv == 0) {
-        rv = store->files->sync(store->files, store->handle);
+        rv = files_sync_directory(options->files, folder.text);
+    }
+    return rv == 0 ? 0 : failure_io(failure, rv, "remove", path.text);
+}
+
+/* Makes everything from `offset` on read as zeros again. */
+int segment_cut(struct log_store *store, uint64_t offset,
+                struct failure *failure)
+{
+    uint64_t bytes = store->options.segment_bytes;
+    if (bytes < store->allocated) {
+        bytes = store->allocated;
+    }
+    /* On disk before anything is written behind: otherwise a power cut could
+     * bring old records back behind new ones. */
+    int rv = file_truncate(store->file, offset);
+    if (rv == 0) {
+        rv = file_sync(store->file);
+    }
+    if (rv == 0) {
+        rv = file_allocate(store->file, bytes);
+    }
+    if (rv == 0) {
+        rv = file_sync(store->file);
     }
     if (rv != 0) {
-        return rv;
+        struct path path;
+        path_numbered(&path, store->options.directory, "log",
+                      store->segments[store->segment_count - 1], ".seg");
+        return failure_io(failure, rv, "cut", path.text);
     }
-    store->offset += records->len;
-    segment = &store->segments[store->segment_count - 1];
-    if (segment->last_index < last_index) {
-        segment->last_index = last_index;
+    store->offset = offset;
+    store->allocated = bytes;
+    return 0;
+}
+
+int log_store_truncate(struct log_store *store, uint64_t index,
+                       struct failure *failure)
+{
+    CHECK(index > store->segments[0] || store->segment_count == 1);
+    CHECK(index >= store->segments[0] && index <= store->last_index);
+    bool dropped = false;
+    while (store->segment_count > 1 &&
+           store->segments[store->segment_count - 1] >= index) {
+        file_close(store->file);
+        store->file = NULL;
+        int rv =
+            segment_unlink(&store->options,
+                           store->segments[store->segment_count - 1], failure);
+        if (rv != 0) {
+            return rv;
+        }
+        store->segment_count--;
+        dropped = true;
+    }
+    if (dropped) {
+        int rv = segment_open_last(store, failure);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    uint64_t offset;
+    int rv = segment_find(store, index, &offset, failure);
+    if (rv == 0) {
+        rv = segment_cut(store, offset, failure);
+    }
+    if (rv == 0) {
+        store->last_index = index - 1;
+    }
+    return rv;
+}
+
+int log_store_trim(struct log_store *store, uint64_t index,
+                   struct failure *failure)
+{
+    while (store->segment_count > 1 && store->segments[1] <= index) {
+        int rv = segment_unlink(&store->options, store->segments[0], failure);
+        if (rv != 0) {
+            return rv;
+        }
+        store->segment_count--;
+        memmove(store->segments, store->segments + 1,
+                store->segment_count * sizeof *store->segments);
     }
     return 0;
 }
 
-int log_store_drop(struct log_store *store, uint64_t index)
+int log_store_reset(const struct log_store_options *options,
+                    uint64_t first_index, uint64_t chain,
+                    struct failure *failure)
 {
-    uint32_t count = 0;
-    char path[LOG_PATH_BYTES];
-
-    /* Oldest first, and the open one never: what remains is always a run. */
-    while (count + 1 < store->segment_count &&
-           store->segments[count].last_index <= index) {
-        int rv;
-
-        log_segment_path(path, store->segments[count].number);
-        rv = store->files->unlink(store->files, path);
-        if (rv == 0) {
-            rv = store->files->sync_directory(store->files, LOG_DIRECTORY);
-        }
-        if (rv != 0) {
-            return rv;
-        }
-        count++;
+    struct log_store scratch = {.options = *options};
+    int rv = segments_list(&scratch, failure);
+    while (rv == 0 && scratch.segment_count > 0) {
+        scratch.segment_count--;
+        rv = segment_unlink(options, scratch.segments[scratch.segment_count],
+                            failure);
     }
-    if (count > 0) {
-        store->segment_count -= count;
-        memmove(store->segments, store->segments + count,
-                store->segment_count * sizeof(*store->segments));
-    }
-    return 0;
+    free(scratch.segments);
+    return rv != 0 ? rv
+                   : log_store_create(options, first_index, chain, failure);
 }

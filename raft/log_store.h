@@ -1,107 +1,89 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The log on disk: segments of checksummed, chained records that are only
- * ever appended. A conflict is not overwritten but recorded ("cut back to
- * index i"), so no crash can leave half a change.
+ * The log on disk: files log/<first index>.seg of fixed size, allocated in
+ * full when they are made, written once from the front (raft/record.h).
  *
- * Record: header of 48 bytes, then the data, padded to 8 bytes.
- *    0 magic      4 bytes
- *    4 len        4 bytes, of the data
- *    8 index      8 bytes
- *   16 term       8 bytes
- *   24 synced     8 bytes, the watermark: the last index known durable when
- *                 this was written
- *   32 chain      8 bytes, hash of the previous record's chain and this one
- *   40 type       4 bytes
- *   44 checksum   4 bytes, CRC-32C of header before it and data
+ * What a bad record means is decided by the watermark. Every record carries
+ * the last index that was on disk when it was written, and after a moment of
+ * quiet a record of its own carries it. A bad record is
+ *   above every watermark that follows: an unfinished write; it is cut off;
+ *   at or below one: damage to what was acknowledged; the store refuses.
+ * Nothing in between: a corrupted end that is silently cut can lose a
+ * committed entry.
  *
- * At load a bad record above the highest watermark is an unfinished write:
- * it and all behind it were never acknowledged, and are cut. Anything bad at
- * or below a watermark, a gap or a broken chain refuses to start: silently
- * dropping it could lose what was acknowledged.
- *
- * Encoding runs on the loop's thread (log_encode_*); everything that takes a
- * log_store runs on the writer's. */
+ * Used by one thread at a time: the loop's until log_store_open() returns,
+ * then the log lane's. After an error nothing may be called but close. */
 #ifndef RAFT_LOG_STORE_H
 #define RAFT_LOG_STORE_H
 
-#include "base/bytes.h"
-#include "raft/files.h"
+#include "raft/failure.h"
+#include "raft/record.h"
 
-#include <stdbool.h>
+struct log_store;
 
-enum log_record_type {
-    LOG_COMMAND = 1,
-    LOG_BARRIER = 2,
-    LOG_CONFIGURATION = 3,
-    LOG_CUT = 4,      /* Entries from `index` on are void. */
-    LOG_RESET = 5,    /* A snapshot replaced everything up to `index`. */
-    LOG_WATERMARK = 6 /* Only says `synced`. */
-};
-
-struct log_record {
-    enum log_record_type type;
-    uint64_t index;
-    uint64_t term;
-    const uint8_t *data; /* Lent. */
-    uint32_t len;
-};
-
-/* Where the next record continues; owned by the encoding thread. */
-struct log_encoder {
-    uint64_t chain;
-    uint64_t synced;
-};
-
-/* Appends the record's bytes to `out`. */
-void log_encode(struct log_encoder *encoder, const struct log_record *record,
-                struct bytes *out);
-
-struct log_segment {
-    uint64_t number;     /* In the file's name; rises by one. */
-    uint64_t last_index; /* Highest index in it or before; 0: none. */
-};
-
-struct log_store {
+struct log_store_options {
     struct files *files;
-    struct log_segment *segments; /* The last is open for writing. */
-    uint32_t segment_count;
-    uint64_t segment_bytes; /* New segments are this large, or larger for one
-                               large batch. */
-    int handle;
-    uint64_t offset; /* Of the next record in the open segment. */
-    uint64_t size;   /* Of the open segment. */
+    const char *directory; /* Of the replica; the log is in log/ there. */
+    uint64_t segment_bytes;
+    uint64_t region_hash;
+    uint64_t node_id;
 };
 
-/* Gets each live entry's data in order of indexes, after conflicts were
- * resolved; `entry` may be called again for an index that was cut. Embed. */
-struct log_reader {
-    /* A new entry, or one that replaces it and all behind it. */
-    void (*entry)(struct log_reader *reader, const struct log_record *record);
-    /* Entries from this index on are void. */
-    void (*cut)(struct log_reader *reader, uint64_t index);
-    /* All are void; the next has index + 1. */
-    void (*reset)(struct log_reader *reader, uint64_t index, uint64_t term);
+/* Gets every entry at open, in order; the record is lent. Before them, where
+ * they begin: the first index, and the chain hash before it. */
+struct log_visitor {
+    void (*begin)(struct log_visitor *visitor, uint64_t first_index,
+                  uint64_t chain);
+    void (*visit)(struct log_visitor *visitor, const struct record *record);
 };
 
-/* Makes an empty log, durably. */
-int log_store_create(struct files *files, uint64_t segment_bytes);
+/* Makes log/ with an empty first file that begins with `first_index`. */
+int log_store_create(const struct log_store_options *options,
+                     uint64_t first_index, uint64_t chain,
+                     struct failure *failure);
 
-/* Reads the log and opens it for appending; the encoder continues it.
- * HF_ERROR_CORRUPT: refuses, `files->error` says file, offset, index and what
- * to do; HF_ERROR_IO. */
-int log_store_open(struct log_store *store, struct files *files,
-                   uint64_t segment_bytes, struct log_reader *reader,
-                   struct log_encoder *encoder);
+/* Reads the whole log, cuts an unfinished end, and leaves it ready to go on.
+ * NULL after a failure. */
+struct log_store *log_store_open(const struct log_store_options *options,
+                                 struct log_visitor *visitor,
+                                 struct failure *failure);
+
 void log_store_close(struct log_store *store);
 
-/* Appends encoded records, whose highest index is `last_index`, and syncs.
- * Durable when it returns 0; after an error nothing may be relied upon and
- * the process must stop. */
-int log_store_append(struct log_store *store, const struct bytes *records,
-                     uint64_t chain_before, uint64_t last_index);
+/* Index of the first entry in the files. */
+uint64_t log_store_first(const struct log_store *store);
 
-/* Deletes whole segments in which no index is above `index`. */
-int log_store_drop(struct log_store *store, uint64_t index);
+/* As found at open: the last entry, which is on disk, and the highest
+ * watermark. */
+uint64_t log_store_last(const struct log_store *store);
+uint64_t log_store_watermark(const struct log_store *store);
+
+/* One encoded record, lent. */
+struct log_append {
+    const uint8_t *data;
+    size_t len;
+    uint64_t index;          /* Of the record. */
+    uint64_t chain_previous; /* Of the entry before it. */
+};
+/* On disk only after log_store_sync(). */
+int log_store_append(struct log_store *store, const struct log_append *append,
+                     struct failure *failure);
+
+int log_store_sync(struct log_store *store, struct failure *failure);
+
+/* Removes the entry `index` and all after it, for good. */
+int log_store_truncate(struct log_store *store, uint64_t index,
+                       struct failure *failure);
+
+/* Removes files that hold only entries before `index`. */
+int log_store_trim(struct log_store *store, uint64_t index,
+                   struct failure *failure);
+
+/* Removes everything; the next entry will be `first_index`, behind `chain`. No
+ * store may be open; after a crash in the middle it must be done again before
+ * the next open. */
+int log_store_reset(const struct log_store_options *options,
+                    uint64_t first_index, uint64_t chain,
+                    struct failure *failure);
 
 #endif

@@ -47,6 +47,11 @@ struct replica_config {
     uint64_t id;           /* The own one of `members`. */
     const char *directory; /* The replica's own; created at first start. */
 
+    /* Makes the directory if it is not there. Only for the very first start: a
+     * member whose data was lost would forget its votes and what it
+     * acknowledged, and must not come back under its id. */
+    bool bootstrap;
+
     /* Of the first start; afterwards the replicated configuration counts. All
      * members must start with the same ids and roles. */
     const struct replica_member *members;

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Three replicas and more on simulated disks, network and time.
+ *
+ *   raft_cluster_test                    the cases, and a dozen seeds of chaos
+ *   raft_cluster_test --seeds N [FIRST]  N seeds of chaos from FIRST on */
+#include "base/error.h"
+#include "base/log.h"
+#include "tests/support/sim_cluster.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SECOND 1000000ULL
+
+static void good(const struct sim_cluster *cluster)
+{
+    const char *violation = sim_cluster_violation(cluster);
+    if (violation != NULL) {
+        fail_msg("%s", violation);
+    }
+}
+
+static void three_members_elect_a_leader_and_commit(void **state)
+{
+    (void)state;
+    struct sim_options options = sim_options_default(1);
+    struct sim_cluster *cluster = sim_cluster_create(&options);
+    assert_true(sim_cluster_elect(cluster, 5 * SECOND) != 0);
+    sim_cluster_load(cluster, 1000);
+    sim_cluster_run(cluster, 2 * SECOND);
+    assert_true(sim_cluster_settle(cluster, 10, 5 * SECOND));
+    assert_true(sim_cluster_acknowledged(cluster) > 500);
+    good(cluster);
+    sim_cluster_destroy(cluster);
+}
+
+static bool chaos(uint64_t seed, bool print)
+{
+    struct sim_options options = sim_options_default(seed);
+    options.voters = seed % 4 == 3 ? 5 : 3;
+    options.standbys = seed % 5 == 4 ? 1 : 0;
+    options.snapshot_entries = seed % 3 == 0 ? 50 : seed % 3 == 1 ? 400 : 5000;
+    options.trailing_entries = seed % 2 == 0 ? 8 : 64;
+    options.segment_bytes = seed % 7 < 3 ? 8192 : 65536;
+    options.entry_bytes_max = seed % 6 == 5 ? 20000 : 300;
+    options.state_bytes = seed % 4 == 1 ? 1200000 : 3000;
+    struct sim_cluster *cluster = sim_cluster_create(&options);
+    sim_cluster_load(cluster, 3000);
+    sim_cluster_chaos(cluster, 20 * SECOND);
+    bool live = sim_cluster_violation(cluster) != NULL ||
+                sim_cluster_settle(cluster, 5, 30 * SECOND);
+    const char *violation = sim_cluster_violation(cluster);
+    if (violation != NULL || !live) {
+        printf("%s\nreplay: raft_cluster_test --seeds 1 %" PRIu64 "\n",
+               violation != NULL ? violation
+                                 : "no progress after the last "
+                                   "fault",
+               seed);
+    } else if (print) {
+        printf("seed %" PRIu64 ": %" PRIu64 " acknowledged, %" PRIu64
+               " barriers\n",
+               seed, sim_cluster_acknowledged(cluster),
+               sim_cluster_barriers(cluster));
+    }
+    sim_cluster_destroy(cluster);
+    return violation == NULL && live;
+}
+
+static void nothing_is_lost_in_chaos(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        assert_true(chaos(seed, false));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(three_members_elect_a_leader_and_commit),
+        cmocka_unit_test(nothing_is_lost_in_chaos),
+    };
+    log_set_level(LOG_ERROR);
+    if (argc >= 3 && strcmp(argv[1], "--seeds") == 0) {
+        uint64_t count = strtoull(argv[2], NULL, 10);
+        uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
+        uint64_t bad = 0;
+        log_set_level(count == 1 ? LOG_DEBUG : LOG_ERROR);
+        for (uint64_t seed = first; seed < first + count; seed++) {
+            bad += chaos(seed, count <= 10) ? 0 : 1;
+        }
+        printf("%" PRIu64 " of %" PRIu64 " seeds failed\n", bad, count);
+        return bad == 0 ? 0 : 1;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
