@@ -102,7 +102,7 @@ struct core_actions {
     /* The deadline has risen. */
     void (*lease)(struct core *core, uint64_t deadline_ns);
     /* 0, and a GONE comes in the end; or a negative error and why. */
-    int (*start)(struct core *core, const struct core_order *order,
+    int (*start)(struct core *core, struct core_order *order,
                  char reason[CORE_REASON_MAX + 1]);
     void (*stop)(struct core *core, uint64_t uid, uint32_t grace_ms);
     void (*kill)(struct core *core, uint64_t uid, const char *reason);
@@ -179,7 +179,7 @@ void core_renew_ack(struct core *core, uint64_t session, uint64_t now_ns,
  * orders wait outside, and are dropped when the session closes. */
 bool core_takes_orders(const struct core *core);
 void core_order(struct core *core, uint64_t session, uint64_t now_ns,
-                const struct core_order *order);
+                struct core_order *order);
 
 /* `reason` and `failed` of FAILED and GONE. */
 void core_vm_event(struct core *core, uint64_t now_ns, uint64_t uid,

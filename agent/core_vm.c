@@ -210,7 +210,7 @@ static void stop_vm(struct core *core, struct core_vm *vm, uint32_t grace_ms)
 }
 
 static void start_vm(struct core *core, struct core_vm *vm, uint64_t now_ns,
-                     const struct core_order *order)
+                     struct core_order *order)
 {
     char reason[CORE_REASON_MAX + 1] = "";
     int result;
@@ -290,7 +290,7 @@ static bool is_stale(const struct core *core, const struct core_vm *vm,
 }
 
 void core_order(struct core *core, uint64_t session, uint64_t now_ns,
-                const struct core_order *order)
+                struct core_order *order)
 {
     struct core_vm *vm = map_get(&core->vms, order->uid);
 

@@ -103,7 +103,7 @@ static void on_lease(struct core *core, uint64_t deadline_ns)
           deadline_ns / MS);
 }
 
-static int on_start(struct core *core, const struct core_order *order,
+static int on_start(struct core *core, struct core_order *order,
                     char reason[CORE_REASON_MAX + 1])
 {
     struct bench *bench = container_of(core, struct bench, core);

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * holdfast-agent: the shell around the core. It reads clocks, keeps the lease
+ * page, runs drivers and guard, and carries messages between core and node. */
+#ifndef AGENT_AGENT_H
+#define AGENT_AGENT_H
+
+#include "agent/agent_config.h"
+#include "agent/core.h"
+#include "agent/driver_exec.h"
+#include "agent/driver_qemu.h"
+#include "agent/guard_watch.h"
+#include "agent/machine.h"
+#include "agent/session.h"
+#include "base/bytes.h"
+
+#include <holdfast/v1/agent_service.pb-c.h>
+#include <limits.h>
+
+/* Orders that came before a session's first acknowledgement. */
+#define AGENT_ORDERS_MAX (2 * CORE_VMS_MAX)
+
+enum agent_driver { AGENT_QEMU, AGENT_EXEC, AGENT_DRIVERS };
+
+/* One VM that was started, adopted or found ended here. */
+struct agent_vm {
+    struct vm_listener listener;
+    struct agent *agent;
+    struct vm_spec spec;
+    struct vm *vm; /* NULL: it is gone. */
+};
+
+/* An order on its way into the core. */
+struct agent_order {
+    struct core_order core;
+    const Holdfast__V1__Order *message;
+};
+
+struct agent_probe {
+    struct vm_probe probe;
+    struct agent *agent;
+    bool running;
+};
+
+struct agent {
+    uv_loop_t *loop;
+    const struct agent_config *config;
+    struct core core;
+    struct session session;
+    uint64_t core_session; /* Number of the session that is open. */
+    struct run_dir run;
+    struct lease_page lease;
+    struct guard_watch guard;
+    struct vm_host host;
+    struct driver_qemu qemu;
+    struct driver_exec exec;
+    struct vm_driver *drivers[AGENT_DRIVERS];
+    bool offered[AGENT_DRIVERS]; /* Probed, and works. */
+    struct agent_probe probes[AGENT_DRIVERS];
+    struct map vms;       /* By uid: struct agent_vm. */
+    struct bytes waiting; /* Orders, each behind its length. */
+    size_t waiting_count;
+    uv_timer_t tick;
+    uv_timer_t ready; /* Until guard and probes are there. */
+    uv_signal_t signals[2];
+    int state_dir_fd;
+    struct machine_capacity capacity;
+    char host_id[MACHINE_ID_BYTES];
+    char boot_id[MACHINE_BOOT_BYTES];
+    char shim_path[PATH_MAX];
+    char guard_path[PATH_MAX];
+    char guest_path[PATH_MAX];
+    uint64_t guard_wait_ms;
+    bool connected; /* Welcomed in this session; for the log. */
+    bool lease_lost_told;
+    bool closing;
+};
+
+/* Adopts what runs, and begins. A negative error was logged; the agent is then
+ * as after agent_close. */
+int agent_init(struct agent *agent, uv_loop_t *loop,
+               const struct agent_config *config);
+
+/* After the loop has ended. */
+void agent_close(struct agent *agent);
+
+/* What is due; at the end of whatever happened. */
+void agent_tick(struct agent *agent);
+
+/* agent_wire.c: the session's half of the core's actions. */
+extern const struct session_ops agent_session_ops;
+void agent_send_hello(struct core *core, const struct core_report *reports,
+                      size_t count);
+void agent_send_renew(struct core *core, uint64_t seq, uint64_t generation,
+                      const struct core_report *reports, size_t count);
+void agent_send_report(struct core *core, const struct core_report *report);
+void agent_hang_up(struct core *core, const char *reason);
+
+/* agent_vms.c: the drivers' half. */
+int agent_adopt(struct agent *agent);
+int agent_start_vm(struct core *core, struct core_order *order,
+                   char reason[CORE_REASON_MAX + 1]);
+void agent_stop_vm(struct core *core, uint64_t uid, uint32_t grace_ms);
+void agent_kill_vm(struct core *core, uint64_t uid, const char *reason);
+void agent_forget_vm(struct core *core, uint64_t uid);
+
+/* Lets all VMs go; they run on. */
+void agent_release_vms(struct agent *agent);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * holdfast-agent: one on each hypervisor host. */
+#include "agent/agent.h"
+#include "base/check.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static const char usage[] =
+    "usage: holdfast-agent CONFIG          run with this configuration\n"
+    "       holdfast-agent --check CONFIG  say whether it is valid\n"
+    "       holdfast-agent --help\n"
+    "\n"
+    "CONFIG is a YAML file with the fields of holdfast.v1.AgentConfig: host,\n"
+    "zone, fault_domain, nodes, run_dir (on tmpfs), state_dir, image_dir,\n"
+    "capacity, pools, drivers, labels, log_level, watchdog, helper_dir.\n"
+    "\n"
+    "SIGTERM ends the agent and leaves its VMs running; the next start adopts\n"
+    "them. Without an agent they run until the host's lease is over.\n";
+
+static int run(const struct agent_config *config)
+{
+    static struct agent agent;
+    uv_loop_t loop;
+
+    /* A broken pipe is an error of a write, not the end. */
+    signal(SIGPIPE, SIG_IGN);
+    CHECK(uv_loop_init(&loop) == 0);
+    if (agent_init(&agent, &loop, config) != 0) {
+        return EXIT_FAILED; /* Nothing was ordered yet; VMs run on. */
+    }
+    uv_run(&loop, UV_RUN_DEFAULT);
+    agent_close(&agent);
+    CHECK(uv_loop_close(&loop) == 0);
+    return EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    bool only_check = argc == 3 && strcmp(argv[1], "--check") == 0;
+    struct agent_config config;
+    char error[AGENT_CONFIG_ERROR_BYTES];
+    int result;
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return EXIT_OK;
+    }
+    if (!only_check && (argc != 2 || argv[1][0] == '-')) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    if (agent_config_read(&config, argv[argc - 1], error) != 0) {
+        fprintf(stderr, "holdfast-agent: %s\n", error);
+        return EXIT_USAGE;
+    }
+    log_set_level(config.log_level);
+    result = only_check ? EXIT_OK : run(&config);
+    agent_config_close(&config);
+    return result;
+}
