@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE_SIZE "5000"
+#define PAGE_SIZE "1000"
 
 const ProtobufCFieldDescriptor *list_field(
     const ProtobufCMessageDescriptor *response)
