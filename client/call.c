@@ -131,6 +131,7 @@ static enum hf_code try_once(struct attempt *attempt)
     }
     limit_ms = attempt_deadline_ms(attempt);
     now_ms = clock_boot_ms();
+    attempt->status->was_sent = true;
     /* The node gets the whole time: its own DEADLINE_EXCEEDED is final. */
     connection_call(
         connection, attempt->path, &attempt->request,

@@ -60,7 +60,7 @@ static void put_endpoints(const struct hf_client *client, struct bytes *out)
 /* The outcome is open: how to find out without doing it twice. */
 static void put_repeat(const struct failure *failure, struct bytes *out)
 {
-    if (failure->status->request_id[0] != '\0') {
+    if (failure->status->was_sent && failure->status->request_id[0] != '\0') {
         put(out,
             "  It may have taken effect all the same. Repeat it with\n"
             "  --request-id %s: then it takes effect once.\n",

@@ -31,6 +31,7 @@ struct invocation {
     enum output output;
     bool colours;
     bool progress;    /* A person looks at stderr. */
+    bool terminal;    /* A person looks at stdout. */
     unsigned printed; /* Objects written so far; see output_object(). */
 };
 

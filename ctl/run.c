@@ -199,6 +199,7 @@ enum exit_code ctl_run(int argc, char *const *argv)
     arena_init(&invocation.arena, ARENA_BYTES);
     bytes_init(&invocation.out);
     invocation.colours = wants_colours();
+    invocation.terminal = isatty(STDOUT_FILENO) != 0;
     invocation.progress = isatty(STDERR_FILENO) != 0;
     if (!arguments_read(arguments, argc, argv)) {
         invocation.command = arguments->command;

@@ -263,6 +263,9 @@ enum exit_code wait_run(struct wait *wait, struct invocation *invocation)
             code = ask_again(wait, invocation);
         }
     }
+    if (invocation->progress && invocation->terminal) {
+        return code; /* The last line of each was seen already. */
+    }
     for (size_t i = 0; code == EXIT_OK && i < wait->count; i++) {
         output_line(invocation, "vm %s %s", wait->targets[i].name,
                     wait->goal == WAIT_DELETED ? "is gone"

@@ -452,6 +452,11 @@ class Failing(Case):
         self.assertRegex(error, r"--request-id [0-9a-f]{32}")
         self.assertIn("holdfast cluster status", error)
 
+    def test_what_was_never_sent_has_no_open_outcome(self):
+        error = self.refused(5, "vm", "delete", "a",
+                             endpoints=[self.closed_port()])
+        self.assertNotIn("may have taken effect", error)
+
     def test_a_node_that_hangs_does_not_take_all_the_time(self):
         self.node(hang=True)
         self.node()

@@ -57,9 +57,12 @@ struct hf_status {
     enum hf_code code;
     /* How often the call was sent or tried to be sent. */
     unsigned attempts;
+    /* A node may have seen it. */
+    bool was_sent;
     /* The mutation's request id, given or generated; empty for reads. When the
-     * code is UNAVAILABLE or DEADLINE_EXCEEDED the outcome is not known: the
-     * same request with this id can be sent again, and takes effect once. */
+     * code is UNAVAILABLE or DEADLINE_EXCEEDED and it was sent, the outcome is
+     * not known: the same request with this id can be sent again, and takes
+     * effect once. */
     char request_id[HF_REQUEST_ID_MAX + 1];
     /* Which rule said no, as a word for programs ("headroom"); often empty. */
     char reason[HF_REASON_MAX + 1];
