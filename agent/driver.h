@@ -11,7 +11,8 @@
  *                +----------------------------------------------+
  *
  * All calls and callbacks are on the thread of the loop. No callback comes
- * from inside a call. */
+ * from inside a call. The program ignores SIGPIPE (libuv's sockets raise it).
+ */
 #ifndef AGENT_DRIVER_H
 #define AGENT_DRIVER_H
 

@@ -149,16 +149,26 @@ static bool kill_silent(struct guard_watch *watch)
     return true;
 }
 
+/* Started by us and not beating yet. */
+static bool is_starting(const struct guard_watch *watch, uint64_t since_ms)
+{
+    struct process_id id;
+    uint64_t beat_ns;
+
+    if (!watch->process_open || since_ms >= START_MS) {
+        return false;
+    }
+    return guard_beat_read(watch->run->guard_fd, &beat_ns, &id) != 0 ||
+           id.pid != watch->process.pid || beat_ns == 0;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct guard_watch *watch = container_of(timer, struct guard_watch, timer);
     uint64_t since_ms = clock_boot_ms() - watch->started_ms;
 
-    if (guard_watch_live(watch)) {
+    if (guard_watch_live(watch) || is_starting(watch, since_ms)) {
         return;
-    }
-    if (watch->process_open && since_ms < START_MS) {
-        return; /* It has only just begun. */
     }
     if (kill_silent(watch)) {
         return; /* The next turn starts another. */

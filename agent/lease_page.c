@@ -179,6 +179,14 @@ bool lease_page_extend(struct lease_page *page, uint64_t deadline_ns,
     return true;
 }
 
+void lease_page_shorten(struct lease_page *page, uint64_t deadline_ns)
+{
+    CHECK(page->fd >= 0);
+    if (deadline_ns < lease_page_deadline(page)) {
+        atomic_store(&page->content->deadline_ns, deadline_ns);
+    }
+}
+
 void lease_page_clear(struct lease_page *page)
 {
     CHECK(page->fd >= 0);

@@ -46,6 +46,10 @@ bool lease_page_live(const struct lease_page *page, uint64_t now_ns);
 bool lease_page_extend(struct lease_page *page, uint64_t deadline_ns,
                        uint64_t now_ns);
 
+/* Moves the deadline back; a later one changes nothing. Shims and guard notice
+ * within SHIM_PAGE_POLL_MS. */
+void lease_page_shorten(struct lease_page *page, uint64_t deadline_ns);
+
 /* Gives the lease up: shims kill their VMs within SHIM_PAGE_POLL_MS. */
 void lease_page_clear(struct lease_page *page);
 

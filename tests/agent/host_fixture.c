@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host_fixture.h"
 
-#include "agent/files.h"
 #include "agent/process.h"
 #include "agent/vm.h"
-#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/error.h"
@@ -22,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -30,7 +29,6 @@
 #include <cmocka.h>
 
 #define NS_PER_MS 1000000ull
-#define WAIT_MS   30000
 
 const char *host_shim_path(void)
 {
@@ -68,6 +66,7 @@ int host_setup(void **state)
      * process 1 that may not care. */
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
     log_set_level(LOG_WARN);
+    signal(SIGPIPE, SIG_IGN);
     snprintf(host->dir, sizeof(host->dir), "/tmp/hf-host-XXXXXX");
     assert_non_null(mkdtemp(host->dir));
     snprintf(path, sizeof(path), "%s/run", host->dir);
@@ -165,9 +164,13 @@ static void on_watch_closed(struct guard_watch *watch)
 int host_teardown(void **state)
 {
     struct host *host = *state;
+    char path[96];
 
     if (host->watching) {
         guard_watch_close(&host->watch, on_watch_closed);
+    }
+    for (size_t i = 0; i < host->vm_count; i++) {
+        vm_destroy(host->vms[i]->vm);
     }
     kill_vms(host);
     kill_guard(host);
@@ -180,11 +183,19 @@ int host_teardown(void **state)
     uv_walk(&host->loop, on_walk, NULL);
     uv_run(&host->loop, UV_RUN_DEFAULT);
     uv_loop_close(&host->loop);
+    for (size_t i = 0; i < host->vm_count; i++) {
+        free(host->vms[i]);
+    }
     while (waitpid(-1, NULL, WNOHANG) > 0) {
     }
+    host_remove_cgroup(host);
     driver_qemu_close(&host->qemu);
     lease_page_close(&host->lease);
     run_dir_close(&host->run);
+    if (host->mounted) {
+        snprintf(path, sizeof(path), "%s/full", host->dir);
+        umount2(path, MNT_DETACH);
+    }
     nftw(host->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     free(host);
     return 0;
@@ -193,10 +204,12 @@ int host_teardown(void **state)
 void host_lease_in(struct host *host, uint32_t ms)
 {
     uint64_t now_ns = clock_boot_ns();
+    uint64_t deadline_ns = now_ns + ms * NS_PER_MS;
 
-    lease_page_clear(&host->lease);
-    if (ms > 0) {
-        lease_page_extend(&host->lease, now_ns + ms * NS_PER_MS, now_ns);
+    if (ms == 0) {
+        lease_page_clear(&host->lease);
+    } else if (!lease_page_extend(&host->lease, deadline_ns, now_ns)) {
+        lease_page_shorten(&host->lease, deadline_ns);
     }
 }
 
@@ -217,7 +230,7 @@ pid_t host_run_guard(struct host *host)
                     NULL};
     pid_t pid = host_run(host, argv);
     struct guard_watch eye = {.run = &host->run};
-    uint64_t end_ms = clock_boot_ms() + WAIT_MS;
+    uint64_t end_ms = clock_boot_ms() + HOST_WAIT_MS;
 
     free(argv[0]);
     while (!guard_watch_live(&eye)) {
@@ -242,7 +255,7 @@ pid_t host_run(struct host *host, char *const argv[])
 
 int host_wait(struct host *host, pid_t pid)
 {
-    uint64_t end_ms = clock_boot_ms() + WAIT_MS;
+    uint64_t end_ms = clock_boot_ms() + HOST_WAIT_MS;
     int status;
 
     while (waitpid(pid, &status, WNOHANG) == 0) {
@@ -269,7 +282,7 @@ static void fill_in(uint64_t uid, uint64_t epoch, struct vm_spec *spec)
     spec->stop_grace_ms = 10000;
 }
 
-static void disk_path(const struct host *host, uint64_t uid, char path[96])
+void host_disk_path(const struct host *host, uint64_t uid, char path[96])
 {
     snprintf(path, 96, "%s/disk-%" PRIu64, host->dir, uid);
 }
@@ -284,7 +297,7 @@ void host_guest_spec(struct host *host, uint64_t uid, uint64_t epoch,
     fill_in(uid, epoch, spec);
     spec->driver = VM_DRIVER_QEMU;
     spec->boot_image = memory_copy_string(host_guest_image());
-    disk_path(host, uid, path);
+    host_disk_path(host, uid, path);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, 1024 * 1024), 0);
@@ -330,22 +343,42 @@ static struct vm_driver *driver_of(struct host *host,
                                           : &host->exec.driver;
 }
 
-void host_start(struct host *host, struct host_vm *vm, struct vm_spec *spec)
+static struct host_vm *add_vm(struct host *host)
 {
-    memset(vm, 0, sizeof(*vm));
+    struct host_vm *vm = memory_alloc(sizeof(*vm));
+
+    assert_true(host->vm_count < HOST_VMS_MAX);
+    host->vms[host->vm_count++] = vm;
     vm->listener.event = on_event;
+    return vm;
+}
+
+struct host_vm *host_start(struct host *host, struct vm_spec *spec)
+{
+    struct host_vm *vm = add_vm(host);
+
     assert_int_equal(
         vm_start(driver_of(host, spec), spec, &vm->listener, &vm->vm), 0);
     vm_spec_close(spec);
+    return vm;
 }
 
-void host_adopt(struct host *host, struct host_vm *vm,
-                const struct vm_spec *spec)
+struct host_vm *host_adopt(struct host *host, const struct vm_spec *spec)
 {
-    memset(vm, 0, sizeof(*vm));
-    vm->listener.event = on_event;
+    struct host_vm *vm = add_vm(host);
+
     assert_int_equal(
         vm_adopt(driver_of(host, spec), spec, &vm->listener, &vm->vm), 0);
+    return vm;
+}
+
+int host_refusal(struct host *host, const struct vm_spec *spec)
+{
+    struct host_vm *vm = add_vm(host);
+    int error = vm_start(driver_of(host, spec), spec, &vm->listener, &vm->vm);
+
+    assert_null(vm->vm);
+    return error;
 }
 
 void host_let_go(struct host_vm *vm)
@@ -378,7 +411,7 @@ const char *host_reason(const struct host_vm *vm, enum vm_event_kind kind)
 bool host_await(struct host *host, const struct host_vm *vm,
                 enum vm_event_kind kind)
 {
-    uint64_t end_ms = clock_boot_ms() + WAIT_MS;
+    uint64_t end_ms = clock_boot_ms() + HOST_WAIT_MS;
 
     while (!host_saw(vm, kind) && clock_boot_ms() < end_ms) {
         host_turn(host, 10);
@@ -404,87 +437,15 @@ void host_turn(struct host *host, uint32_t ms)
     uv_run(&host->loop, UV_RUN_NOWAIT);
 }
 
-bool host_pid_file(const struct host *host, uint64_t uid, struct pid_file *file)
+void host_begin_waiting(struct host *host)
 {
-    int fd = run_dir_open_vm(&host->run, uid, false);
-    bool read = fd >= 0 && pid_file_read(file, fd) == 0;
-
-    if (fd >= 0) {
-        close(fd);
-    }
-    return read;
+    host->wait_end_ms = clock_boot_ms() + HOST_WAIT_MS;
 }
 
-bool host_is_alive(const struct process_id *id)
+void host_keep_waiting(struct host *host, const char *what)
 {
-    char path[48];
-    char stat[1024];
-    const char *state;
-    size_t len;
-
-    if (!process_exists(id)) {
-        return false;
+    if (clock_boot_ms() > host->wait_end_ms) {
+        fail_msg("waited in vain for %s", what);
     }
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)id->pid);
-    if (files_read(AT_FDCWD, path, stat, sizeof(stat), &len) != 0) {
-        return false;
-    }
-    state = strrchr(stat, ')');
-    return state != NULL && state[2] != 'Z' && state[2] != 'X';
-}
-
-bool host_read_exit(const struct host *host, uint64_t uid,
-                    char reason[VM_EXIT_BYTES_MAX + 1])
-{
-    int fd = run_dir_open_vm(&host->run, uid, false);
-    size_t len;
-    bool read = fd >= 0 && files_read(fd, VM_FILE_EXIT, reason,
-                                      VM_EXIT_BYTES_MAX + 1, &len) == 0;
-
-    if (fd >= 0) {
-        close(fd);
-    }
-    return read;
-}
-
-bool host_lock_is_free(const struct host *host, uint64_t uid)
-{
-    int fd = run_dir_open_vm(&host->run, uid, false);
-    int lock_fd = vm_dir_lock(fd);
-
-    if (lock_fd >= 0) {
-        close(lock_fd);
-    }
-    close(fd);
-    return lock_fd >= 0;
-}
-
-static uint64_t read_counter(const struct host *host, uint64_t uid, off_t at)
-{
-    char path[96];
-    uint8_t sector[512];
-    int fd;
-    ssize_t n;
-
-    disk_path(host, uid, path);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return 0;
-    }
-    n = pread(fd, sector, sizeof(sector), 512);
-    close(fd);
-    if (n != (ssize_t)sizeof(sector) || memcmp(sector, "HFGUEST1", 8) != 0) {
-        return 0;
-    }
-    return bytes_get_u64(sector + at);
-}
-
-uint64_t host_beats(const struct host *host, uint64_t uid)
-{
-    return read_counter(host, uid, 8);
-}
-
-uint64_t host_boots(const struct host *host, uint64_t uid)
-{
-    return read_counter(host, uid, 16);
+    host_turn(host, 20);
 }

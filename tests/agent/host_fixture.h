@@ -18,6 +18,7 @@
 
 #define HOST_EVENTS_MAX 32
 #define HOST_PIDS_MAX   64
+#define HOST_VMS_MAX    64
 
 /* One VM's events, in order. */
 struct host_vm {
@@ -39,9 +40,14 @@ struct host {
     struct guard_watch watch;
     struct guard_options guard_options;
     bool watching;
+    uint64_t wait_end_ms;
+    bool mounted; /* Something on DIR/full. */
     struct vm_host vm_host;
     struct driver_qemu qemu;
     struct driver_exec exec;
+    char cgroup[128];
+    struct host_vm *vms[HOST_VMS_MAX];
+    size_t vm_count;
     pid_t pids[HOST_PIDS_MAX]; /* Direct children to kill and wait for. */
     size_t pid_count;
 };
@@ -73,10 +79,13 @@ void host_guest_spec(struct host *host, uint64_t uid, uint64_t epoch,
 void host_shell_spec(struct host *host, uint64_t uid, uint64_t epoch,
                      const char *script, struct vm_spec *spec);
 
-/* Starts the spec's VM with its driver and closes the spec. */
-void host_start(struct host *host, struct host_vm *vm, struct vm_spec *spec);
-void host_adopt(struct host *host, struct host_vm *vm,
-                const struct vm_spec *spec);
+/* Starts the spec's VM with its driver and closes the spec. What comes back is
+ * the fixture's. */
+struct host_vm *host_start(struct host *host, struct vm_spec *spec);
+struct host_vm *host_adopt(struct host *host, const struct vm_spec *spec);
+
+/* What vm_start() says to a spec that it must refuse. */
+int host_refusal(struct host *host, const struct vm_spec *spec);
 void host_let_go(struct host_vm *vm);
 
 /* Runs the loop until the event was seen; false after a generous time. */
@@ -88,26 +97,40 @@ const char *host_reason(const struct host_vm *vm, enum vm_event_kind kind);
 /* Runs the loop for a while. */
 void host_turn(struct host *host, uint32_t ms);
 
-/* As long as `condition` is false: a turn of the loop; fails the test after
+/* Turns of the loop as long as `condition` is false; fails the test after
  * 30 s. */
-#define host_until(host, condition)                            \
-    do {                                                       \
-        uint64_t end_ms = clock_boot_ms() + 30000;             \
-        while (!(condition)) {                                 \
-            if (clock_boot_ms() > end_ms) {                    \
-                fail_msg("waited in vain for %s", #condition); \
-            }                                                  \
-            host_turn((host), 20);                             \
-        }                                                      \
+#define host_until(host, condition)                \
+    do {                                           \
+        host_begin_waiting(host);                  \
+        while (!(condition)) {                     \
+            host_keep_waiting((host), #condition); \
+        }                                          \
     } while (0)
+
+#define HOST_WAIT_MS 30000
+void host_begin_waiting(struct host *host);
+void host_keep_waiting(struct host *host, const char *what);
 
 /* What really is. */
 bool host_pid_file(const struct host *host, uint64_t uid,
                    struct pid_file *file);
 bool host_is_alive(const struct process_id *id); /* Neither gone nor zombie. */
+void host_signal(const struct process_id *id, int signal_number);
 bool host_read_exit(const struct host *host, uint64_t uid,
                     char reason[VM_EXIT_BYTES_MAX + 1]);
 bool host_lock_is_free(const struct host *host, uint64_t uid);
+
+/* Processes of any depth that have this host's directory in their environment:
+ * what commands forked, whatever they did to hide. Shims do not count. */
+size_t host_count_processes(const struct host *host);
+
+/* A delegated cgroup of our own where this machine allows one, else NULL. The
+ * teardown removes it. */
+const char *host_cgroup(struct host *host);
+void host_remove_cgroup(struct host *host);
+
+/* Where the counter of a guest is. */
+void host_disk_path(const struct host *host, uint64_t uid, char path[96]);
 
 /* The guest's counter on its disk; 0 before the first beat. */
 uint64_t host_beats(const struct host *host, uint64_t uid);
