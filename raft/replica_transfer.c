@@ -127,6 +127,13 @@ static bool ready(const struct replica *replica, struct sender *sender)
     }
     if (replica->now_ms - sender->heard_ms >= patience(replica)) {
         sender->heard_ms = replica->now_ms;
+        if (sender->acked == sender->manifest.packed_bytes) {
+            /* It had all and is still behind: it lost it, or has moved past
+             * this snapshot but not to where our log begins. libraft asks
+             * again, then for the newest. */
+            end(sender);
+            return false;
+        }
         sender->next = sender->acked;
         sender->careful = true;
     }

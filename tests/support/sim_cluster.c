@@ -96,6 +96,10 @@ struct sim_cluster *sim_cluster_create(const struct sim_options *options)
     for (uint64_t id = 1; id <= cluster->node_count; id++) {
         sim_node_init(cluster, id);
     }
+    struct sim_disk *first = sim_node(cluster, 1)->disk;
+    sim_disk_fail_at(first, options->fail_at, options->fail_error);
+    sim_disk_die_at(first, options->die_at, options->die_by_power_cut);
+    cluster->failures_tolerated = options->fail_at > 0;
     for (uint64_t id = 1; id <= cluster->node_count; id++) {
         sim_node_start(sim_node(cluster, id));
     }
@@ -411,6 +415,11 @@ struct replica *sim_cluster_replica(struct sim_cluster *cluster, uint64_t id)
 uint64_t sim_cluster_applied(const struct sim_cluster *cluster, uint64_t id)
 {
     return cluster->nodes[id - 1].state.index;
+}
+
+uint64_t sim_cluster_said_term(const struct sim_cluster *cluster, uint64_t id)
+{
+    return cluster->nodes[id - 1].said_term;
 }
 
 void sim_cluster_replace_disk(struct sim_cluster *cluster, uint64_t id,

@@ -36,6 +36,12 @@ struct sim_options {
     uint64_t delay_max_us;
     uint64_t disk_min_us; /* Of a storage job. */
     uint64_t disk_max_us;
+
+    /* Member 1's disk, from its very first operation on; at 0: nothing. */
+    uint64_t fail_at;
+    int fail_error;
+    uint64_t die_at;
+    bool die_by_power_cut;
 };
 
 /* Sensible values: three voters, 1 ms of network, a fast disk. */
@@ -102,6 +108,9 @@ void sim_cluster_disk(struct sim_cluster *cluster, uint64_t id, uint64_t min_us,
 struct sim_disk *sim_cluster_disk_of(struct sim_cluster *cluster, uint64_t id);
 struct replica *sim_cluster_replica(struct sim_cluster *cluster, uint64_t id);
 uint64_t sim_cluster_applied(const struct sim_cluster *cluster, uint64_t id);
+
+/* What a member told others at most. */
+uint64_t sim_cluster_said_term(const struct sim_cluster *cluster, uint64_t id);
 
 /* Puts another disk in; the member must be stopped. Takes `disk`. */
 void sim_cluster_replace_disk(struct sim_cluster *cluster, uint64_t id,

@@ -69,6 +69,7 @@ struct sim_node {
     uint64_t disk_max_us;
     struct sim_state state;
     struct sim_client client;
+    bool begun;   /* Its directory was made. */
     bool failing; /* Its replica gave up: it ends after this event. */
     bool woken;
     enum replica_failure refusal;

@@ -246,6 +246,7 @@ static void storage_submit(struct storage *storage, struct storage_job *job)
 void sim_node_job_runs(struct sim_node *node, enum storage_lane lane)
 {
     struct list *link = list_first(&node->lanes[lane].queue);
+    CHECK(link != NULL);
     struct storage_job *job = list_entry(link, struct storage_job, link);
     uint64_t spread = node->disk_max_us - node->disk_min_us + 1;
     struct event event = {
@@ -262,6 +263,7 @@ void sim_node_job_runs(struct sim_node *node, enum storage_lane lane)
 void sim_node_job_done(struct sim_node *node, enum storage_lane lane)
 {
     struct list *link = list_first(&node->lanes[lane].queue);
+    CHECK(link != NULL);
     struct storage_job *job = list_entry(link, struct storage_job, link);
     list_remove(link);
     node->lanes[lane].busy = false;
@@ -321,7 +323,7 @@ void sim_node_start(struct sim_node *node)
         .region = "simulated",
         .id = node->id,
         .directory = DIRECTORY,
-        .bootstrap = true,
+        .bootstrap = !node->begun,
         .members = members,
         .member_count = cluster->node_count,
         .election_timeout_ms = options->election_timeout_ms,
@@ -353,6 +355,7 @@ void sim_node_start(struct sim_node *node)
         sim_node_stop(node, false);
         return;
     }
+    node->begun = true;
 }
 
 void sim_node_stop(struct sim_node *node, bool power_cut)
