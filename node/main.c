@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * holdfastd: one control-plane node. */
+#include "base/check.h"
+#include "base/log.h"
+#include "node/api_errors.h"
+#include "node/config.h"
+#include "node/node.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CONFIG_ARENA_BYTES (4u << 20)
+#define EXIT_USAGE         2
+#define EXIT_CONFIG        78
+
+static const char help[] =
+    "holdfastd - one control-plane node of a Holdfast region\n"
+    "\n"
+    "usage: holdfastd --config FILE [--bootstrap | --check]\n"
+    "\n"
+    "  --config FILE   the node's configuration, YAML\n"
+    "  --bootstrap     make the data directory if it is not there: for the "
+    "first\n"
+    "                  start of a new node, and never for one that lost its "
+    "data\n"
+    "  --check         only check the configuration\n"
+    "  --error-table   print the table of the API's errors as Markdown\n"
+    "  --version       print the version\n"
+    "  --help          print this\n"
+    "\n"
+    "Exit codes: 0 stopped as asked, 2 usage, 65 stored data is damaged,\n"
+    "69 cannot listen, 70 this copy differs from the leader's, 73 disk full,\n"
+    "74 a file operation failed, 75 the data directory is in use,\n"
+    "78 the configuration is wrong.\n";
+
+struct program {
+    struct node node;
+    struct node_stop stop;
+    uv_signal_t terminate;
+    uv_signal_t interrupt;
+    uv_loop_t loop;
+    bool stopping;
+};
+
+static void print_error_table(void)
+{
+    printf("| code | reason | what it means | what to do |\n"
+           "| --- | --- | --- | --- |\n");
+    for (int i = 0; i < API_ERROR_COUNT; i++) {
+        const struct api_error_entry *entry =
+            api_error_entry((enum api_error)i);
+
+        printf("| %s | `%s` | %s | %s |\n", rpc_code_name(entry->code),
+               entry->reason, entry->meaning, entry->cure);
+    }
+}
+
+/* systemd's notification protocol (sd_notify(3)): a datagram to the socket
+ * that the environment names. */
+static void notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t len = path == NULL ? 0 : strlen(path);
+    int fd;
+
+    if (len == 0 || len >= sizeof(address.sun_path)) {
+        return;
+    }
+    memcpy(address.sun_path, path, len);
+    if (path[0] == '@') {
+        address.sun_path[0] = '\0';
+    }
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return;
+    }
+    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL,
+               (struct sockaddr *)&address,
+               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0) {
+        log_warn("notify.failed", "path=%s", path);
+    }
+    close(fd);
+}
+
+static void stopped(struct node_stop *request)
+{
+    (void)request;
+    log_info("node.stopped", "exit=0");
+    exit(0);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct program *program = signal->data;
+
+    (void)number;
+    if (!program->stopping) {
+        program->stopping = true;
+        notify("STOPPING=1");
+        program->stop.done = stopped;
+        node_stop(&program->node, &program->stop);
+    }
+}
+
+static void watch_signal(struct program *program, uv_signal_t *signal,
+                         int number)
+{
+    CHECK(uv_signal_init(&program->loop, signal) == 0);
+    signal->data = program;
+    CHECK(uv_signal_start(signal, on_signal, number) == 0);
+}
+
+static int run(const Holdfast__V1__NodeConfig *config, bool bootstrap)
+{
+    static struct program program;
+    enum log_level level;
+    int rv;
+
+    if (log_parse_level(config->log_level, &level) == 0) {
+        log_set_level(level);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    CHECK(uv_loop_init(&program.loop) == 0);
+    rv = node_start(&program.node, &program.loop, config, bootstrap);
+    if (rv != 0) {
+        return rv;
+    }
+    watch_signal(&program, &program.terminate, SIGTERM);
+    watch_signal(&program, &program.interrupt, SIGINT);
+    notify("READY=1");
+    uv_run(&program.loop, UV_RUN_DEFAULT);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *path = NULL;
+    bool check_only = false;
+    bool bootstrap = false;
+    Holdfast__V1__NodeConfig *config;
+    struct arena arena;
+    char error[1024];
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
+            path = argv[++i];
+        } else if (strcmp(argv[i], "--bootstrap") == 0) {
+            bootstrap = true;
+        } else if (strcmp(argv[i], "--check") == 0) {
+            check_only = true;
+        } else if (strcmp(argv[i], "--error-table") == 0) {
+            print_error_table();
+            return 0;
+        } else if (strcmp(argv[i], "--version") == 0) {
+            printf("holdfastd 0.1.0\n");
+            return 0;
+        } else if (strcmp(argv[i], "--help") == 0) {
+            fputs(help, stdout);
+            return 0;
+        } else {
+            fprintf(stderr, "holdfastd: unknown argument '%s'; see --help\n",
+                    argv[i]);
+            return EXIT_USAGE;
+        }
+    }
+    if (path == NULL) {
+        fputs("holdfastd: --config FILE is needed; see --help\n", stderr);
+        return EXIT_USAGE;
+    }
+    arena_init(&arena, CONFIG_ARENA_BYTES);
+    config = config_read(path, &arena, error, sizeof(error));
+    if (config == NULL) {
+        fprintf(stderr, "holdfastd: %s\n", error);
+        return EXIT_CONFIG;
+    }
+    if (check_only) {
+        printf("%s is in order\n", path);
+        return 0;
+    }
+    return run(config, bootstrap);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The region's methods over gRPC: a call joins a turn and is answered after
+ * it. A stale read is answered at once from what this node has. */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "node/api.h"
+#include "node/node.h"
+#include "node/peers.h"
+#include "rpc/limits.h"
+#include "rpc/proxy.h"
+
+#include <stdlib.h>
+
+/* Parts of one response: a page of 10,000 objects is some tens of MiB. */
+#define VIEW_ARENA_BYTES (256u << 20)
+
+struct api_call {
+    struct rpc_handler handler;
+    struct turn_request request;
+    struct node *node;
+    struct rpc_call *call; /* NULL: the client is gone. */
+    const struct api_method *method;
+    const ProtobufCMessage *message;
+    struct arena arena; /* Of `message`. */
+    struct api_reply reply;
+    struct rpc_handler *delegate; /* A read passed on to the leader. */
+    bool queued;
+};
+
+static void api_call_free(struct api_call *call)
+{
+    api_reply_close(&call->reply);
+    arena_close(&call->arena);
+    free(call);
+}
+
+static void send_reply(struct api_call *call)
+{
+    const struct api_reply *reply = &call->reply;
+
+    if (call->call == NULL) {
+        return;
+    }
+    if (reply->code != RPC_OK) {
+        rpc_call_trailer(call->call, "holdfast-reason", reply->reason);
+        rpc_call_finish(call->call, reply->code, "%s", reply->message);
+        return;
+    }
+    rpc_call_send_raw(call->call, reply->response.data, reply->response.len);
+    rpc_call_finish(call->call, RPC_OK, "%s", "");
+}
+
+static void read_now(struct api_call *call, uint64_t age_ms)
+{
+    struct arena arena;
+    struct api_view view = {
+        .state = call->node->state,
+        .leases = node_leads(call->node) ? &call->node->leases : NULL,
+        .now_ms = clock_boot_ms(),
+        .age_ms = age_ms,
+        .arena = &arena,
+    };
+
+    arena_init(&arena, VIEW_ARENA_BYTES);
+    call->method->read(call->message, &view, &call->reply);
+    send_reply(call);
+    arena_close(&arena);
+}
+
+static void plan_call(struct turn_request *request, struct turn_plan *plan)
+{
+    struct api_call *call = container_of(request, struct api_call, request);
+
+    api_mutate(call->method, call->message, plan, &call->reply);
+}
+
+static void call_done(struct turn_request *request, int status)
+{
+    struct api_call *call = container_of(request, struct api_call, request);
+
+    call->queued = false;
+    if (call->call == NULL) {
+        api_call_free(call);
+        return;
+    }
+    if (status != 0 && call->method->mutate != NULL) {
+        const struct api_error_entry *entry =
+            api_error_entry(API_OUTCOME_UNKNOWN);
+
+        rpc_call_trailer(call->call, "holdfast-reason", entry->reason);
+        rpc_call_trailer(call->call, "grpc-retry-pushback-ms", "200");
+        rpc_call_finish(call->call, entry->code, "%s %s", entry->meaning,
+                        entry->cure);
+    } else if (status != 0) {
+        node_refuse_no_leader(call->call);
+    } else if (call->method->read != NULL) {
+        read_now(call, 0);
+    } else {
+        send_reply(call);
+    }
+}
+
+static void queue_call(struct api_call *call)
+{
+    bool mutates = call->method->mutate != NULL;
+    int rv;
+
+    call->request.plan = mutates ? plan_call : NULL;
+    call->request.done = call_done;
+    rv = turn_submit(&call->node->turn, mutates ? LANE_MUTATION : LANE_READ,
+                     &call->request);
+    if (rv == 0) {
+        call->queued = true;
+    } else if (rv == HF_ERROR_BUSY) {
+        const struct api_error_entry *entry = api_error_entry(API_LANE_FULL);
+
+        rpc_call_trailer(call->call, "holdfast-reason", entry->reason);
+        rpc_call_trailer(call->call, "grpc-retry-pushback-ms", "500");
+        rpc_call_finish(call->call, entry->code, "%s %s", entry->meaning,
+                        entry->cure);
+    } else {
+        node_refuse_no_leader(call->call);
+    }
+}
+
+/* A linearizable read that came to a follower: only its content tells, so it
+ * is passed on here and not by the router. */
+static void pass_on(struct api_call *call)
+{
+    struct node *node = call->node;
+    struct rpc_channel *channel =
+        peers_channel(node->peers, node->leadership.leader);
+    size_t len = protobuf_c_message_get_packed_size(call->message);
+    uint8_t *packed;
+
+    if (channel == NULL ||
+        rpc_call_metadata(call->call, NODE_FORWARD_KEY) != NULL) {
+        node_refuse_no_leader(call->call);
+        return;
+    }
+    packed = memory_alloc(len);
+    protobuf_c_message_pack(call->message, packed);
+    call->delegate = rpc_proxy_open(call->call, channel, NODE_FORWARD_KEY, "1");
+    call->delegate->ops->raw(call->delegate, packed, len);
+    call->delegate->ops->half_closed(call->delegate);
+    free(packed);
+}
+
+static void on_message(struct rpc_handler *handler,
+                       const ProtobufCMessage *message)
+{
+    struct api_call *call = container_of(handler, struct api_call, handler);
+
+    call->message = message;
+    rpc_call_take_arena(call->call, &call->arena);
+    if (call->method->read != NULL && api_is_stale_read(message)) {
+        read_now(call, clock_wall_ms() - state_time_ms(call->node->state));
+    } else if (node_leads(call->node)) {
+        queue_call(call);
+    } else {
+        pass_on(call);
+    }
+}
+
+static void on_closed(struct rpc_handler *handler)
+{
+    struct api_call *call = container_of(handler, struct api_call, handler);
+
+    call->call = NULL;
+    if (call->delegate != NULL) {
+        call->delegate->ops->closed(call->delegate);
+    }
+    if (call->queued && call->method->read != NULL) {
+        turn_cancel(&call->node->turn, &call->request);
+        call->queued = false;
+    }
+    if (!call->queued) {
+        api_call_free(call);
+    }
+}
+
+static const struct rpc_handler_ops handler_ops = {
+    .message = on_message,
+    .closed = on_closed,
+};
+
+static const struct api_method *api_method_of(const struct node *node,
+                                              const struct rpc_method *method)
+{
+    return &api_methods[method - node->methods];
+}
+
+static struct rpc_handler *open_call(struct rpc_service *service,
+                                     const struct rpc_method *method,
+                                     struct rpc_call *rpc_call)
+{
+    struct node *node = container_of(service, struct node, api);
+    struct api_call *call = memory_alloc(sizeof(*call));
+
+    call->handler.ops = &handler_ops;
+    call->node = node;
+    call->call = rpc_call;
+    call->method = api_method_of(node, method);
+    api_reply_init(&call->reply);
+    arena_init(&call->arena, 0);
+    return &call->handler;
+}
+
+void node_api_open(struct node *node)
+{
+    size_t count = 0;
+
+    while (api_methods[count].path != NULL) {
+        count++;
+    }
+    node->api.open = open_call;
+    node->methods = memory_alloc_array(count, sizeof(*node->methods));
+    for (size_t i = 0; i < count; i++) {
+        node->methods[i] = (struct rpc_method){
+            .path = api_methods[i].path,
+            .input = api_methods[i].input,
+            .output = api_methods[i].output,
+            .service = &node->api,
+        };
+        rpc_server_add(node->server, &node->methods[i]);
+    }
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a node says of itself and the region, also without a quorum; handing
+ * leadership over; and the router that passes calls on to the leader. */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "node/api_errors.h"
+#include "node/node.h"
+#include "node/peers.h"
+#include "rpc/proxy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <holdfast/v1/cluster_service.pb-c.h>
+
+#define VERSION "0.1.0"
+
+enum { LOCAL_STATUS, LOCAL_NODES, LOCAL_TRANSFER, LOCAL_COUNT };
+
+static struct rpc_method local_methods[LOCAL_COUNT];
+
+struct local_call {
+    struct rpc_handler handler;
+    struct replica_transfer transfer;
+    struct node *node;
+    struct rpc_call *call;
+    const struct rpc_method *method;
+    bool transferring;
+};
+
+void node_refuse_no_leader(struct rpc_call *call)
+{
+    const struct api_error_entry *entry = api_error_entry(API_NO_LEADER);
+
+    rpc_call_trailer(call, "holdfast-reason", entry->reason);
+    rpc_call_trailer(call, "grpc-retry-pushback-ms", "200");
+    rpc_call_finish(call, entry->code, "%s %s", entry->meaning, entry->cure);
+}
+
+static void fill_node(const struct node *node,
+                      const Holdfast__V1__NodeMember *member,
+                      const struct replica_status *status,
+                      Holdfast__V1__Node *view)
+{
+    holdfast__v1__node__init(view);
+    view->name = member->name;
+    view->id = member->id;
+    view->zone = member->zone;
+    view->address = member->address;
+    view->role = HOLDFAST__V1__ROLE__ROLE_FOLLOWER;
+    if (member->id == status->leadership.leader) {
+        view->role = HOLDFAST__V1__ROLE__ROLE_LEADER;
+    } else if (member == node->self &&
+               status->leadership.state == REPLICA_CANDIDATE) {
+        view->role = HOLDFAST__V1__ROLE__ROLE_CANDIDATE;
+    } else if (member != node->self &&
+               !peers_connected(node->peers, member->id)) {
+        view->role = HOLDFAST__V1__ROLE__ROLE_UNREACHABLE;
+    }
+    for (size_t i = 0; i < status->peer_count; i++) {
+        if (status->peers[i].id == member->id) {
+            view->lag_entries = status->peers[i].lag_entries;
+        }
+    }
+}
+
+static void answer_status(struct local_call *call)
+{
+    struct node *node = call->node;
+    Holdfast__V1__GetStatusResponse response =
+        HOLDFAST__V1__GET_STATUS_RESPONSE__INIT;
+    const struct state_counts *counts = state_counts(node->state);
+    const Holdfast__V1__NodeMember *leader;
+    struct replica_status status;
+    uint32_t states[VM_STATE_COUNT];
+    Holdfast__V1__Node self;
+    char version[] = VERSION;
+
+    replica_status(node->replica, &status);
+    leader = node_member(node, status.leadership.leader);
+    fill_node(node, node->self, &status, &self);
+    response.region = node->config->region;
+    response.node = &self;
+    if (leader != NULL) {
+        response.leader = leader->name;
+        response.leader_address = leader->address;
+    }
+    /* A leader that loses its majority steps down within an election timeout,
+     * and a follower forgets its leader likewise. */
+    response.quorum = leader != NULL;
+    response.applied_index = status.applied_index;
+    response.state_hash = state_hash(node->state);
+    response.term = status.leadership.term;
+    response.version = version;
+    response.storm = node->judge.storm;
+    response.zone_count = counts->zones;
+    response.host_count = counts->hosts;
+    response.host_up_count = counts->hosts_up;
+    response.vm_count = counts->vms;
+    response.revision = state_revision(node->state);
+    memcpy(states, counts->vms_by_state, sizeof(states));
+    response.vm_state_counts = states;
+    response.n_vm_state_counts = VM_STATE_COUNT;
+    response.uptime_ms = clock_boot_ms() - node->started_ms;
+    rpc_call_send(call->call, &response.base);
+    rpc_call_finish(call->call, RPC_OK, "%s", "");
+}
+
+static void answer_nodes(struct local_call *call)
+{
+    struct node *node = call->node;
+    size_t count = node->config->n_nodes;
+    Holdfast__V1__ListNodesResponse response =
+        HOLDFAST__V1__LIST_NODES_RESPONSE__INIT;
+    Holdfast__V1__Node *views = memory_alloc_array(count, sizeof(*views));
+    Holdfast__V1__Node **pointers =
+        memory_alloc_array(count, sizeof(*pointers));
+    struct replica_status status;
+
+    replica_status(node->replica, &status);
+    for (size_t i = 0; i < count; i++) {
+        fill_node(node, node->config->nodes[i], &status, &views[i]);
+        pointers[i] = &views[i];
+    }
+    response.nodes = pointers;
+    response.n_nodes = count;
+    response.revision = state_revision(node->state);
+    rpc_call_send(call->call, &response.base);
+    rpc_call_finish(call->call, RPC_OK, "%s", "");
+    free(pointers);
+    free(views);
+}
+
+static void local_free(struct local_call *call)
+{
+    if (call->call == NULL && !call->transferring) {
+        free(call);
+    }
+}
+
+static void transfer_done(struct replica_transfer *transfer, int status)
+{
+    struct local_call *call =
+        container_of(transfer, struct local_call, transfer);
+    Holdfast__V1__TransferLeadershipResponse response =
+        HOLDFAST__V1__TRANSFER_LEADERSHIP_RESPONSE__INIT;
+    const Holdfast__V1__NodeMember *leader =
+        node_member(call->node, call->node->leadership.leader);
+
+    call->transferring = false;
+    if (call->call != NULL && status == 0) {
+        if (leader != NULL) {
+            response.leader = leader->name;
+        }
+        response.revision = state_revision(call->node->state);
+        rpc_call_send(call->call, &response.base);
+        rpc_call_finish(call->call, RPC_OK, "%s", "");
+    } else if (call->call != NULL) {
+        const struct api_error_entry *entry =
+            api_error_entry(API_TRANSFER_REFUSED);
+
+        rpc_call_trailer(call->call, "holdfast-reason", entry->reason);
+        rpc_call_finish(call->call, entry->code, "%s %s", entry->meaning,
+                        entry->cure);
+    }
+    local_free(call);
+}
+
+static void begin_transfer(
+    struct local_call *call,
+    const Holdfast__V1__TransferLeadershipRequest *request)
+{
+    struct node *node = call->node;
+    uint64_t to = 0;
+
+    for (size_t i = 0; i < node->config->n_nodes; i++) {
+        if (strcmp(node->config->nodes[i]->name, request->node) == 0) {
+            to = node->config->nodes[i]->id;
+        }
+    }
+    if (request->node[0] != '\0' && to == 0) {
+        const struct api_error_entry *entry =
+            api_error_entry(API_NODE_NOT_FOUND);
+
+        rpc_call_trailer(call->call, "holdfast-reason", entry->reason);
+        rpc_call_finish(call->call, entry->code, "there is no node '%s'",
+                        request->node);
+        return;
+    }
+    call->transferring = true;
+    if (replica_transfer(node->replica, to, &call->transfer, transfer_done) !=
+        0) {
+        call->transferring = false;
+        transfer_done(&call->transfer, HF_ERROR_BUSY);
+    }
+    node_pump(node);
+}
+
+static void on_message(struct rpc_handler *handler,
+                       const ProtobufCMessage *message)
+{
+    struct local_call *call = container_of(handler, struct local_call, handler);
+
+    if (call->method == &local_methods[LOCAL_STATUS]) {
+        answer_status(call);
+    } else if (call->method == &local_methods[LOCAL_NODES]) {
+        answer_nodes(call);
+    } else if (!node_leads(call->node)) {
+        node_refuse_no_leader(call->call);
+    } else {
+        begin_transfer(call, (const Holdfast__V1__TransferLeadershipRequest
+                                  *)(const void *)message);
+    }
+}
+
+static void on_closed(struct rpc_handler *handler)
+{
+    struct local_call *call = container_of(handler, struct local_call, handler);
+
+    call->call = NULL;
+    local_free(call);
+}
+
+static const struct rpc_handler_ops handler_ops = {
+    .message = on_message,
+    .closed = on_closed,
+};
+
+static struct rpc_handler *open_call(struct rpc_service *service,
+                                     const struct rpc_method *method,
+                                     struct rpc_call *rpc_call)
+{
+    struct local_call *call = memory_alloc(sizeof(*call));
+
+    call->handler.ops = &handler_ops;
+    call->node = container_of(service, struct node, local);
+    call->call = rpc_call;
+    call->method = method;
+    return &call->handler;
+}
+
+void node_cluster_open(struct node *node)
+{
+    static const struct rpc_method methods[LOCAL_COUNT] = {
+        [LOCAL_STATUS] = {.path = "/holdfast.v1.ClusterService/GetStatus",
+                          .input =
+                              &holdfast__v1__get_status_request__descriptor,
+                          .output =
+                              &holdfast__v1__get_status_response__descriptor},
+        [LOCAL_NODES] = {.path = "/holdfast.v1.ClusterService/ListNodes",
+                         .input = &holdfast__v1__list_nodes_request__descriptor,
+                         .output =
+                             &holdfast__v1__list_nodes_response__descriptor},
+        [LOCAL_TRANSFER] =
+            {.path = "/holdfast.v1.ClusterService/TransferLeadership",
+             .input = &holdfast__v1__transfer_leadership_request__descriptor,
+             .output = &holdfast__v1__transfer_leadership_response__descriptor},
+    };
+
+    node->local.open = open_call;
+    for (int i = 0; i < LOCAL_COUNT; i++) {
+        local_methods[i] = methods[i];
+        local_methods[i].service = &node->local;
+        rpc_server_add(node->server, &local_methods[i]);
+    }
+}
+
+/* Mutations, sessions and transfers are the leader's alone. Reads are looked
+ * at first (node_api.c), the rest is served here. */
+static bool is_for_leader(const struct node *node,
+                          const struct rpc_method *method)
+{
+    return method->service == &node->agents ||
+           method == &local_methods[LOCAL_TRANSFER];
+}
+
+static struct rpc_handler *route(struct rpc_router *router,
+                                 struct rpc_call *call)
+{
+    struct node *node = container_of(router, struct node, router);
+    struct rpc_channel *channel;
+
+    if (node_leads(node) || !is_for_leader(node, rpc_call_method(call))) {
+        return NULL;
+    }
+    channel = peers_channel(node->peers, node->leadership.leader);
+    if (channel == NULL || rpc_call_metadata(call, NODE_FORWARD_KEY) != NULL) {
+        node_refuse_no_leader(call);
+        return NULL;
+    }
+    return rpc_proxy_open(call, channel, NODE_FORWARD_KEY, "1");
+}
+
+void node_route_open(struct node *node)
+{
+    node->router.route = route;
+    rpc_server_route(node->server, &node->router);
+}

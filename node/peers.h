@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The replica's messages over our own gRPC: one stream to each other node. */
+#ifndef NODE_PEERS_H
+#define NODE_PEERS_H
+
+#include "node/node.h"
+#include "rpc/channel.h"
+
+struct peers;
+
+struct peers *peers_create(struct node *node);
+void peers_destroy(struct peers *peers);
+struct replica_transport *peers_transport(struct peers *peers);
+
+/* The channel to a node, for forwarding; NULL: no such other node. */
+struct rpc_channel *peers_channel(struct peers *peers, uint64_t id);
+
+/* Whether the node answers: a connection to it stands. */
+bool peers_connected(const struct peers *peers, uint64_t id);
+
+/* Opens streams that broke. Called on each tick. */
+void peers_tick(struct peers *peers);
+
+#endif

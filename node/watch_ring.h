@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The last events, encoded as clients get them, by revision without gaps: what
+ * watches read and resume from. Bounded by number; what is older is gone, and
+ * a watch from there is OUT_OF_RANGE. */
+#ifndef NODE_WATCH_RING_H
+#define NODE_WATCH_RING_H
+
+#include "state/state.h"
+
+#include <stdbool.h>
+
+struct watch_entry {
+    uint64_t revision;
+    enum event_kind kind;
+    uint32_t len;
+    uint8_t *data; /* An encoded Event. */
+};
+
+struct watch_ring {
+    struct watch_entry *entries;
+    uint32_t capacity;
+    uint64_t first; /* Revision of the oldest kept; */
+    uint64_t next;  /* and of the next to come. */
+};
+
+/* Begins empty behind `revision`. */
+void watch_ring_init(struct watch_ring *ring, uint32_t capacity,
+                     uint64_t revision);
+void watch_ring_close(struct watch_ring *ring);
+
+/* The next event of this state; its revision is `next`. */
+void watch_ring_add(struct watch_ring *ring, const struct state *state,
+                    const struct event *event);
+
+/* The entry of a revision in [first, next). */
+const struct watch_entry *watch_ring_at(const struct watch_ring *ring,
+                                        uint64_t revision);
+
+/* Whether everything after `revision` is still kept. */
+bool watch_ring_reaches(const struct watch_ring *ring, uint64_t revision);
+
+#endif
