@@ -460,7 +460,7 @@ static void an_order_of_another_generation_or_session_is_ignored(void **unused)
     run_one(&bench, 9);
     core_order(&bench.core, bench.session, 1200 * MS, &order);
     order.generation = 7;
-    core_order(&bench.core, bench.session - 1, 1200 * MS, &order);
+    core_order(&bench.core, bench.session + 1, 1200 * MS, &order);
     core_session_closed(&bench.core, bench.session);
     core_order(&bench.core, bench.session, 1200 * MS, &order);
     expect(&bench, "");
@@ -493,6 +493,23 @@ static void gone_is_repeated_until_its_renewal_is_acknowledged(void **unused)
     expect(&bench, "renew 5 g7\n");
     order_at(&bench, 4300, CORE_ORDER_START, 9, 5);
     expect(&bench, "report 9/5=gone(exited status=1!)\n");
+    core_close(&bench.core);
+}
+
+static void an_end_is_not_settled_by_an_older_renewal(void **unused)
+{
+    struct bench bench;
+
+    (void)unused;
+    run_one(&bench, 9);
+    tick(&bench, 2000);
+    event_at(&bench, 2050, 9, CORE_VM_GONE, "exited status=1");
+    tick(&bench, 3000);
+    forget_trace(&bench);
+    acknowledge(&bench, 3100, 2); /* Said RUNNING. */
+    expect(&bench, "lease 6400\n");
+    acknowledge(&bench, 3100, 3);
+    expect(&bench, "lease 7400\nforget 9\n");
     core_close(&bench.core);
 }
 
@@ -648,6 +665,7 @@ int main(void)
         cmocka_unit_test(a_newer_stop_is_answered_when_the_older_is_gone),
         cmocka_unit_test(an_order_of_another_generation_or_session_is_ignored),
         cmocka_unit_test(gone_is_repeated_until_its_renewal_is_acknowledged),
+        cmocka_unit_test(an_end_is_not_settled_by_an_older_renewal),
         cmocka_unit_test(a_stop_of_what_is_not_here_is_answered),
         cmocka_unit_test(adopted_vms_are_listed_and_left_running),
         cmocka_unit_test(an_unknown_vm_is_listed_and_never_touched),
