@@ -54,9 +54,11 @@ static struct core_vm *vm_of(struct core *core, uint64_t uid)
         return vm;
     }
     if (core->remembered_count >= CORE_MEMORY_MAX) {
-        struct core_vm *oldest =
-            list_entry(list_first(&core->remembered), struct core_vm, link);
+        struct core_vm *oldest;
 
+        CHECK(!list_empty(&core->remembered));
+        oldest =
+            list_entry(list_first(&core->remembered), struct core_vm, link);
         list_remove(&oldest->link);
         core->remembered_count--;
         free(map_remove(&core->vms, oldest->uid));

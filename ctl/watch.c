@@ -44,6 +44,7 @@ static void show_row(struct invocation *invocation, struct grid *grid,
     const struct view *view = view_find(object->descriptor);
     struct view_state state = change_of(event);
     char place[192] = "";
+    char text[sizeof(state.text) + sizeof(place)];
 
     if (view == &view_vm && !event->deleted) {
         const Holdfast__V1__Vm *vm = (const void *)object;
@@ -54,14 +55,13 @@ static void show_row(struct invocation *invocation, struct grid *grid,
                            vm->status->epoch);
         }
     }
-    (void)strncat(state.text, place,
-                  sizeof(state.text) - strlen(state.text) - 1);
+    (void)snprintf(text, sizeof(text), "%s%s", state.text, place);
     grid_next(grid);
     grid_cell(grid, format_time(event->time_ms).text);
     grid_cell_format(grid, "%" PRIu64, event->revision);
     grid_cell(grid, view == NULL ? "settings" : view->noun);
     grid_cell(grid, view_string(object, "name"));
-    grid_cell_colour(grid, state.colour, state.text);
+    grid_cell_colour(grid, state.colour, text);
     output_table(invocation, grid, false);
 }
 

@@ -249,7 +249,7 @@ static void a_panic_is_a_failure(void **state)
  * not every machine gives. */
 static bool mount_full(struct host *host, const char *path)
 {
-    char file[96];
+    char file[128];
     char block[4096] = {1};
     int fd;
 
