@@ -21,6 +21,7 @@
 #define SNAPSHOT_BYTES      (64 * 1024 * 1024)
 #define TRAILING_ENTRIES    4096
 #define SLOW_DISK_MS        200
+#define PAUSE_GRACE_MS      2
 
 static void set_default(uint64_t *value, uint64_t otherwise)
 {
@@ -278,20 +279,31 @@ void replica_pump(struct replica *replica)
     replica->pumping = false;
 }
 
-/* A loop that was held up finds its timeouts due before it has read what
- * waits in its sockets. It gets one short delay to read first. */
-static bool excused(struct replica *replica, uint64_t due_ms)
+/* The core's clock stands still while this process does: a host that was
+ * suspended, a loop that was held up, a machine whose processors were taken
+ * away. Time in which we did not run is not silence of the others, and it is
+ * often the others' pause as well: with the plain clock such a pause of all
+ * members ended a leadership that nobody had doubted, and a new leader makes
+ * every host's lease wait begin anew. Whoever did run meanwhile elects by its
+ * own clock.
+ *
+ * Rules 1 and 2 do not depend on it: Raft is safe with any clocks, leases are
+ * counted by their owners' own readings, and a leader that slept through its
+ * replacement can commit nothing, so it answers nothing. */
+void replica_clock(struct replica *replica, uint64_t boot_ms)
 {
-    if (replica->now_ms - due_ms <= replica->config.heartbeat_ms) {
-        replica->core_late_ms = 0;
-        return false;
+    if (boot_ms > replica->boot_ms) {
+        if (boot_ms > replica->look_ms + replica->config.heartbeat_ms) {
+            replica->paused_ms += boot_ms - replica->look_ms;
+            /* Timers come before sockets in a loop: read first what waits
+             * there. */
+            replica->core_not_before_ms =
+                boot_ms - replica->paused_ms + PAUSE_GRACE_MS;
+        }
+        replica->boot_ms = boot_ms;
     }
-    if (replica->core_late_ms == 0) {
-        replica->core_late_ms = replica->now_ms;
-        replica->core_not_before_ms = replica->now_ms + 2;
-        return true;
-    }
-    return false;
+    replica->look_ms = replica->boot_ms + replica->config.heartbeat_ms;
+    replica->now_ms = replica->boot_ms - replica->paused_ms;
 }
 
 void replica_tick(struct replica *replica, uint64_t now_ms)
@@ -300,18 +312,10 @@ void replica_tick(struct replica *replica, uint64_t now_ms)
         return;
     }
     replica->woken = false;
-    if (now_ms > replica->now_ms) {
-        replica->now_ms = now_ms;
-    }
-    uint64_t due_ms = core_deadline(replica->core);
-    if (due_ms > replica->now_ms) {
-        replica->core_late_ms = 0;
-    }
-    if (due_ms <= replica->now_ms &&
-        replica->core_not_before_ms <= replica->now_ms &&
-        !excused(replica, due_ms)) {
+    replica_clock(replica, now_ms);
+    if (core_deadline(replica->core) <= replica->now_ms &&
+        replica->core_not_before_ms <= replica->now_ms) {
         struct core_update update;
-        replica->core_late_ms = 0;
         /* With a member that it no longer replicates to, libraft's deadline
          * stays in the past: never spin. */
         replica->core_not_before_ms = replica->now_ms + 1;
@@ -336,7 +340,11 @@ uint64_t replica_deadline(const struct replica *replica)
         core_ms = replica->core_not_before_ms;
     }
     uint64_t deadline = earlier(core_ms, log_deadline(replica));
-    return earlier(deadline, sender_deadline(replica));
+    deadline = earlier(deadline, sender_deadline(replica));
+    /* Looked at often enough to tell a pause from quiet. */
+    return deadline == UINT64_MAX
+               ? replica->look_ms
+               : earlier(deadline + replica->paused_ms, replica->look_ms);
 }
 
 static void peers_status(const struct replica *replica,

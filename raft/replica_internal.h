@@ -139,7 +139,10 @@ struct replica {
     struct replica_owner *owner;
     struct core *core;
     struct entries log;
-    uint64_t now_ms;
+    uint64_t now_ms;    /* The core's clock: boot_ms - paused_ms. */
+    uint64_t boot_ms;   /* The owner's clock when it last called. */
+    uint64_t paused_ms; /* Sum of the times in which we were held up. */
+    uint64_t look_ms;   /* By when the owner must call; later is a pause. */
     bool started;
     bool stopped;
     bool failed;
@@ -200,7 +203,6 @@ struct replica {
     struct incoming incoming;
     struct sender *senders[RAFT_MEMBERS_MAX];
 
-    uint64_t core_late_ms; /* Grace for a late tick; 0: none. */
     uint64_t core_not_before_ms;
     uint64_t messages_bad;
     uint64_t answers_capped;
@@ -215,6 +217,9 @@ void replica_fail_text(struct replica *replica, enum replica_failure code,
     __attribute__((format(printf, 3, 4)));
 void replica_wake(struct replica *replica);
 void replica_pump(struct replica *replica);
+
+/* Takes the owner's clock, once for each of its calls. */
+void replica_clock(struct replica *replica, uint64_t boot_ms);
 
 /* Does what a step asks for. `message` is the append that was stepped. */
 void replica_absorb(struct replica *replica, int rv,

@@ -242,9 +242,7 @@ void replica_receive(struct replica *replica, uint64_t from,
     }
     CHECK(!replica->pumping);
     replica->pumping = true;
-    if (now_ms > replica->now_ms) {
-        replica->now_ms = now_ms;
-    }
+    replica_clock(replica, now_ms);
     arena_clear(&replica->arena);
     if (from == replica->config.id || !core_is_member(replica->core, from)) {
         refuse(replica, from, "not_a_member");

@@ -258,7 +258,8 @@ int replica_start(struct replica *replica, uint64_t now_ms)
     uint64_t term;
     uint64_t vote;
     CHECK(!replica->started);
-    replica->now_ms = now_ms;
+    replica->look_ms = now_ms;
+    replica_clock(replica, now_ms);
     if (load(replica, &term, &vote) != 0) {
         return HF_ERROR_CLOSED;
     }

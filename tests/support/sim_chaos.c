@@ -103,7 +103,7 @@ static void hand_over(struct sim_cluster *cluster)
 
 static void trouble(struct sim_cluster *cluster)
 {
-    switch (random_below(&cluster->random, 16)) {
+    switch (random_below(&cluster->random, 18)) {
     case 0:
     case 1:
     case 2:
@@ -130,6 +130,12 @@ static void trouble(struct sim_cluster *cluster)
         break;
     case 12:
         hand_over(cluster);
+        break;
+    case 13:
+    case 14:
+        sim_cluster_pause(
+            cluster, random_below(&cluster->random, cluster->node_count + 1),
+            random_below(&cluster->random, 3000000));
         break;
     default: /* Those that are down come back. */
         for (uint64_t id = 1; id <= cluster->node_count; id++) {

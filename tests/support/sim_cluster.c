@@ -142,6 +142,19 @@ static void reap(struct sim_node *node)
     }
 }
 
+/* What comes for a paused member waits for it. */
+static bool put_off(struct sim_cluster *cluster, struct event *event)
+{
+    const struct sim_node *node = sim_node(cluster, event->node);
+    if (event->kind == EVENT_CLIENT ||
+        node->paused_until_us <= cluster->now_us) {
+        return false;
+    }
+    event->at_us = node->paused_until_us;
+    sim_push(cluster, event);
+    return true;
+}
+
 static void happen(struct sim_cluster *cluster, const struct event *event)
 {
     uint64_t now_ms = cluster->now_us / 1000;
@@ -195,8 +208,15 @@ static struct sim_node *next_timer(struct sim_cluster *cluster,
             continue;
         }
         uint64_t deadline = replica_deadline(node->replica);
-        if (deadline != UINT64_MAX && deadline * 1000 < *until_us) {
-            *until_us = deadline * 1000;
+        if (deadline == UINT64_MAX) {
+            continue;
+        }
+        uint64_t at_us = deadline * 1000;
+        if (at_us < node->paused_until_us) {
+            at_us = node->paused_until_us;
+        }
+        if (at_us < *until_us) {
+            *until_us = at_us;
             first = node;
         }
     }
@@ -219,8 +239,10 @@ static void step(struct sim_cluster *cluster, uint64_t end_us)
     } else if (cluster->heap_count > 0 &&
                cluster->heap[0].at_us <= cluster->now_us) {
         struct event event = pop(cluster);
-        happen(cluster, &event);
-        free(event.data);
+        if (!put_off(cluster, &event)) {
+            happen(cluster, &event);
+            free(event.data);
+        }
     }
 }
 
@@ -364,6 +386,15 @@ enum replica_failure sim_cluster_refusal(const struct sim_cluster *cluster,
 void sim_cluster_tolerate_failures(struct sim_cluster *cluster)
 {
     cluster->failures_tolerated = true;
+}
+
+void sim_cluster_pause(struct sim_cluster *cluster, uint64_t id, uint64_t us)
+{
+    for (size_t i = 0; i < cluster->node_count; i++) {
+        if (id == 0 || cluster->nodes[i].id == id) {
+            cluster->nodes[i].paused_until_us = cluster->now_us + us;
+        }
+    }
 }
 
 void sim_cluster_cut(struct sim_cluster *cluster, uint64_t from, uint64_t to,

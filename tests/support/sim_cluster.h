@@ -105,6 +105,10 @@ void sim_cluster_network(struct sim_cluster *cluster, unsigned loss_permille,
 void sim_cluster_disk(struct sim_cluster *cluster, uint64_t id, uint64_t min_us,
                       uint64_t max_us);
 
+/* A member's process does not run for so long; id 0: none of them does. What
+ * was sent to it waits. */
+void sim_cluster_pause(struct sim_cluster *cluster, uint64_t id, uint64_t us);
+
 struct sim_disk *sim_cluster_disk_of(struct sim_cluster *cluster, uint64_t id);
 struct replica *sim_cluster_replica(struct sim_cluster *cluster, uint64_t id);
 uint64_t sim_cluster_applied(const struct sim_cluster *cluster, uint64_t id);

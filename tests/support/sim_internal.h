@@ -72,6 +72,7 @@ struct sim_node {
     bool begun;   /* Its directory was made. */
     bool failing; /* Its replica gave up: it ends after this event. */
     bool woken;
+    uint64_t paused_until_us; /* Its process does not run before. */
     enum replica_failure refusal;
     char reason[512];
     uint64_t said_term; /* The highest it told others, in any life. */

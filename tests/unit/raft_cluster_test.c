@@ -41,6 +41,78 @@ static void three_members_elect_a_leader_and_commit(void **state)
     sim_cluster_destroy(cluster);
 }
 
+static uint64_t term_of(struct sim_cluster *cluster, uint64_t id)
+{
+    struct replica_status status;
+    replica_status(sim_cluster_replica(cluster, id), &status);
+    return status.leadership.term;
+}
+
+/* Nobody ran, so nobody was silent: the leader stays. */
+static void a_pause_of_all_changes_no_leader(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct sim_options options = sim_options_default(seed);
+        struct sim_cluster *cluster = sim_cluster_create(&options);
+        uint64_t leader = sim_cluster_elect(cluster, 5 * SECOND);
+        uint64_t term = term_of(cluster, leader);
+        sim_cluster_load(cluster, 20000);
+        for (unsigned i = 0; i < 10; i++) {
+            sim_cluster_run(cluster, 700000 + 17000 * i + 1000 * seed);
+            sim_cluster_pause(cluster, 0, (100 + 430 * i) * 1000);
+        }
+        sim_cluster_run(cluster, 5 * SECOND);
+        assert_int_equal(sim_cluster_leader(cluster), leader);
+        assert_int_equal(term_of(cluster, leader), term);
+        good(cluster);
+        sim_cluster_destroy(cluster);
+    }
+}
+
+/* The others ran, and did not wait for it. */
+static void a_paused_leader_is_replaced_and_follows(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct sim_options options = sim_options_default(seed);
+        struct sim_cluster *cluster = sim_cluster_create(&options);
+        uint64_t old = sim_cluster_elect(cluster, 5 * SECOND);
+        uint64_t term = term_of(cluster, old);
+        sim_cluster_load(cluster, 20000);
+        sim_cluster_pause(cluster, old, 4 * SECOND);
+        sim_cluster_run(cluster, 2 * SECOND);
+        uint64_t leader = sim_cluster_leader(cluster);
+        assert_true(leader != 0 && leader != old);
+        assert_true(term_of(cluster, leader) > term);
+        assert_true(sim_cluster_settle(cluster, 10, 10 * SECOND));
+        assert_int_equal(sim_cluster_leader(cluster), leader);
+        assert_int_equal(term_of(cluster, old), term_of(cluster, leader));
+        good(cluster);
+        sim_cluster_destroy(cluster);
+    }
+}
+
+/* A follower that was held up reads what waits before it doubts. */
+static void a_paused_follower_does_not_disturb(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct sim_options options = sim_options_default(seed);
+        struct sim_cluster *cluster = sim_cluster_create(&options);
+        uint64_t leader = sim_cluster_elect(cluster, 5 * SECOND);
+        uint64_t term = term_of(cluster, leader);
+        for (unsigned i = 0; i < 5; i++) {
+            sim_cluster_pause(cluster, leader % 3 + 1, (200 + 300 * i) * 1000);
+            sim_cluster_run(cluster, 2 * SECOND);
+        }
+        assert_int_equal(sim_cluster_leader(cluster), leader);
+        assert_int_equal(term_of(cluster, leader), term);
+        good(cluster);
+        sim_cluster_destroy(cluster);
+    }
+}
+
 static bool chaos(uint64_t seed, bool print)
 {
     struct sim_options options = sim_options_default(seed);
@@ -85,6 +157,9 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(three_members_elect_a_leader_and_commit),
+        cmocka_unit_test(a_pause_of_all_changes_no_leader),
+        cmocka_unit_test(a_paused_leader_is_replaced_and_follows),
+        cmocka_unit_test(a_paused_follower_does_not_disturb),
         cmocka_unit_test(nothing_is_lost_in_chaos),
     };
     log_set_level(LOG_ERROR);
