@@ -163,14 +163,6 @@ static void on_leadership(struct replica_owner *owner,
     struct node *node = container_of(owner, struct node, owner);
     bool led = node_leads(node);
 
-    if (leadership->leader != node->leadership.leader ||
-        leadership->state != node->leadership.state) {
-        log_info("raft.leadership", "state=%s term=%" PRIu64 " leader=%" PRIu64,
-                 leadership->state == REPLICA_LEADER      ? "leader"
-                 : leadership->state == REPLICA_CANDIDATE ? "candidate"
-                                                          : "follower",
-                 leadership->term, leadership->leader);
-    }
     node->leadership = *leadership;
     if (led && leadership->state != REPLICA_LEADER) {
         turn_lead(&node->turn, false);
