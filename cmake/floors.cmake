@@ -10,6 +10,9 @@ function(hf_floor name)
         $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>)
 endfunction()
 
+# All that is installed and run, without tests.
+add_custom_target(programs)
+
 # hf_program(holdfastd SOURCES main.c USES hf_node)
 function(hf_program name)
     cmake_parse_arguments(PROGRAM "" "" "SOURCES;USES" ${ARGN})
@@ -17,4 +20,5 @@ function(hf_program name)
     target_link_libraries(${name} PRIVATE hf_flags ${PROGRAM_USES})
     set_target_properties(${name} PROPERTIES
         RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+    add_dependencies(programs ${name})
 endfunction()
