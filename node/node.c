@@ -168,7 +168,7 @@ static void on_leadership(struct replica_owner *owner,
         turn_lead(&node->turn, false);
         node_agents_drop(node);
     }
-    rpc_health_set(&node->health, leadership->leader != 0 && !node->stopping);
+    rpc_health_set(&node->health, leadership->leader != 0 && !node->leaving);
 }
 
 static void on_proved(struct replica_owner *owner, uint64_t term,
@@ -454,11 +454,35 @@ static void drained(struct rpc_server_close *close)
     request->done(request);
 }
 
+static void drain(struct node_stop *request)
+{
+    request->close.done = drained;
+    rpc_server_drain(request->node->server, DRAIN_GRACE_MS, &request->close);
+}
+
+static void handed_over(struct replica_transfer *transfer, int status)
+{
+    struct node_stop *request =
+        container_of(transfer, struct node_stop, transfer);
+
+    if (status != 0) {
+        log_warn("node.handover_failed",
+                 "the others elect a leader by themselves: %s",
+                 hf_error_name(status));
+    }
+    drain(request);
+}
+
 void node_stop(struct node *node, struct node_stop *request)
 {
     request->node = node;
-    request->close.done = drained;
+    node->leaving = true;
     log_info("node.stopping", "leader=%s", node_leads(node) ? "yes" : "no");
     rpc_health_set(&node->health, false);
-    rpc_server_drain(node->server, DRAIN_GRACE_MS, &request->close);
+    /* A planned stop need not cost an election timeout. */
+    if (!node_leads(node) ||
+        replica_transfer(node->replica, 0, &request->transfer, handed_over) !=
+            0) {
+        drain(request);
+    }
 }

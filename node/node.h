@@ -80,7 +80,8 @@ struct node {
     uv_async_t wake;
     uint64_t started_ms;
     bool wake_asked;
-    bool stopping;
+    bool leaving;  /* node_stop() was called. */
+    bool stopping; /* No call is open any more. */
 };
 
 /* Opens the data directory, joins the region and listens. With `bootstrap` a
@@ -89,8 +90,10 @@ struct node {
 int node_start(struct node *node, uv_loop_t *loop,
                const Holdfast__V1__NodeConfig *config, bool bootstrap);
 
-/* Leads no more, lets open calls end, and stops; `done` once, later. */
+/* Hands leadership over if it has it, ends streams, lets unary calls end, and
+ * stops; `done` once, later. */
 struct node_stop {
+    struct replica_transfer transfer;
     struct rpc_server_close close;
     struct node *node;
     void (*done)(struct node_stop *request);

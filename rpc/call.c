@@ -380,6 +380,12 @@ static const struct rpc_method *find_method(const struct rpc_server *server,
     return NULL;
 }
 
+void call_drain(struct rpc_call *call)
+{
+    rpc_call_finish(call, RPC_UNAVAILABLE,
+                    "this node is shutting down; go on at another node");
+}
+
 void call_begin(struct rpc_call *call)
 {
     struct rpc_server *server = call->connection->server;
@@ -392,6 +398,11 @@ void call_begin(struct rpc_call *call)
     if (call->method == NULL) {
         rpc_call_finish(call, RPC_UNIMPLEMENTED, "there is no method '%.100s'",
                         rpc_call_path(call));
+        return;
+    }
+    if (server->draining &&
+        (call->method->client_streams || call->method->server_streams)) {
+        call_drain(call);
         return;
     }
     if (server->router != NULL) {

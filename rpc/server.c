@@ -453,6 +453,22 @@ static void begin_close(struct rpc_server *server)
     rpc_flusher_close(&server->flusher, on_flusher_closed);
 }
 
+/* A stream may last for ever, and its client knows how to go on elsewhere. */
+static void end_streams(struct server_connection *connection)
+{
+    struct list *at;
+    struct list *next;
+
+    list_foreach_safe (at, next, &connection->calls) {
+        struct rpc_call *call = list_entry(at, struct rpc_call, link);
+
+        if (call->method != NULL &&
+            (call->method->client_streams || call->method->server_streams)) {
+            call_drain(call);
+        }
+    }
+}
+
 void rpc_server_drain(struct rpc_server *server, uint64_t grace_ms,
                       struct rpc_server_close *request)
 {
@@ -471,6 +487,7 @@ void rpc_server_drain(struct rpc_server *server, uint64_t grace_ms,
             /* Calls that are on their way are still served; the final GOAWAY
              * is the connection's end. */
             nghttp2_submit_shutdown_notice(connection->base.session);
+            end_streams(connection);
             rpc_connection_mark(&connection->base);
         }
     }

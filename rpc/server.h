@@ -94,9 +94,9 @@ int rpc_server_port(const struct rpc_server *server);
 const struct rpc_server_stats *rpc_server_stats(
     const struct rpc_server *server);
 
-/* Stops listening and tells clients to go; open calls may end by themselves
- * within the grace, then the rest is cut. `done` is called once from a later
- * turn, after which the server is freed. */
+/* Stops listening and tells clients to go; streams end with UNAVAILABLE, unary
+ * calls may end by themselves within the grace, then the rest is cut. `done` is
+ * called once from a later turn, after which the server is freed. */
 struct rpc_server_close {
     void (*done)(struct rpc_server_close *request);
 };

@@ -88,6 +88,8 @@ void call_begin(struct rpc_call *call);
 void call_data(struct rpc_call *call, const uint8_t *data, size_t len);
 /* The client ended its side. */
 void call_half_close(struct rpc_call *call);
+/* Ends a stream because the server ends. */
+void call_drain(struct rpc_call *call);
 /* Looks at deadlines. */
 void call_tick(struct rpc_call *call, uint64_t now_ms);
 

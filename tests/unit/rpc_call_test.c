@@ -440,6 +440,41 @@ static void a_forwarded_call_is_answered_as_if_direct(void **unused)
     end_loop(&loop);
 }
 
+/* The grace is long enough to fail the test by its time limit. */
+static void a_drain_ends_streams_at_once_and_waits_for_calls(void **unused)
+{
+    struct outcome outcome = {.done = false};
+    struct outcome unary;
+    text_message request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    struct rpc_channel *channel;
+    struct echo echo;
+    uv_loop_t loop;
+
+    (void)unused;
+    uv_loop_init(&loop);
+    echo_start(&echo, &loop);
+    channel = rpc_channel_create(&loop, echo.address, 1);
+    rpc_stream_open(channel, &outcome.stream, &stream_ops, "/test.Echo/Bidi", 0,
+                    NULL);
+    memset(&unary, 0, sizeof(unary));
+    unary.unary.output = &REQUEST;
+    unary.unary.deadline_ms = uv_now(&loop) + 700;
+    unary.unary.done = unary_done;
+    rpc_unary_call(channel, &unary.unary, "/test.Echo/Silent", &request.base);
+    while (rpc_server_stats(echo.server)->calls_open < 2) {
+        uv_run(&loop, UV_RUN_ONCE);
+    }
+    rpc_server_drain(echo.server, 3600000, &echo.close);
+    run_until(&loop, &outcome.done);
+    assert_int_equal(outcome.code, RPC_UNAVAILABLE);
+    assert_false(unary.done);
+    run_until(&loop, &unary.done);
+    assert_int_equal(unary.code, RPC_DEADLINE_EXCEEDED);
+    run_until(&loop, &echo.closed);
+    rpc_channel_destroy(channel);
+    end_loop(&loop);
+}
+
 static void health_is_told(void **unused)
 {
     Grpc__Health__V1__HealthCheckRequest request =
@@ -637,6 +672,7 @@ int main(void)
         cmocka_unit_test(streams_flow_both_ways),
         cmocka_unit_test(a_cancelled_call_is_closed_on_both_sides),
         cmocka_unit_test(a_forwarded_call_is_answered_as_if_direct),
+        cmocka_unit_test(a_drain_ends_streams_at_once_and_waits_for_calls),
         cmocka_unit_test(health_is_told),
         cmocka_unit_test(garbage_and_floods_cost_the_connection_only),
         cmocka_unit_test(only_loopback_is_listened_on_without_tls),
