@@ -36,10 +36,12 @@ const Holdfast__V1__NodeMember *node_member(const struct node *node,
 
 /* --- The applied state ------------------------------------------------- */
 
-static void mark_dirty(struct node *node, uint32_t host_slot)
+/* The agents' sessions of the hosts that it was on and is on. */
+static void note_vm(struct node *node, const struct vm *vm)
 {
-    if (host_slot != SLOT_NONE) {
-        map_put(&node->dirty, (uint64_t)host_slot + 1, node);
+    node_agents_note_vm(node, vm->host, vm->uid);
+    if (vm->last_host != vm->host) {
+        node_agents_note_vm(node, vm->last_host, vm->uid);
     }
 }
 
@@ -53,10 +55,9 @@ static void on_event(struct event_sink *sink, const struct event *event)
     }
     failover_note(&node->failover, event);
     if (event->kind == EVENT_VM) {
-        mark_dirty(node, event->vm->host);
-        mark_dirty(node, event->vm->last_host);
+        note_vm(node, event->vm);
     } else if (event->kind == EVENT_HOST) {
-        mark_dirty(node, uid_slot(event->host->uid));
+        node_agents_note_host(node, uid_slot(event->host->uid));
     } else if (event->kind == EVENT_SETTINGS) {
         node->turn.settings_since_ms = clock_boot_ms();
     }

@@ -59,7 +59,7 @@ struct node {
     struct failover failover;
     struct turn_controller *controllers[2];
     struct map sessions; /* By host slot + 1: the welcomed struct session. */
-    struct map dirty;    /* Host slots + 1 whose orders may have changed. */
+    struct list sessions_due; /* Those whose orders may have changed. */
     uint64_t judge_next_ms;
 
     /* The services. */
@@ -126,7 +126,11 @@ void node_route_open(struct node *node);
 /* New events are in the ring. */
 void node_watch_pump(struct node *node);
 
-/* Sends the orders that became due: of dirty hosts, or of all sessions. */
+/* A VM that is or was on the host has changed, or the host itself has. */
+void node_agents_note_vm(struct node *node, uint32_t host_slot, uint64_t uid);
+void node_agents_note_host(struct node *node, uint32_t host_slot);
+
+/* Sends the orders that became due since the last time. */
 void node_agents_pump(struct node *node);
 void node_agents_drop(struct node *node);
 

@@ -24,6 +24,7 @@
 
 struct session {
     struct rpc_handler handler;
+    struct list due; /* In node->sessions_due, or in no list. */
     struct order_sink orders;
     struct node *node;
     struct rpc_call *call; /* NULL: closed. */
@@ -53,6 +54,7 @@ struct agent_message {
 static void session_free(struct session *session)
 {
     if (session->call == NULL && session->pending == 0) {
+        list_remove(&session->due);
         order_book_close(&session->book);
         free(session);
     }
@@ -86,6 +88,7 @@ static void leave(struct session *session)
         return;
     }
     map_remove(&node->sessions, (uint64_t)slot + 1);
+    list_remove(&session->due);
     if (lease != NULL) {
         lease->connected = false;
     }
@@ -145,20 +148,44 @@ static void run_orders(struct session *session)
     }
 }
 
+/* Its orders are looked through at the end of this turn of the loop: once,
+ * however much happens to the host's VMs in one turn. */
+static void make_due(struct session *session)
+{
+    if (list_empty(&session->due)) {
+        list_append(&session->node->sessions_due, &session->due);
+    }
+}
+
+void node_agents_note_vm(struct node *node, uint32_t host_slot, uint64_t uid)
+{
+    struct session *session = session_at(node, host_slot);
+
+    if (session != NULL) {
+        order_book_note(&session->book, uid);
+        make_due(session);
+    }
+}
+
+void node_agents_note_host(struct node *node, uint32_t host_slot)
+{
+    struct session *session = session_at(node, host_slot);
+
+    if (session != NULL) {
+        order_book_note_all(&session->book);
+        make_due(session);
+    }
+}
+
 void node_agents_pump(struct node *node)
 {
-    size_t cursor = 0;
-    struct session *session;
+    while (!list_empty(&node->sessions_due)) {
+        struct session *session =
+            list_entry(list_first(&node->sessions_due), struct session, due);
 
-    while ((session = map_next(&node->sessions, &cursor)) != NULL) {
-        uint64_t key = (uint64_t)uid_slot(session->host.uid) + 1;
-
-        if (map_get(&node->dirty, key) != NULL) {
-            run_orders(session);
-        }
+        list_remove(&session->due);
+        run_orders(session);
     }
-    map_close(&node->dirty);
-    map_init(&node->dirty);
 }
 
 void node_agents_drop(struct node *node)
@@ -254,7 +281,7 @@ static void hello_done(struct agent_message *message)
     send_welcome(session, settings);
     order_book_reports(&session->book, message->reports, message->report_count,
                        true);
-    run_orders(session);
+    make_due(session);
 }
 
 static void send_ack(struct session *session, uint64_t seq,
@@ -289,7 +316,7 @@ static void renew_done(struct agent_message *message)
     order_book_reports(&session->book, message->reports, message->report_count,
                        true);
     send_ack(session, message->message->renew->seq, settings);
-    run_orders(session);
+    make_due(session);
 }
 
 static void message_free(struct agent_message *message)
@@ -323,7 +350,7 @@ static void message_done(struct turn_request *request, int status)
         default:
             order_book_reports(&session->book, message->reports,
                                message->report_count, false);
-            run_orders(session);
+            make_due(session);
             break;
         }
     }
@@ -528,6 +555,7 @@ static struct rpc_handler *open_call(struct rpc_service *service,
     }
     session = memory_alloc(sizeof(*session));
     session->handler.ops = &handler_ops;
+    list_init(&session->due);
     session->orders.order = send_order;
     session->node = node;
     session->call = call;
@@ -546,7 +574,7 @@ void node_agents_open(struct node *node)
     };
 
     map_init(&node->sessions);
-    map_init(&node->dirty);
+    list_init(&node->sessions_due);
     node->agents.open = open_call;
     method.service = &node->agents;
     rpc_server_add(node->server, &method);

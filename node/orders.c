@@ -9,6 +9,7 @@
 
 /* One VM as this session knows it. */
 struct order_entry {
+    struct list link; /* In the book's `open`, or in no list. */
     uint64_t uid;
     uint64_t epoch;          /* That the agent reported. */
     enum report_state state; /* Likewise; 0: it does not have it. */
@@ -22,8 +23,9 @@ struct order_entry {
 
 void order_book_init(struct order_book *book)
 {
-    *book = (struct order_book){0};
+    *book = (struct order_book){.all = true};
     map_init(&book->vms);
+    list_init(&book->open);
 }
 
 void order_book_close(struct order_book *book)
@@ -45,9 +47,27 @@ static struct order_entry *entry_of(struct order_book *book, uint64_t uid)
     if (entry == NULL) {
         entry = memory_alloc(sizeof(*entry));
         entry->uid = uid;
+        list_init(&entry->link);
         map_put(&book->vms, uid, entry);
     }
     return entry;
+}
+
+static void open_entry(struct order_book *book, struct order_entry *entry)
+{
+    if (list_empty(&entry->link)) {
+        list_append(&book->open, &entry->link);
+    }
+}
+
+void order_book_note(struct order_book *book, uint64_t uid)
+{
+    open_entry(book, entry_of(book, uid));
+}
+
+void order_book_note_all(struct order_book *book)
+{
+    book->all = true;
 }
 
 static void forget_unlisted(struct order_book *book)
@@ -74,9 +94,11 @@ void order_book_reports(struct order_book *book,
         entry->listed = whole;
         entry->epoch = reports[i].epoch;
         entry->state = reports[i].state == REPORT_GONE ? 0 : reports[i].state;
+        open_entry(book, entry);
     }
     if (whole) {
         forget_unlisted(book);
+        book->all = true;
     }
 }
 
@@ -113,128 +135,164 @@ struct start {
     struct order_entry *entry;
 };
 
-static int compare_starts(const void *a, const void *b)
+/* Higher priority first, then the older VM. */
+static bool goes_first(const struct vm *vm, const struct vm *other)
 {
-    const struct vm *left = ((const struct start *)a)->vm;
-    const struct vm *right = ((const struct start *)b)->vm;
-
-    if (left->priority != right->priority) {
-        return left->priority > right->priority ? -1 : 1;
+    if (vm->priority != other->priority) {
+        return vm->priority > other->priority;
     }
-    return left->uid < right->uid ? -1 : left->uid > right->uid;
+    return vm->uid < other->uid;
 }
 
-/* Stops at once, collects the starts, and counts those that are under way. */
-static size_t look_at_vms(struct order_book *book, const struct state *state,
-                          const struct host *host, uint64_t now_ms,
-                          struct order_sink *sink, struct start *starts)
+static bool is_under_way(const struct start *start, uint64_t now_ms)
 {
-    size_t count = 0;
-
-    for (uint32_t slot = host->vm_first; slot != SLOT_NONE;
-         slot = state_vm_at(state, slot)->host_next) {
-        const struct vm *vm = state_vm_at(state, slot);
-        struct order_entry *entry = entry_of(book, vm->uid);
-
-        if (vm->state == VM_STOPPING) {
-            give(entry, ORDER_STOP, vm->epoch, now_ms, sink);
-        } else if (vm->state == VM_ASSIGNED || vm->state == VM_STARTING) {
-            starts[count++] = (struct start){vm, entry};
-        }
-    }
-    return count;
+    return has(start->entry, start->vm->epoch) ||
+           was_ordered(start->entry, ORDER_START, start->vm->epoch, now_ms);
 }
 
+/* Many may wait for a few places: those are picked, nothing is sorted. */
 static void give_starts(const struct state *state, struct start *starts,
                         size_t count, uint64_t now_ms, struct order_sink *sink)
 {
     uint32_t room = state_settings(state)->start_parallel;
+    size_t waiting = 0;
 
-    qsort(starts, count, sizeof(*starts), compare_starts);
-    for (size_t i = 0; i < count; i++) {
-        const struct start *start = &starts[i];
-
-        if (has(start->entry, start->vm->epoch) ||
-            was_ordered(start->entry, ORDER_START, start->vm->epoch, now_ms)) {
-            room -= room > 0;
+    for (size_t i = 0; i < count && room > 0; i++) {
+        if (is_under_way(&starts[i], now_ms)) {
+            room--;
+        } else {
+            starts[waiting++] = starts[i];
         }
     }
-    for (size_t i = 0; i < count && room > 0; i++) {
-        const struct start *start = &starts[i];
+    for (; room > 0 && waiting > 0; room--) {
+        size_t first = 0;
 
-        if (!has(start->entry, start->vm->epoch) &&
-            !was_ordered(start->entry, ORDER_START, start->vm->epoch, now_ms)) {
-            give(start->entry, ORDER_START, start->vm->epoch, now_ms, sink);
-            room--;
+        for (size_t i = 1; i < waiting; i++) {
+            if (goes_first(starts[i].vm, starts[first].vm)) {
+                first = i;
+            }
         }
+        give(starts[first].entry, ORDER_START, starts[first].vm->epoch, now_ms,
+             sink);
+        starts[first] = starts[--waiting];
     }
 }
+
+/* Every VM of the agent and every VM of the host. */
+static void open_all(struct order_book *book, const struct state *state,
+                     const struct host *host)
+{
+    size_t cursor = 0;
+    struct order_entry *entry;
+
+    while ((entry = map_next(&book->vms, &cursor)) != NULL) {
+        open_entry(book, entry);
+    }
+    for (uint32_t slot = host->vm_first; slot != SLOT_NONE;
+         slot = state_vm_at(state, slot)->host_next) {
+        order_book_note(book, state_vm_at(state, slot)->uid);
+    }
+    book->all = false;
+}
+
+/* What is to be done about one VM, beside a start. */
+enum verdict {
+    VERDICT_SETTLED, /* Nothing, until something happens to it. */
+    VERDICT_OPEN,    /* Looked at again in every run. */
+    VERDICT_START,   /* A start is wanted or under way. */
+    VERDICT_DROP     /* Neither here nor reported any more. */
+};
 
 /* What the agent has and should not: an older epoch, or a VM that is now
  * elsewhere, is killed; one that nobody knows is left alone and shown
  * (rule 8). */
-static void look_at_strays(struct order_book *book, const struct state *state,
-                           const struct host *host, uint64_t now_ms,
-                           struct order_sink *sink)
+static bool look_at_stray(struct order_book *book, struct order_entry *entry,
+                          const struct vm *vm, uint32_t host_slot)
 {
-    uint32_t host_slot = uid_slot(host->uid);
-    size_t cursor = 0;
-    struct order_entry *entry;
-
-    book->unknown_count = 0;
-    while ((entry = map_next(&book->vms, &cursor)) != NULL) {
-        const struct vm *vm = state_vm(state, (struct vm_id){entry->uid});
-
-        if (entry->state == 0) {
-            continue;
-        }
-        if (vm == NULL) {
-            if (book->unknown_count < UNKNOWN_MAX) {
-                book->unknown[book->unknown_count++] = entry->uid;
-            }
-        } else if (entry->epoch < vm->epoch ||
-                   (entry->epoch == vm->epoch && vm->host != host_slot)) {
-            give(entry, ORDER_KILL, entry->epoch, now_ms, sink);
-        }
+    if (entry->state == 0) {
+        return false;
     }
+    if (vm == NULL) {
+        if (book->unknown_count < UNKNOWN_MAX) {
+            book->unknown[book->unknown_count++] = entry->uid;
+        }
+        return false;
+    }
+    return entry->epoch < vm->epoch ||
+           (entry->epoch == vm->epoch && vm->host != host_slot);
 }
 
-/* Entries of VMs that are neither here nor reported any more. */
-static void drop_old(struct order_book *book, const struct state *state,
-                     uint32_t host_slot)
+static enum verdict look(struct order_book *book, struct order_entry *entry,
+                         const struct vm *vm, uint32_t host_slot,
+                         uint64_t now_ms, struct order_sink *sink)
 {
-    size_t cursor = 0;
+    bool here = vm != NULL && vm->host == host_slot;
+    bool stray = look_at_stray(book, entry, vm, host_slot);
+
+    if (stray) {
+        give(entry, ORDER_KILL, entry->epoch, now_ms, sink);
+    }
+    if (here && vm->state == VM_STOPPING) {
+        give(entry, ORDER_STOP, vm->epoch, now_ms, sink);
+        return VERDICT_OPEN;
+    }
+    if (here && (vm->state == VM_ASSIGNED || vm->state == VM_STARTING)) {
+        return VERDICT_START;
+    }
+    if (entry->state == 0 && !here) {
+        return VERDICT_DROP;
+    }
+    /* Events of VMs that are elsewhere do not come to this book. */
+    return here && !stray ? VERDICT_SETTLED : VERDICT_OPEN;
+}
+
+static size_t count_open(const struct order_book *book)
+{
+    const struct list *at;
     size_t count = 0;
-    struct order_entry *entry;
-    uint64_t *old;
 
-    old = memory_alloc_array(book->vms.count, sizeof(*old));
-    while ((entry = map_next(&book->vms, &cursor)) != NULL) {
-        const struct vm *vm = state_vm(state, (struct vm_id){entry->uid});
-
-        if (entry->state == 0 && (vm == NULL || vm->host != host_slot)) {
-            old[count++] = entry->uid;
-        }
+    list_foreach (at, &book->open) {
+        count++;
     }
-    for (size_t i = 0; i < count; i++) {
-        free(map_remove(&book->vms, old[i]));
-    }
-    free(old);
+    return count;
 }
 
 void order_book_run(struct order_book *book, const struct state *state,
                     const struct host *host, uint64_t now_ms,
                     struct order_sink *sink)
 {
-    struct start *starts = memory_alloc_array(host->vm_count, sizeof(*starts));
-    size_t count;
+    struct start *starts;
+    size_t count = 0;
+    struct list *at;
+    struct list *next;
 
+    if (book->all) {
+        open_all(book, state, host);
+    }
     if (book->unknown == NULL) {
         book->unknown = memory_alloc_array(UNKNOWN_MAX, sizeof(uint64_t));
     }
-    look_at_strays(book, state, host, now_ms, sink);
-    count = look_at_vms(book, state, host, now_ms, sink, starts);
+    book->unknown_count = 0;
+    starts = memory_alloc_array(count_open(book), sizeof(*starts));
+    list_foreach_safe (at, next, &book->open) {
+        struct order_entry *entry = list_entry(at, struct order_entry, link);
+        const struct vm *vm = state_vm(state, (struct vm_id){entry->uid});
+
+        switch (look(book, entry, vm, uid_slot(host->uid), now_ms, sink)) {
+        case VERDICT_START:
+            starts[count++] = (struct start){vm, entry};
+            break;
+        case VERDICT_OPEN:
+            break;
+        case VERDICT_SETTLED:
+            list_remove(&entry->link);
+            break;
+        case VERDICT_DROP:
+            list_remove(&entry->link);
+            free(map_remove(&book->vms, entry->uid));
+            break;
+        }
+    }
     give_starts(state, starts, count, now_ms, sink);
-    drop_old(book, state, uid_slot(host->uid));
     free(starts);
 }

@@ -2,10 +2,13 @@
  *
  * From the applied state and what an agent says it runs to the orders that are
  * still missing. Level-triggered: run again after every change, renewal or
- * reconnect, it says what is not yet so. Pure. */
+ * reconnect, it says what is not yet so. Between two whole lists of the agent
+ * only the VMs that something happened to are looked at, so that an event costs
+ * nothing for the host's other VMs. Pure. */
 #ifndef NODE_ORDERS_H
 #define NODE_ORDERS_H
 
+#include "base/list.h"
 #include "base/map.h"
 #include "node/reports.h"
 #include "state/state.h"
@@ -26,6 +29,8 @@ struct order_sink {
 /* What one session's agent was told and said. */
 struct order_book {
     struct map vms;    /* By uid: struct order_entry. */
+    struct list open;  /* Entries that may need an order. */
+    bool all;          /* Look at every VM of host and agent again. */
     uint64_t *unknown; /* uids that the state does not know. */
     uint32_t unknown_count;
 };
@@ -37,6 +42,12 @@ void order_book_close(struct order_book *book);
 void order_book_reports(struct order_book *book,
                         const struct vm_report *reports, size_t count,
                         bool whole);
+
+/* The VM, which is or was on this session's host, has changed in the state. */
+void order_book_note(struct order_book *book, uint64_t uid);
+
+/* Anything may have changed, the host itself for one. */
+void order_book_note_all(struct order_book *book);
 
 /* Gives the orders that are due for this host, at most start_parallel starts
  * under way at once, higher priority first. */

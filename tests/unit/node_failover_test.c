@@ -116,6 +116,18 @@ static void on_event(struct event_sink *sink, const struct event *event)
 
     region->events++;
     failover_note(&region->failover, event);
+    for (uint32_t i = 0; i < HOSTS; i++) {
+        struct agent *agent = &region->agents[i];
+        uint32_t slot = uid_slot(agent->host.uid);
+
+        if (agent->session && event->kind == EVENT_VM &&
+            (event->vm->host == slot || event->vm->last_host == slot)) {
+            order_book_note(&agent->book, event->vm->uid);
+        } else if (agent->session && event->kind == EVENT_HOST &&
+                   event->host->uid == agent->host.uid) {
+            order_book_note_all(&agent->book);
+        }
+    }
 }
 
 static void agent_kill_all(struct agent *agent)
