@@ -14,4 +14,8 @@ _Noreturn void check_failed(const char *expression, const char *file, int line,
     ((expression) ? (void)0 \
                   : check_failed(#expression, __FILE__, __LINE__, __func__))
 
+/* This point is never reached; says what would have to be otherwise. */
+#define CHECK_UNREACHABLE(text) \
+    check_failed("unreachable: " text, __FILE__, __LINE__, __func__)
+
 #endif

@@ -188,7 +188,7 @@ static void translate(const struct raft_message *from, struct core_outgoing *to)
         to->message.timeout_now.last_term = from->timeout_now.last_log_term;
         return;
     }
-    CHECK(!"a message of libraft 0.22");
+    CHECK_UNREACHABLE("a message of libraft 0.22");
 }
 
 /* One raft_step(), its update in our types. */
@@ -385,7 +385,7 @@ int core_receive(struct core *core, uint64_t now_ms, uint64_t from,
     case MESSAGE_SNAPSHOT_CHUNK:
     case MESSAGE_SNAPSHOT_CHUNK_RESULT:
     default:
-        CHECK(!"a message for the core");
+        CHECK_UNREACHABLE("a message for the core");
     }
     return step(core, now_ms, &event, update);
 }

@@ -171,7 +171,7 @@ void message_encode(const struct message *message, struct bytes *out)
         encode_timeout_now(message, &peer, out);
         return;
     }
-    CHECK(!"a message type");
+    CHECK_UNREACHABLE("a message type");
 }
 
 static void *arena_take(void *owner, size_t size)

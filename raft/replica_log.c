@@ -37,7 +37,7 @@ static int run_op(struct log_batch *batch, const struct log_op *op)
     case LOG_TRIM:
         return log_store_trim(store, op->index, &batch->failure);
     }
-    CHECK(!"a log operation");
+    CHECK_UNREACHABLE("a log operation");
 }
 
 /* Term and vote go first: an entry of a term that the disk does not know of

@@ -193,7 +193,7 @@ void send_outgoing(struct replica *replica, const struct core_update *update,
             break;
         case MESSAGE_SNAPSHOT_CHUNK:
         case MESSAGE_SNAPSHOT_CHUNK_RESULT:
-            CHECK(!"not from the core");
+            CHECK_UNREACHABLE("not from the core");
         }
     }
 }

@@ -390,6 +390,6 @@ void apply_vm(struct state *state, const struct change *change,
         vm_remove(state, slot_of_vm(state, change->vm_delete.vm), sink);
         break;
     default:
-        CHECK(!"a change of a kind that exists");
+        CHECK_UNREACHABLE("a change of a kind that exists");
     }
 }

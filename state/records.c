@@ -60,7 +60,7 @@ static const char *name_of(enum table_kind kind, const void *record)
     case TABLE_VM:
         return ((const struct vm *)record)->name;
     default:
-        CHECK(!"a table with names");
+        CHECK_UNREACHABLE("a table with names");
         return "";
     }
 }
@@ -77,7 +77,7 @@ static char *name_for_writing(enum table_kind kind, void *record)
     case TABLE_VM:
         return ((struct vm *)record)->name;
     default:
-        CHECK(!"a table with names");
+        CHECK_UNREACHABLE("a table with names");
         return NULL;
     }
 }

@@ -320,7 +320,8 @@ static void give_orders(struct world *world)
     mail = post(world, MAIL_ORDER);
     mail->order = (struct core_order){
         .action = world->calm ? CORE_ORDER_START
-                              : 1 + random_below(&world->random, 3),
+                              : (enum core_order_action)(
+                                    1 + random_below(&world->random, 3)),
         .uid = uid,
         .epoch = vm->leader_epoch > back ? vm->leader_epoch - back : 0,
         .generation = world->generation + chance(world, 5),
