@@ -69,29 +69,36 @@ void load_send(struct load_client *client, const ProtobufCMessage *request)
 }
 
 void load_open(struct load *load, uv_loop_t *loop, const char *address,
-               uint32_t clients)
+               uint32_t clients, uint32_t connections)
 {
     memset(load, 0, sizeof(*load));
     load->loop = loop;
     load->client_count = clients;
+    load->channel_count = connections;
     load->clients = memory_alloc_array(clients, sizeof(*load->clients));
+    load->channels =
+        memory_alloc_array(connections, sizeof(struct rpc_channel *));
     samples_init(&load->samples);
     uv_timer_init(loop, &load->timer);
+    for (uint32_t i = 0; i < connections; i++) {
+        load->channels[i] =
+            rpc_channel_create(loop, address, (uint64_t)i + 1000);
+    }
     for (uint32_t i = 0; i < clients; i++) {
         load->clients[i].load = load;
-        load->clients[i].channel =
-            rpc_channel_create(loop, address, (uint64_t)i + 1000);
+        load->clients[i].channel = load->channels[i % connections];
     }
 }
 
 void load_close(struct load *load)
 {
     uv_close((uv_handle_t *)&load->timer, NULL);
-    for (uint32_t i = 0; i < load->client_count; i++) {
-        rpc_channel_destroy(load->clients[i].channel);
+    for (uint32_t i = 0; i < load->channel_count; i++) {
+        rpc_channel_destroy(load->channels[i]);
     }
     bench_pause(load->loop, 20);
     samples_close(&load->samples);
+    free(load->channels);
     free(load->clients);
 }
 

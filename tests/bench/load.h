@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Clients that each have one call under way, over a connection of its own, and
- * send the next when the answer is there. The same code for every server: what
- * differs is a table with two entries. */
+ * Clients that each have one call under way and send the next when the answer
+ * is there; several share a connection. The same code for every server: what
+ * differs is a table of operations. */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
@@ -30,6 +30,8 @@ struct load {
     const struct load_operation *operation;
     struct load_client *clients;
     uint32_t client_count;
+    struct rpc_channel **channels;
+    uint32_t channel_count;
     uint32_t under_way;
     uint64_t number;   /* Of the next request; never repeated. */
     uint64_t limit;    /* The number at which to stop; 0: none. */
@@ -41,10 +43,9 @@ struct load {
     char error[256]; /* The first. */
 };
 
-/* Connects the clients to one address, at once, and makes sure that each has
- * its connection before anything is measured. */
+/* Clients of one address, in turn on so many connections. */
 void load_open(struct load *load, uv_loop_t *loop, const char *address,
-               uint32_t clients);
+               uint32_t clients, uint32_t connections);
 void load_close(struct load *load);
 
 /* Runs for warm-up and measurement; then waits for what is under way. What is
