@@ -9,13 +9,14 @@
 
 /* One VM as this session knows it. */
 struct order_entry {
-    struct list link; /* In the book's `open`, or in no list. */
+    struct list link; /* See struct order_book. */
     uint64_t uid;
     uint64_t epoch;          /* That the agent reported. */
     enum report_state state; /* Likewise; 0: it does not have it. */
     uint64_t ordered_epoch;  /* Of the last order. */
     uint64_t ordered_at_ms;
     enum order_action action; /* Of the last order; 0: none yet. */
+    uint16_t priority;        /* Of the VM, while its start waits. */
     bool listed;              /* In the list being taken. */
 };
 
@@ -26,6 +27,9 @@ void order_book_init(struct order_book *book)
     *book = (struct order_book){.all = true};
     map_init(&book->vms);
     list_init(&book->open);
+    list_init(&book->lasting);
+    list_init(&book->starting);
+    list_init(&book->waiting);
 }
 
 void order_book_close(struct order_book *book)
@@ -55,9 +59,8 @@ static struct order_entry *entry_of(struct order_book *book, uint64_t uid)
 
 static void open_entry(struct order_book *book, struct order_entry *entry)
 {
-    if (list_empty(&entry->link)) {
-        list_append(&book->open, &entry->link);
-    }
+    list_remove(&entry->link);
+    list_append(&book->open, &entry->link);
 }
 
 void order_book_note(struct order_book *book, uint64_t uid)
@@ -129,73 +132,84 @@ static void give(struct order_entry *entry, enum order_action action,
     sink->order(sink, &order);
 }
 
-/* A start that is wanted. */
-struct start {
-    const struct vm *vm;
-    struct order_entry *entry;
-};
-
 /* Higher priority first, then the older VM. */
-static bool goes_first(const struct vm *vm, const struct vm *other)
+static bool goes_before(const struct order_entry *entry,
+                        const struct order_entry *other)
 {
-    if (vm->priority != other->priority) {
-        return vm->priority > other->priority;
+    if (entry->priority != other->priority) {
+        return entry->priority > other->priority;
     }
-    return vm->uid < other->uid;
+    return entry->uid < other->uid;
 }
 
-static bool is_under_way(const struct start *start, uint64_t now_ms)
+/* From the end: VMs are assigned in the order in which they shall start. */
+static void let_wait(struct order_book *book, struct order_entry *entry)
 {
-    return has(start->entry, start->vm->epoch) ||
-           was_ordered(start->entry, ORDER_START, start->vm->epoch, now_ms);
+    struct list *at = book->waiting.prev;
+
+    while (at != &book->waiting &&
+           goes_before(entry, list_entry(at, struct order_entry, link))) {
+        at = at->prev;
+    }
+    list_prepend(at, &entry->link);
 }
 
-/* Many may wait for a few places: those are picked, nothing is sorted. */
-static void give_starts(const struct state *state, struct start *starts,
-                        size_t count, uint64_t now_ms, struct order_sink *sink)
+/* A start that is under way, or shall be. */
+static void take_start(struct order_book *book, struct order_entry *entry,
+                       const struct vm *vm, uint64_t now_ms)
+{
+    if (has(entry, vm->epoch) ||
+        was_ordered(entry, ORDER_START, vm->epoch, now_ms)) {
+        list_append(&book->starting, &entry->link);
+    } else {
+        entry->priority = vm->priority;
+        let_wait(book, entry);
+    }
+}
+
+static void give_starts(struct order_book *book, const struct state *state,
+                        uint64_t now_ms, struct order_sink *sink)
 {
     uint32_t room = state_settings(state)->start_parallel;
-    size_t waiting = 0;
+    const struct list *at;
 
-    for (size_t i = 0; i < count && room > 0; i++) {
-        if (is_under_way(&starts[i], now_ms)) {
-            room--;
-        } else {
-            starts[waiting++] = starts[i];
-        }
+    list_foreach (at, &book->starting) {
+        room -= room > 0;
     }
-    for (; room > 0 && waiting > 0; room--) {
-        size_t first = 0;
+    for (; room > 0 && !list_empty(&book->waiting); room--) {
+        struct order_entry *entry =
+            list_entry(list_first(&book->waiting), struct order_entry, link);
+        const struct vm *vm = state_vm(state, (struct vm_id){entry->uid});
 
-        for (size_t i = 1; i < waiting; i++) {
-            if (goes_first(starts[i].vm, starts[first].vm)) {
-                first = i;
-            }
-        }
-        give(starts[first].entry, ORDER_START, starts[first].vm->epoch, now_ms,
-             sink);
-        starts[first] = starts[--waiting];
+        CHECK(vm != NULL);
+        list_remove(&entry->link);
+        list_append(&book->starting, &entry->link);
+        give(entry, ORDER_START, vm->epoch, now_ms, sink);
     }
 }
 
-/* Every VM of the agent and every VM of the host. */
+/* Every VM of the agent and every VM of the host. Those that wait go first
+ * and so keep their order at no cost. */
 static void open_all(struct order_book *book, const struct state *state,
                      const struct host *host)
 {
     size_t cursor = 0;
     struct order_entry *entry;
 
-    while ((entry = map_next(&book->vms, &cursor)) != NULL) {
-        open_entry(book, entry);
-    }
+    list_splice(&book->open, &book->waiting);
     for (uint32_t slot = host->vm_first; slot != SLOT_NONE;
          slot = state_vm_at(state, slot)->host_next) {
-        order_book_note(book, state_vm_at(state, slot)->uid);
+        entry_of(book, state_vm_at(state, slot)->uid);
+    }
+    while ((entry = map_next(&book->vms, &cursor)) != NULL) {
+        if (list_empty(&entry->link)) {
+            list_append(&book->open, &entry->link);
+        }
     }
     book->all = false;
 }
 
-/* What is to be done about one VM, beside a start. */
+/* What becomes of an entry that was looked at. */
 enum verdict {
     VERDICT_SETTLED, /* Nothing, until something happens to it. */
     VERDICT_OPEN,    /* Looked at again in every run. */
@@ -227,10 +241,11 @@ static enum verdict look(struct order_book *book, struct order_entry *entry,
                          uint64_t now_ms, struct order_sink *sink)
 {
     bool here = vm != NULL && vm->host == host_slot;
-    bool stray = look_at_stray(book, entry, vm, host_slot);
 
-    if (stray) {
+    if (look_at_stray(book, entry, vm, host_slot)) {
+        /* Nothing else is ordered until the agent no longer has it. */
         give(entry, ORDER_KILL, entry->epoch, now_ms, sink);
+        return VERDICT_OPEN;
     }
     if (here && vm->state == VM_STOPPING) {
         give(entry, ORDER_STOP, vm->epoch, now_ms, sink);
@@ -243,29 +258,45 @@ static enum verdict look(struct order_book *book, struct order_entry *entry,
         return VERDICT_DROP;
     }
     /* Events of VMs that are elsewhere do not come to this book. */
-    return here && !stray ? VERDICT_SETTLED : VERDICT_OPEN;
+    return here ? VERDICT_SETTLED : VERDICT_OPEN;
 }
 
-static size_t count_open(const struct order_book *book)
+static void look_at_open(struct order_book *book, const struct state *state,
+                         uint32_t host_slot, uint64_t now_ms,
+                         struct order_sink *sink)
 {
-    const struct list *at;
-    size_t count = 0;
+    struct list work;
 
-    list_foreach (at, &book->open) {
-        count++;
+    list_init(&work);
+    list_splice(&work, &book->open);
+    list_splice(&work, &book->lasting);
+    list_splice(&work, &book->starting);
+    while (!list_empty(&work)) {
+        struct order_entry *entry =
+            list_entry(list_first(&work), struct order_entry, link);
+        const struct vm *vm = state_vm(state, (struct vm_id){entry->uid});
+
+        list_remove(&entry->link);
+        switch (look(book, entry, vm, host_slot, now_ms, sink)) {
+        case VERDICT_START:
+            take_start(book, entry, vm, now_ms);
+            break;
+        case VERDICT_OPEN:
+            list_append(&book->lasting, &entry->link);
+            break;
+        case VERDICT_SETTLED:
+            break;
+        case VERDICT_DROP:
+            free(map_remove(&book->vms, entry->uid));
+            break;
+        }
     }
-    return count;
 }
 
 void order_book_run(struct order_book *book, const struct state *state,
                     const struct host *host, uint64_t now_ms,
                     struct order_sink *sink)
 {
-    struct start *starts;
-    size_t count = 0;
-    struct list *at;
-    struct list *next;
-
     if (book->all) {
         open_all(book, state, host);
     }
@@ -273,26 +304,6 @@ void order_book_run(struct order_book *book, const struct state *state,
         book->unknown = memory_alloc_array(UNKNOWN_MAX, sizeof(uint64_t));
     }
     book->unknown_count = 0;
-    starts = memory_alloc_array(count_open(book), sizeof(*starts));
-    list_foreach_safe (at, next, &book->open) {
-        struct order_entry *entry = list_entry(at, struct order_entry, link);
-        const struct vm *vm = state_vm(state, (struct vm_id){entry->uid});
-
-        switch (look(book, entry, vm, uid_slot(host->uid), now_ms, sink)) {
-        case VERDICT_START:
-            starts[count++] = (struct start){vm, entry};
-            break;
-        case VERDICT_OPEN:
-            break;
-        case VERDICT_SETTLED:
-            list_remove(&entry->link);
-            break;
-        case VERDICT_DROP:
-            list_remove(&entry->link);
-            free(map_remove(&book->vms, entry->uid));
-            break;
-        }
-    }
-    give_starts(state, starts, count, now_ms, sink);
-    free(starts);
+    look_at_open(book, state, uid_slot(host->uid), now_ms, sink);
+    give_starts(book, state, now_ms, sink);
 }

@@ -28,10 +28,14 @@ struct order_sink {
 
 /* What one session's agent was told and said. */
 struct order_book {
-    struct map vms;    /* By uid: struct order_entry. */
-    struct list open;  /* Entries that may need an order. */
-    bool all;          /* Look at every VM of host and agent again. */
-    uint64_t *unknown; /* uids that the state does not know. */
+    struct map vms; /* By uid: struct order_entry. */
+    /* Each entry is in one of these lists, or settled and in none. */
+    struct list open;     /* Something happened to it. */
+    struct list lasting;  /* An order is repeated, or the VM is unknown. */
+    struct list starting; /* A start is under way. */
+    struct list waiting;  /* A start is wanted; the first to go is first. */
+    bool all;             /* Look at every VM of host and agent again. */
+    uint64_t *unknown;    /* uids that the state does not know. */
     uint32_t unknown_count;
 };
 
