@@ -244,12 +244,12 @@ static int load_segment(struct log_store *store, size_t i, struct scan *scan,
     if (rv != 0) {
         return failure_io(failure, rv, "open", path.text);
     }
-    scan->path = path.text;
     rv = read_all(file, path.text, &data, &scan->len, failure);
     file_close(file);
     if (rv != 0) {
         return rv;
     }
+    scan->path = path.text;
     scan->data = data;
     rv = scan_begin(store, scan, first, failure);
     if (rv == 0 && i > 0 && scan->last_chain != chain_before) {
@@ -272,6 +272,7 @@ static int load_segment(struct log_store *store, size_t i, struct scan *scan,
     }
     free(data);
     scan->data = NULL;
+    scan->path = NULL;
     return rv;
 }
 

@@ -17,6 +17,8 @@ static void pack(struct bytes *out, Holdfast__V1__PeerMessage *peer)
     size_t size = holdfast__v1__peer_message__get_packed_size(peer);
     uint8_t *to = bytes_reserve(out, size);
     out->len += holdfast__v1__peer_message__pack(peer, to);
+    /* Whichever it was, it ends with our caller. */
+    peer->append_entries = NULL;
 }
 
 static ProtobufCBinaryData lend(const uint8_t *data, size_t len)

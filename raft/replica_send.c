@@ -47,9 +47,10 @@ static void release(struct replica *replica, struct held_message *held)
 void send_held(struct replica *replica)
 {
     struct replica_transport *transport = replica->environment.transport;
-    struct list *link;
-    while ((link = list_first(&replica->held)) != NULL) {
-        struct held_message *held = list_entry(link, struct held_message, link);
+    struct list *at;
+    struct list *next;
+    list_foreach_safe (at, next, &replica->held) {
+        struct held_message *held = list_entry(at, struct held_message, link);
         if (held->vote_number > replica->vote_done) {
             return;
         }
@@ -60,9 +61,10 @@ void send_held(struct replica *replica)
 
 void send_drop_held(struct replica *replica)
 {
-    struct list *link;
-    while ((link = list_first(&replica->held)) != NULL) {
-        release(replica, list_entry(link, struct held_message, link));
+    struct list *at;
+    struct list *next;
+    list_foreach_safe (at, next, &replica->held) {
+        release(replica, list_entry(at, struct held_message, link));
     }
 }
 

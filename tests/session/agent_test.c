@@ -425,7 +425,7 @@ static void an_ordered_vm_runs_until_it_is_stopped(void **state)
 static void restart_with(struct leader *leader, int number, int expected)
 {
     struct pid_file before = run_vm(leader);
-    struct pid_file after;
+    struct pid_file after = before;
     char host_id[65];
     char boot_id[65];
 

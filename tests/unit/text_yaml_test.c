@@ -135,86 +135,83 @@ static void maps_lists_and_bytes_are_read(void **unused)
     assert_reads(BLOB, "content: ''", "{\"content\":\"\"}");
 }
 
+static const struct {
+    const ProtobufCMessageDescriptor *descriptor;
+    const char *text;
+    const char *words;
+} mistakes[] = {
+    {NODE, "region: eu\nnodes:\n- name: n1\n  adress: x\n",
+     "f.yaml:4:3: nodes[0].adress: unknown key (did you mean `address`?)"},
+    {&holdfast__v1__pool__descriptor, "colour: red",
+     "f.yaml:1:1: colour: unknown key; known here: name, path"},
+    {NODE, "name: a\nname: b\n", "f.yaml:2:1: name: this key was given before"},
+    {AGENT, "labels: {a: 1, b: 2, a: 3}",
+     "f.yaml:1:22: labels.a: this key was given before"},
+    {NODE, "election_timeout_ms: 300ms\n",
+     "f.yaml:1:22: election_timeout_ms: expected a whole number from 0 to "
+     "4294967295, not `300ms`"},
+    {NODE, "election_timeout_ms: 4294967296\n",
+     "f.yaml:1:22: election_timeout_ms: expected a whole number from 0 to "
+     "4294967295, not `4294967296`"},
+    {NODE, "election_timeout_ms: 010\n",
+     "f.yaml:1:22: election_timeout_ms: expected a whole number from 0 to "
+     "4294967295, not `010`"},
+    {NODE, "election_timeout_ms: -1\n",
+     "f.yaml:1:22: election_timeout_ms: expected a whole number from 0 to "
+     "4294967295, not `-1`"},
+    {VM, "uid: 18446744073709551616\n",
+     "f.yaml:1:6: uid: expected a whole number from 0 to "
+     "18446744073709551615, not `18446744073709551616`"},
+    {VM, "uid: ''\n",
+     "f.yaml:1:6: uid: expected a whole number from 0 to "
+     "18446744073709551615, not ``"},
+    {VM, "status: {deleting: yes}",
+     "f.yaml:1:20: status.deleting: expected `true` or `false`, not `yes`"},
+    {VM, "on_partition: mov",
+     "f.yaml:1:15: on_partition: unknown value `mov` (did you mean "
+     "`move`?); allowed: move, keep"},
+    {VM, "desired: 9",
+     "f.yaml:1:10: desired: unknown value `9`; allowed: running, stopped"},
+    {NODE, "nodes: {name: n1}",
+     "f.yaml:1:8: nodes: expected a list (lines with `- `), not keys with "
+     "values"},
+    {NODE, "nodes: [n1]",
+     "f.yaml:1:9: nodes[0]: expected keys with values, not a single value"},
+    {NODE, "name: [n1]",
+     "f.yaml:1:7: name: expected a single value, not a list"},
+    {NODE, "- a", "f.yaml:1:1: expected keys with values, not a list"},
+    {NODE, "[a]: b", "f.yaml:1:1: expected a key, not a list"},
+    {AGENT, "nodes: [a, , b]",
+     "f.yaml:1:12: nodes: did not find expected node content while parsing "
+     "a flow "
+     "node"},
+    {AGENT, "nodes:\n- a\n-\n",
+     "f.yaml:3:2: nodes[1]: an empty item (write \"\" for an empty text)"},
+    {AGENT, "labels: {a: [1]}",
+     "f.yaml:1:13: labels.a: expected a single value, not a list"},
+    {NODE, "name: \"a\\0b\"",
+     "f.yaml:1:7: name: a text must not hold the character NUL"},
+    {NODE, "name: a\n---\nname: b\n",
+     "f.yaml:2:1: a second document begins here: one is allowed"},
+    {EVENT, "zone: {name: a}\nhost: {name: b}\n",
+     "f.yaml:2:7: host: excludes `zone`, which was given before: keep one"},
+    {BLOB, "content: a*b=",
+     "f.yaml:1:10: content: expected base64, not "
+     "`a*b=`"},
+    {BLOB, "content: abcde", "f.yaml:1:10: content: base64 text is cut off"},
+    {NODE, "name: !!str x",
+     "f.yaml:1:7: name: tags are not allowed: the key decides the type"},
+    {NODE, "name: a\n  region: b\n",
+     "f.yaml:2:9: mapping values are not allowed in this context"},
+    {NODE, "name: a\nzone: \xff\n", "f.yaml:2:7: invalid leading UTF-8 octet"},
+};
+
 static void mistakes_are_told_with_their_place(void **unused)
 {
-    static const struct {
-        const ProtobufCMessageDescriptor *descriptor;
-        const char *text;
-        const char *words;
-    } rows[] = {
-        {NODE, "region: eu\nnodes:\n- name: n1\n  adress: x\n",
-         "f.yaml:4:3: nodes[0].adress: unknown key (did you mean `address`?)"},
-        {&holdfast__v1__pool__descriptor, "colour: red",
-         "f.yaml:1:1: colour: unknown key; known here: name, path"},
-        {NODE, "name: a\nname: b\n",
-         "f.yaml:2:1: name: this key was given before"},
-        {AGENT, "labels: {a: 1, b: 2, a: 3}",
-         "f.yaml:1:22: labels.a: this key was given before"},
-        {NODE, "election_timeout_ms: 300ms\n",
-         "f.yaml:1:22: election_timeout_ms: expected a whole number from 0 to "
-         "4294967295, not `300ms`"},
-        {NODE, "election_timeout_ms: 4294967296\n",
-         "f.yaml:1:22: election_timeout_ms: expected a whole number from 0 to "
-         "4294967295, not `4294967296`"},
-        {NODE, "election_timeout_ms: 010\n",
-         "f.yaml:1:22: election_timeout_ms: expected a whole number from 0 to "
-         "4294967295, not `010`"},
-        {NODE, "election_timeout_ms: -1\n",
-         "f.yaml:1:22: election_timeout_ms: expected a whole number from 0 to "
-         "4294967295, not `-1`"},
-        {VM, "uid: 18446744073709551616\n",
-         "f.yaml:1:6: uid: expected a whole number from 0 to "
-         "18446744073709551615, not `18446744073709551616`"},
-        {VM, "uid: ''\n",
-         "f.yaml:1:6: uid: expected a whole number from 0 to "
-         "18446744073709551615, not ``"},
-        {VM, "status: {deleting: yes}",
-         "f.yaml:1:20: status.deleting: expected `true` or `false`, not `yes`"},
-        {VM, "on_partition: mov",
-         "f.yaml:1:15: on_partition: unknown value `mov` (did you mean "
-         "`move`?); allowed: move, keep"},
-        {VM, "desired: 9",
-         "f.yaml:1:10: desired: unknown value `9`; allowed: running, stopped"},
-        {NODE, "nodes: {name: n1}",
-         "f.yaml:1:8: nodes: expected a list (lines with `- `), not keys with "
-         "values"},
-        {NODE, "nodes: [n1]",
-         "f.yaml:1:9: nodes[0]: expected keys with values, not a single value"},
-        {NODE, "name: [n1]",
-         "f.yaml:1:7: name: expected a single value, not a list"},
-        {NODE, "- a", "f.yaml:1:1: expected keys with values, not a list"},
-        {NODE, "[a]: b", "f.yaml:1:1: expected a key, not a list"},
-        {AGENT, "nodes: [a, , b]",
-         "f.yaml:1:12: nodes: did not find expected node content while parsing "
-         "a flow "
-         "node"},
-        {AGENT, "nodes:\n- a\n-\n",
-         "f.yaml:3:2: nodes[1]: an empty item (write \"\" for an empty text)"},
-        {AGENT, "labels: {a: [1]}",
-         "f.yaml:1:13: labels.a: expected a single value, not a list"},
-        {NODE, "name: \"a\\0b\"",
-         "f.yaml:1:7: name: a text must not hold the character NUL"},
-        {NODE, "name: a\n---\nname: b\n",
-         "f.yaml:2:1: a second document begins here: one is allowed"},
-        {EVENT, "zone: {name: a}\nhost: {name: b}\n",
-         "f.yaml:2:7: host: excludes `zone`, which was given before: keep one"},
-        {BLOB, "content: a*b=",
-         "f.yaml:1:10: content: expected base64, not "
-         "`a*b=`"},
-        {BLOB, "content: abcde",
-         "f.yaml:1:10: content: base64 text is cut off"},
-        {NODE, "name: !!str x",
-         "f.yaml:1:7: name: tags are not allowed: the key decides the type"},
-        {NODE, "name: a\n  region: b\n",
-         "f.yaml:2:9: mapping values are not allowed in this context"},
-        {NODE, "name: a\nzone: \xff\n",
-         "f.yaml:2:7: invalid leading UTF-8 octet"},
-    };
-
     (void)unused;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        assert_refused(rows[i].descriptor, rows[i].text, HF_ERROR_INVALID,
-                       rows[i].words);
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+        assert_refused(mistakes[i].descriptor, mistakes[i].text,
+                       HF_ERROR_INVALID, mistakes[i].words);
     }
 }
 
