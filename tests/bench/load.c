@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "load.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "call.h"
@@ -71,6 +72,7 @@ void load_send(struct load_client *client, const ProtobufCMessage *request)
 void load_open(struct load *load, uv_loop_t *loop, const char *address,
                uint32_t clients, uint32_t connections)
 {
+    CHECK(connections > 0);
     memset(load, 0, sizeof(*load));
     load->loop = loop;
     load->client_count = clients;
