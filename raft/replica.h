@@ -224,8 +224,9 @@ int replica_barrier(struct replica *replica, struct replica_barrier *request,
 
 /* Hands leadership to member `to`; 0 chooses the best. The callback gets 0
  * when another leader is known, HF_ERROR_BUSY when the time was up: this
- * member then leads on. Returns HF_ERROR_NOT_LEADER, HF_ERROR_BUSY (one is
- * under way), HF_ERROR_NOT_FOUND (no such voter), HF_ERROR_CLOSED. */
+ * member then leads on, or there is no majority. Returns HF_ERROR_NOT_LEADER,
+ * HF_ERROR_BUSY (one is under way), HF_ERROR_NOT_FOUND (no such voter),
+ * HF_ERROR_CLOSED. */
 int replica_transfer(struct replica *replica, uint64_t to,
                      struct replica_transfer *request,
                      replica_transfer_cb done);

@@ -154,7 +154,9 @@ void leadership_changed(struct replica *replica)
     }
     if (replica->transfer != NULL) {
         bool moved = now.leader != 0 && now.leader != replica->config.id;
-        bool gave_up = leading != 0 && core_transferee(replica->core) == 0;
+        bool gave_up =
+            core_transferee(replica->core) == 0 &&
+            (leading != 0 || replica->now_ms >= replica->transfer_until_ms);
         if (moved || gave_up) {
             struct replica_transfer *request = replica->transfer;
             replica->transfer = NULL;
@@ -311,6 +313,8 @@ int replica_transfer(struct replica *replica, uint64_t to,
     }
     request->done = done;
     replica->transfer = request;
+    replica->transfer_until_ms =
+        replica->now_ms + 2 * (uint64_t)replica->config.election_timeout_ms;
     replica_wake(replica);
     return 0;
 }

@@ -188,6 +188,7 @@ struct replica {
     struct bytes queued_data;
     struct list queued_barriers;
     struct replica_transfer *transfer;
+    uint64_t transfer_until_ms; /* The successor must be known by then. */
 
     /* Following. */
     uint64_t verified_term;

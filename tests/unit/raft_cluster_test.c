@@ -94,6 +94,32 @@ static void a_paused_leader_is_replaced_and_follows(void **state)
 }
 
 /* A follower that was held up reads what waits before it doubts. */
+/* Leadership is lost on the way, for want of a majority: there is no new
+ * leader to wait for, so whoever asked is told. */
+static void a_transfer_that_nobody_takes_up_is_answered(void **state)
+{
+    int refused = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct sim_options options = sim_options_default(seed);
+        struct sim_cluster *cluster = sim_cluster_create(&options);
+        uint64_t leader = sim_cluster_elect(cluster, 5 * SECOND);
+        for (uint64_t id = 1; id <= 3; id++) {
+            if (id != leader) {
+                sim_cluster_stop(cluster, id, false);
+            }
+        }
+        sim_cluster_run(cluster, seed * 20000);
+        int rv = sim_cluster_transfer(cluster, leader % 3 + 1, 10 * SECOND);
+        assert_true(rv == HF_ERROR_BUSY || rv == HF_ERROR_NOT_LEADER);
+        refused += rv == HF_ERROR_BUSY;
+        good(cluster);
+        sim_cluster_destroy(cluster);
+    }
+    assert_true(refused >= 5); /* The others had stepped down before. */
+}
+
 static void a_paused_follower_does_not_disturb(void **state)
 {
     (void)state;
@@ -160,6 +186,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_pause_of_all_changes_no_leader),
         cmocka_unit_test(a_paused_leader_is_replaced_and_follows),
         cmocka_unit_test(a_paused_follower_does_not_disturb),
+        cmocka_unit_test(a_transfer_that_nobody_takes_up_is_answered),
         cmocka_unit_test(nothing_is_lost_in_chaos),
     };
     log_set_level(LOG_ERROR);
