@@ -142,19 +142,6 @@ bool api_is_stale_read(const ProtobufCMessage *request)
            *consistency == HOLDFAST__V1__CONSISTENCY__CONSISTENCY_STALE;
 }
 
-static uint64_t fingerprint_of(const struct api_method *method,
-                               const ProtobufCMessage *request)
-{
-    size_t len = protobuf_c_message_get_packed_size(request);
-    uint8_t *packed = memory_alloc(len);
-    uint64_t hash = hash_bytes(method->path, strlen(method->path), 0);
-
-    protobuf_c_message_pack(request, packed);
-    hash = hash_bytes(packed, len, hash);
-    free(packed);
-    return hash;
-}
-
 static bool check_request_id(struct api_reply *reply, const char *id)
 {
     size_t len = strlen(id);
@@ -171,18 +158,68 @@ static bool check_request_id(struct api_reply *reply, const char *id)
     return good;
 }
 
-/* A remembered response has no template, for it would be kept 65,536 times;
- * the VM's own is put back when it still exists. */
-static Holdfast__V1__Vm **vm_of_response(ProtobufCMessage *response)
+/* Where a request or response keeps its VM; NULL if it has none. */
+static Holdfast__V1__Vm **vm_of_message(ProtobufCMessage *message)
 {
     const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field(response->descriptor, 1);
+        protobuf_c_message_descriptor_get_field(message->descriptor, 1);
 
     if (field == NULL || field->type != PROTOBUF_C_TYPE_MESSAGE ||
         field->descriptor != &holdfast__v1__vm__descriptor) {
         return NULL;
     }
-    return (Holdfast__V1__Vm **)(void *)((char *)response + field->offset);
+    return (Holdfast__V1__Vm **)(void *)((char *)message + field->offset);
+}
+
+static int compare_labels(const void *a, const void *b)
+{
+    const Holdfast__V1__Vm__LabelsEntry *const *left = a;
+    const Holdfast__V1__Vm__LabelsEntry *const *right = b;
+
+    return strcmp((*left)->key, (*right)->key);
+}
+
+static uint64_t hash_packed(const struct api_method *method,
+                            const ProtobufCMessage *request)
+{
+    size_t len = protobuf_c_message_get_packed_size(request);
+    uint8_t *packed = memory_alloc(len);
+    uint64_t hash = hash_bytes(method->path, strlen(method->path), 0);
+
+    protobuf_c_message_pack(request, packed);
+    hash = hash_bytes(packed, len, hash);
+    free(packed);
+    return hash;
+}
+
+/* Of what the request says: maps have no order on the wire, and some clients
+ * shuffle them at each encoding, so a VM's labels are hashed by key. */
+static uint64_t fingerprint_of(const struct api_method *method,
+                               const ProtobufCMessage *request)
+{
+    size_t size = request->descriptor->sizeof_message;
+    ProtobufCMessage *copy = memory_alloc(size);
+    Holdfast__V1__Vm **slot;
+    Holdfast__V1__Vm vm = HOLDFAST__V1__VM__INIT;
+    uint64_t hash;
+
+    memcpy(copy, request, size);
+    slot = vm_of_message(copy);
+    if (slot != NULL && *slot != NULL) {
+        vm = **slot;
+        vm.labels = memory_alloc_array(vm.n_labels + 1, sizeof(*vm.labels));
+        for (size_t i = 0; i < vm.n_labels; i++) {
+            vm.labels[i] = (*slot)->labels[i];
+        }
+        qsort(vm.labels, vm.n_labels, sizeof(*vm.labels), compare_labels);
+        *slot = &vm;
+        hash = hash_packed(method, copy);
+        free(vm.labels);
+    } else {
+        hash = hash_packed(method, copy);
+    }
+    free(copy);
+    return hash;
 }
 
 static void *allocate(void *arena, size_t size)
@@ -208,6 +245,8 @@ static ProtobufCMessage *unpack(const struct api_method *method,
     return message;
 }
 
+/* A remembered response has no template, for it would be kept 65,536 times;
+ * the VM's own is put back when it still exists. */
 static void remember(const struct api_method *method,
                      const ProtobufCMessage *request, struct turn_plan *plan,
                      const struct api_reply *reply)
@@ -223,7 +262,7 @@ static void remember(const struct api_method *method,
     arena_init(&arena, RESPONSE_ARENA_BYTES);
     response =
         unpack(method, reply->response.data, reply->response.len, &arena);
-    vm = vm_of_response(response);
+    vm = vm_of_message(response);
     if (vm != NULL && *vm != NULL) {
         (*vm)->template_ = NULL;
     }
@@ -251,11 +290,12 @@ static void answer_again(const struct api_method *method,
     arena_init(&arena, RESPONSE_ARENA_BYTES);
     response =
         unpack(method, record->response.data, record->response.len, &arena);
-    view = vm_of_response(response);
+    view = vm_of_message(response);
     if (view != NULL && *view != NULL) {
         const struct vm *vm = state_vm(state, (struct vm_id){(*view)->uid});
 
-        if (vm != NULL) {
+        /* A delete's answer never had one. */
+        if (vm != NULL && !(*view)->status->deleting) {
             (*view)->template_ = view_vm(&arena, state, vm, false)->template_;
         }
     }
@@ -290,7 +330,7 @@ static void mutate_dry(const struct api_method *method,
 {
     struct turn_plan dry = *plan;
 
-    dry.leases = NULL;
+    dry.dry_run = true;
     dry.scratch = state_clone(plan->scratch);
     bytes_init(&dry.entry);
     method->mutate(request, &dry, reply);

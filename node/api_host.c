@@ -249,7 +249,7 @@ void api_declare_host_dead(const ProtobufCMessage *message,
     lease = plan->leases == NULL
                 ? NULL
                 : leases_get(plan->leases, uid_slot(host->uid));
-    if (lease != NULL) {
+    if (lease != NULL && !plan->dry_run) {
         lease->fencing = true;
     }
     turn_change(plan, &change);

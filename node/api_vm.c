@@ -612,6 +612,8 @@ void api_delete_vm(const ProtobufCMessage *message, struct turn_plan *plan,
         turn_change(plan, &change);
     }
     response.vm->status->deleting = true;
+    /* What a repeated request could not be told once the VM is gone. */
+    response.vm->template_ = NULL;
     response.revision = state_revision(plan->scratch);
     api_respond(reply, &response.base);
     arena_close(&arena);

@@ -357,13 +357,21 @@ static void message_done(struct turn_request *request, int status)
     message_free(message);
 }
 
+/* The first refusal counts. */
+static bool wrong(struct api_reply *reply, const char *what)
+{
+    api_fail(reply, API_INVALID_FIELD, "%s", what);
+    return false;
+}
+
 static bool take_report(const Holdfast__V1__VmReport *wire,
-                        struct vm_report *report)
+                        struct vm_report *report, struct api_reply *reply)
 {
     if (wire->state < HOLDFAST__V1__REPORT_STATE__REPORT_STATE_STARTING ||
         wire->state > HOLDFAST__V1__REPORT_STATE__REPORT_STATE_GONE ||
         strlen(wire->reason) > 255) {
-        return false;
+        return wrong(reply, "vms: state must be starting to gone, reason at "
+                            "most 255 bytes");
     }
     *report = (struct vm_report){
         .vm = {wire->uid},
@@ -376,15 +384,16 @@ static bool take_report(const Holdfast__V1__VmReport *wire,
 }
 
 static bool take_reports(struct agent_message *message,
-                         Holdfast__V1__VmReport **wire, size_t count)
+                         Holdfast__V1__VmReport **wire, size_t count,
+                         struct api_reply *reply)
 {
     if (count > REPORTS_MAX) {
-        return false;
+        return wrong(reply, "vms: more than 4096");
     }
     message->reports = memory_alloc_array(count, sizeof(*message->reports));
     message->report_count = count;
     for (size_t i = 0; i < count; i++) {
-        if (!take_report(wire[i], &message->reports[i])) {
+        if (!take_report(wire[i], &message->reports[i], reply)) {
             return false;
         }
     }
@@ -392,12 +401,13 @@ static bool take_reports(struct agent_message *message,
 }
 
 static bool take_labels(struct agent_message *message,
-                        const Holdfast__V1__Hello *wire)
+                        const Holdfast__V1__Hello *wire,
+                        struct api_reply *reply)
 {
     struct label labels[LABELS_MAX];
 
     if (wire->n_labels > LABELS_MAX) {
-        return false;
+        return wrong(reply, "labels: more than 32");
     }
     for (size_t i = 0; i < wire->n_labels; i++) {
         const char *value = wire->labels[i]->value;
@@ -406,7 +416,8 @@ static bool take_labels(struct agent_message *message,
         labels[i].value = text_of(value == NULL ? "" : value);
     }
     if (labels_encode(labels, wire->n_labels, &message->labels) != 0) {
-        return false;
+        return wrong(reply, "labels: keys must be 1 to 63 bytes and differ, "
+                            "values at most 255 bytes");
     }
     message->hello.labels = (struct text){(const char *)message->labels.data,
                                           (uint32_t)message->labels.len};
@@ -419,7 +430,7 @@ static bool take_pools(struct agent_message *message,
     struct text *pools;
 
     if (wire->n_pools > POOLS_MAX) {
-        return false;
+        return wrong(reply, "pools: more than 64");
     }
     pools = arena_alloc(&message->arena, (wire->n_pools + 1) * sizeof(*pools));
     for (size_t i = 0; i < wire->n_pools; i++) {
@@ -433,7 +444,7 @@ static bool take_pools(struct agent_message *message,
     for (size_t i = 0; i < wire->n_drivers; i++) {
         if (wire->drivers[i] != HOLDFAST__V1__DRIVER__DRIVER_QEMU &&
             wire->drivers[i] != HOLDFAST__V1__DRIVER__DRIVER_EXEC) {
-            return false;
+            return wrong(reply, "drivers: each must be qemu or exec");
         }
         message->hello.driver_mask |= 1u << wire->drivers[i];
     }
@@ -456,16 +467,19 @@ static bool take_hello(struct agent_message *message,
         !api_check_resources(reply, "capacity", wire->capacity)) {
         return false;
     }
-    if (hello->fault_domain.len > 63 || hello->host_id.len < 8 ||
+    if (hello->fault_domain.len > 63 || hello->host_id.len < 16 ||
         hello->host_id.len > 64 || hello->boot_id.len < 1 ||
         hello->boot_id.len > 128 || hello->agent_version.len > 63) {
-        return false;
+        return wrong(reply, "fault_domain, host_id, boot_id, agent_version: "
+                            "at most 63, 16 to 64, 1 to 128, at most 63 "
+                            "bytes");
     }
     hello->capacity = (struct resources){wire->capacity->cpu_milli,
                                          wire->capacity->memory_mib,
                                          wire->capacity->disk_gib, 0};
-    if (!take_labels(message, wire) || !take_pools(message, wire, reply) ||
-        !take_reports(message, wire->vms, wire->n_vms)) {
+    if (!take_labels(message, wire, reply) ||
+        !take_pools(message, wire, reply) ||
+        !take_reports(message, wire->vms, wire->n_vms, reply)) {
         return false;
     }
     hello->reports = message->reports;
@@ -476,20 +490,35 @@ static bool take_hello(struct agent_message *message,
 static bool take_message(struct agent_message *message, struct api_reply *reply)
 {
     const Holdfast__V1__AgentMessage *wire = message->message;
+    const struct session *session = message->session;
 
     switch (wire->message_case) {
     case HOLDFAST__V1__AGENT_MESSAGE__MESSAGE_HELLO:
-        return !message->session->greeted &&
-               take_hello(message, wire->hello, reply);
+        if (!session->greeted) {
+            return take_hello(message, wire->hello, reply);
+        }
+        break;
     case HOLDFAST__V1__AGENT_MESSAGE__MESSAGE_RENEW:
-        return message->session->welcomed &&
-               take_reports(message, wire->renew->vms, wire->renew->n_vms);
+        if (session->welcomed) {
+            return take_reports(message, wire->renew->vms, wire->renew->n_vms,
+                                reply);
+        }
+        break;
     case HOLDFAST__V1__AGENT_MESSAGE__MESSAGE_REPORT:
-        return message->session->welcomed && wire->report->vm != NULL &&
-               take_reports(message, &wire->report->vm, 1);
+        if (session->welcomed && wire->report->vm == NULL) {
+            return wrong(reply, "report.vm: must be given");
+        }
+        if (session->welcomed) {
+            return take_reports(message, &wire->report->vm, 1, reply);
+        }
+        break;
     default:
-        return false;
+        break;
     }
+    api_fail(reply, API_HELLO_EXPECTED,
+             "a session begins with one Hello, its Welcome comes before all "
+             "else, and there is no second one");
+    return false;
 }
 
 static void on_message(struct rpc_handler *handler,
@@ -508,7 +537,8 @@ static void on_message(struct rpc_handler *handler,
     rpc_call_take_arena(session->call, &message->arena);
     session->pending++;
     if (!take_message(message, &reply)) {
-        end_session(session, API_HELLO_EXPECTED, reply.message);
+        rpc_call_trailer(session->call, "holdfast-reason", reply.reason);
+        rpc_call_finish(session->call, reply.code, "%s", reply.message);
         message_free(message);
     } else if (turn_submit(&session->node->turn, LANE_FAILOVER,
                            &message->request) != 0) {

@@ -149,6 +149,16 @@ static void pass_on(struct api_call *call)
     free(packed);
 }
 
+/* Since the last change that is applied here. The stamp is of a leader's wall
+ * clock, which may be ahead of ours. */
+static uint64_t stale_age_ms(const struct node *node)
+{
+    uint64_t now_ms = clock_wall_ms();
+    uint64_t time_ms = state_time_ms(node->state);
+
+    return now_ms > time_ms ? now_ms - time_ms : 0;
+}
+
 static void on_message(struct rpc_handler *handler,
                        const ProtobufCMessage *message)
 {
@@ -157,7 +167,7 @@ static void on_message(struct rpc_handler *handler,
     call->message = message;
     rpc_call_take_arena(call->call, &call->arena);
     if (call->method->read != NULL && api_is_stale_read(message)) {
-        read_now(call, clock_wall_ms() - state_time_ms(call->node->state));
+        read_now(call, stale_age_ms(call->node));
     } else if (node_leads(call->node)) {
         queue_call(call);
     } else {

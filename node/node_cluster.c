@@ -190,6 +190,10 @@ static void begin_transfer(
                         request->node);
         return;
     }
+    if (to == node->self->id) {
+        transfer_done(&call->transfer, 0); /* It leads already. */
+        return;
+    }
     call->transferring = true;
     if (replica_transfer(node->replica, to, &call->transfer, transfer_done) !=
         0) {

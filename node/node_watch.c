@@ -9,6 +9,7 @@
 #include "node/node.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <holdfast/v1/watch_service.pb-c.h>
@@ -63,24 +64,31 @@ static void send_events(struct watch *watch, uint64_t up_to)
     watch->told_at_ms = uv_now(watch->node->loop);
 }
 
+static void end(struct watch *watch, enum api_error error, const char *message)
+{
+    const struct api_error_entry *entry = api_error_entry(error);
+
+    watch->begun = false;
+    rpc_call_trailer(watch->call, "holdfast-reason", entry->reason);
+    rpc_call_finish(watch->call, entry->code, "%s", message);
+}
+
 static void pump(struct watch *watch)
 {
     const struct watch_ring *ring = &watch->node->ring;
     uint64_t newest = ring->next - 1;
+    char message[192];
 
     if (!watch->begun) {
         return;
     }
     if (!watch_ring_reaches(ring, watch->sent)) {
-        const struct api_error_entry *entry =
-            api_error_entry(API_WATCH_COMPACTED);
-
-        watch->begun = false;
-        rpc_call_trailer(watch->call, "holdfast-reason", entry->reason);
-        rpc_call_finish(watch->call, entry->code,
-                        "events after revision %" PRIu64
-                        " are no longer kept, the oldest is %" PRIu64 ". %s",
-                        watch->sent, ring->first, entry->cure);
+        snprintf(message, sizeof(message),
+                 "events after revision %" PRIu64
+                 " are no longer kept, the oldest is %" PRIu64
+                 "; list again and watch from the list's revision",
+                 watch->sent, ring->first);
+        end(watch, API_WATCH_COMPACTED, message);
         return;
     }
     while (watch->sent < newest &&
@@ -118,10 +126,8 @@ static void on_message(struct rpc_handler *handler,
     for (size_t i = 0; i < request->n_kinds; i++) {
         if (request->kinds[i] < HOLDFAST__V1__KIND__KIND_ZONE ||
             request->kinds[i] > HOLDFAST__V1__KIND__KIND_SETTINGS) {
-            rpc_call_finish(watch->call, RPC_INVALID_ARGUMENT,
-                            "kinds[%zu]: must be zone, class, host, vm or "
-                            "settings",
-                            i);
+            end(watch, API_INVALID_FIELD,
+                "kinds: must be zone, class, host, vm or settings");
             return;
         }
         watch->kinds |= 1u << request->kinds[i];

@@ -25,7 +25,8 @@ struct turn_plan {
     uint64_t time_ms;           /* Leader's stamp of this turn, wall clock. */
     uint64_t now_ms;            /* Leader's boot clock. */
     uint64_t settings_since_ms; /* See struct turn. */
-    struct leases *leases;      /* NULL in a dry run. */
+    struct leases *leases;      /* Of the owner; NULL in tests. */
+    bool dry_run;               /* Only the scratch may change. */
     struct bytes entry;         /* What is decided so far. */
     size_t change_count;
     struct event_sink sink; /* Keeps the placer current. */

@@ -325,6 +325,40 @@ static void a_repeated_request_has_one_effect_and_the_first_answer(
     node_destroy(node);
 }
 
+static void a_repeated_request_may_have_its_labels_in_another_order(
+    void **unused)
+{
+    Holdfast__V1__Vm__LabelsEntry labels[2] = {
+        HOLDFAST__V1__VM__LABELS_ENTRY__INIT,
+        HOLDFAST__V1__VM__LABELS_ENTRY__INIT};
+    Holdfast__V1__Vm__LabelsEntry *order[] = {&labels[0], &labels[1]};
+    char text[4][2] = {"a", "1", "b", "2"};
+    struct node *node = node_create();
+    struct vm_case c;
+    uint64_t uid;
+
+    (void)unused;
+    vm_case_init(&c, "once");
+    snprintf(c.request_id, sizeof(c.request_id), "req-1");
+    for (int i = 0; i < 2; i++) {
+        labels[i].key = text[2 * i];
+        labels[i].value = text[2 * i + 1];
+    }
+    c.vm.labels = order;
+    c.vm.n_labels = 2;
+    assert_int_equal(call(node, "CreateVm", &c.request.base), RPC_OK);
+    uid = created(node)->uid;
+    order[0] = &labels[1];
+    order[1] = &labels[0];
+    assert_int_equal(call(node, "CreateVm", &c.request.base), RPC_OK);
+    assert_int_equal(created(node)->uid, uid);
+    text[1][0] = '3';
+    assert_int_equal(call(node, "CreateVm", &c.request.base),
+                     RPC_INVALID_ARGUMENT);
+    assert_string_equal(node->reply.reason, "REQUEST_ID_REUSED");
+    node_destroy(node);
+}
+
 static void a_dry_run_answers_and_changes_nothing(void **unused)
 {
     struct node *node = node_create();
@@ -578,6 +612,8 @@ int main(void)
         cmocka_unit_test(a_vm_that_fits_nowhere_waits_and_says_why),
         cmocka_unit_test(
             a_repeated_request_has_one_effect_and_the_first_answer),
+        cmocka_unit_test(
+            a_repeated_request_may_have_its_labels_in_another_order),
         cmocka_unit_test(a_dry_run_answers_and_changes_nothing),
         cmocka_unit_test(bad_vms_are_refused_by_field),
         cmocka_unit_test(stop_start_move_and_delete_follow_the_life_of_a_vm),
