@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every method of a node by stock grpcio, with the types that the node's own
+reflection service tells: nothing of ours on this side of the wire."""
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format
+from google.protobuf import message_factory
+
+SECONDS = 60
+REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+
+schema = None
+
+
+class Refused(Exception):
+    """A call that failed: its code's name, our reason or None, the text."""
+
+    def __init__(self, error):
+        trailers = dict(error.trailing_metadata() or ())
+        self.code = error.code().name
+        self.reason = trailers.get("holdfast-reason")
+        self.retry_ms = trailers.get("grpc-retry-pushback-ms")
+        self.text = error.details() or ""
+        super().__init__(f"{self.code} {self.reason}: {self.text}")
+
+
+def read_descriptor_set(path):
+    files = descriptor_pb2.FileDescriptorSet()
+    with open(path, "rb") as file:
+        files.ParseFromString(file.read())
+    return files.file
+
+
+class Schema:
+    """Bootstrapped with the standard reflection protocol alone, which comes
+    from the `grpc-proto` files; all else is asked of the server."""
+
+    def __init__(self, standard, address):
+        self.standard = descriptor_pool.DescriptorPool()
+        for file in read_descriptor_set(standard):
+            self.standard.Add(file)
+        self.pool = descriptor_pool.DescriptorPool()
+        self.files = {}
+        self.methods = {}
+        self.services = []
+        self.classes = {}
+        self.read(address)
+
+    def message_class(self, descriptor):
+        if descriptor.full_name not in self.classes:
+            factory = message_factory.MessageFactory(descriptor.file.pool)
+            self.classes[descriptor.full_name] = factory.GetPrototype(
+                descriptor)
+        return self.classes[descriptor.full_name]
+
+    def message(self, name):
+        return self.message_class(self.pool.FindMessageTypeByName(name))
+
+    def reflect(self, channel, *requests):
+        request, response = (self.message_class(
+            self.standard.FindMessageTypeByName(
+                f"grpc.reflection.v1.ServerReflection{kind}"))
+            for kind in ("Request", "Response"))
+        call = channel.stream_stream(
+            REFLECTION, request.SerializeToString, response.FromString)
+        return list(call(iter([request(**r) for r in requests]),
+                         timeout=SECONDS))
+
+    def add_file(self, channel, data):
+        file = descriptor_pb2.FileDescriptorProto.FromString(data)
+        if file.name in self.files:
+            return
+        self.files[file.name] = file
+        for name in file.dependency:
+            if name not in self.files:
+                self.add_answer(channel, {"file_by_filename": name})
+        self.pool.Add(file)
+
+    def add_answer(self, channel, request):
+        answer, = self.reflect(channel, request)
+        assert answer.HasField("file_descriptor_response"), (request, answer)
+        for data in answer.file_descriptor_response.file_descriptor_proto:
+            self.add_file(channel, data)
+
+    def read(self, address):
+        with grpc.insecure_channel(address) as channel:
+            answer, = self.reflect(channel, {"list_services": ""})
+            self.services = sorted(
+                s.name for s in answer.list_services_response.service)
+            for name in self.services:
+                self.add_answer(channel, {"file_containing_symbol": name})
+        for name in self.services:
+            service = self.pool.FindServiceByName(name)
+            proto = descriptor_pb2.ServiceDescriptorProto()
+            service.CopyToProto(proto)
+            for method, kinds in zip(service.methods, proto.method):
+                self.methods[f"{name}/{method.name}"] = (method, kinds)
+
+
+def full(path):
+    """"VmService/GetVm" is short for one of ours."""
+    return path if "." in path else "holdfast.v1." + path
+
+
+def answers(address):
+    """Whether a server listens there."""
+    with grpc.insecure_channel(address) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(0.5)
+            return True
+        except grpc.FutureTimeoutError:
+            return False
+
+
+class Client:
+    def __init__(self, address):
+        # Without its own subchannel each client would share connections, and
+        # wait for a killed server as long as the longest of them.
+        self.channel = grpc.insecure_channel(address, [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_retries", 0),
+            ("grpc.max_receive_message_length", 8 << 20),
+            ("grpc.initial_reconnect_backoff_ms", 50),
+            ("grpc.min_reconnect_backoff_ms", 50),
+            ("grpc.max_reconnect_backoff_ms", 200)])
+        self.stubs = {}
+
+    def stub(self, path):
+        path = full(path)
+        if path not in self.stubs:
+            method, kinds = schema.methods[path]
+            make = {
+                (False, False): self.channel.unary_unary,
+                (False, True): self.channel.unary_stream,
+                (True, False): self.channel.stream_unary,
+                (True, True): self.channel.stream_stream,
+            }[kinds.client_streaming, kinds.server_streaming]
+            self.stubs[path] = make(
+                "/" + path,
+                lambda m: m if isinstance(m, bytes) else m.SerializeToString(),
+                schema.message_class(method.output_type).FromString)
+        return self.stubs[path]
+
+    @staticmethod
+    def request(path, fields):
+        """A message of the method's input type; bytes are sent as they are."""
+        if isinstance(fields, bytes):
+            return fields
+        method, _ = schema.methods[full(path)]
+        return json_format.ParseDict(
+            fields, schema.message_class(method.input_type)())
+
+    def call(self, path, fields, timeout=SECONDS):
+        """A unary call's answer; Refused otherwise."""
+        try:
+            return self.stub(path)(self.request(path, fields), timeout=timeout)
+        except grpc.RpcError as error:
+            raise Refused(error) from None
+
+    def future(self, path, fields, timeout=SECONDS):
+        return self.stub(path).future(self.request(path, fields),
+                                      timeout=timeout)
+
+    def stream(self, path, fields, timeout=SECONDS):
+        """A server stream, as stock grpcio gives it."""
+        return self.stub(path)(self.request(path, fields), timeout=timeout)
+
+    def session(self, path, messages, timeout=SECONDS):
+        """A bidirectional stream of message objects."""
+        return self.stub(path)(messages, timeout=timeout)
+
+    def close(self):
+        self.channel.close()
+
+
+def load_schema(standard, address):
+    global schema  # pylint: disable=global-statement
+    if schema is None:
+        schema = Schema(standard, address)
+    return schema
+
+
+def first_error(stream):
+    """Refused, with which the stream ends after any messages."""
+    try:
+        for _ in stream:
+            pass
+    except grpc.RpcError as error:
+        return Refused(error)
+    raise AssertionError("the stream ended without an error")
