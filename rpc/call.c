@@ -382,6 +382,8 @@ static const struct rpc_method *find_method(const struct rpc_server *server,
 
 void call_drain(struct rpc_call *call)
 {
+    /* As node/api_errors.c declares it; the reason is part of the wire. */
+    rpc_call_trailer(call, "holdfast-reason", "DRAINING");
     rpc_call_finish(call, RPC_UNAVAILABLE,
                     "this node is shutting down; go on at another node");
 }
