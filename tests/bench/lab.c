@@ -235,8 +235,8 @@ int lab_wait_leader(struct lab *lab)
     return leader;
 }
 
-bool lab_start(struct lab *lab, enum lab_kind kind, uv_loop_t *loop,
-               const char *parent, const char *extra)
+bool lab_prepare(struct lab *lab, enum lab_kind kind, uv_loop_t *loop,
+                 const char *parent, const char *extra)
 {
     memset(lab, 0, sizeof(*lab));
     lab->kind = kind;
@@ -246,6 +246,7 @@ bool lab_start(struct lab *lab, enum lab_kind kind, uv_loop_t *loop,
              parent);
     if (!lab_find(kind, lab->program, sizeof(lab->program))) {
         fprintf(stderr, "%s is not there\n", lab->program);
+        lab->directory[0] = '\0';
         return false;
     }
     if (mkdtemp(lab->directory) == NULL || !choose_ports(lab)) {
@@ -253,9 +254,19 @@ bool lab_start(struct lab *lab, enum lab_kind kind, uv_loop_t *loop,
         lab->directory[0] = '\0';
         return false;
     }
+    for (int i = 0; i < LAB_MEMBERS && kind == LAB_HOLDFAST; i++) {
+        if (!write_configuration(lab, i)) {
+            perror(lab->directory);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool lab_launch(struct lab *lab)
+{
     for (int i = 0; i < LAB_MEMBERS; i++) {
-        if ((kind == LAB_HOLDFAST && !write_configuration(lab, i)) ||
-            !lab_run(lab, i, true)) {
+        if (!lab_run(lab, i, true)) {
             return false;
         }
     }
@@ -264,6 +275,31 @@ bool lab_start(struct lab *lab, enum lab_kind kind, uv_loop_t *loop,
         return false;
     }
     return true;
+}
+
+bool lab_start(struct lab *lab, enum lab_kind kind, uv_loop_t *loop,
+               const char *parent, const char *extra)
+{
+    return lab_prepare(lab, kind, loop, parent, extra) && lab_launch(lab);
+}
+
+uint64_t lab_resident_bytes(const struct lab *lab, int number)
+{
+    char path[64];
+    unsigned long pages = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/statm",
+             (int)lab->members[number].pid);
+    file = fopen(path, "re");
+    if (file == NULL) {
+        return 0;
+    }
+    if (fscanf(file, "%*u %lu", &pages) != 1) {
+        pages = 0;
+    }
+    fclose(file);
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static uint64_t process_cpu_us(pid_t pid)

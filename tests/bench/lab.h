@@ -35,8 +35,14 @@ struct lab {
  * PATH for others. False: nowhere. */
 bool lab_find(enum lab_kind kind, char *path, size_t size);
 
-/* Makes a directory below `parent`, starts the members and waits for a leader.
- * False after saying why on stderr. */
+/* Makes a directory below `parent`, with a configuration file for each member,
+ * and chooses ports; then starts the members and waits for a leader. False
+ * after saying why on stderr. Member i keeps its data in data<i + 1>. */
+bool lab_prepare(struct lab *lab, enum lab_kind kind, uv_loop_t *loop,
+                 const char *parent, const char *extra);
+bool lab_launch(struct lab *lab);
+
+/* Both. */
 bool lab_start(struct lab *lab, enum lab_kind kind, uv_loop_t *loop,
                const char *parent, const char *extra);
 
@@ -51,6 +57,9 @@ void lab_kill(struct lab *lab, int member);
 
 /* Starts it again over its data. */
 bool lab_run(struct lab *lab, int member, bool first);
+
+/* Memory of a member that is in RAM; 0 when it does not run. */
+uint64_t lab_resident_bytes(const struct lab *lab, int member);
 
 /* CPU time that the members have used so far, together. */
 uint64_t lab_cpu_us(const struct lab *lab);

@@ -122,6 +122,20 @@ static void drain(struct load *load)
     }
 }
 
+void load_begin(struct load *load, const struct load_operation *operation)
+{
+    uv_update_time(load->loop);
+    load->limit = 0;
+    begin(load, operation);
+    load->began_ns = clock_boot_ns();
+}
+
+void load_end(struct load *load)
+{
+    load->stopping = true;
+    drain(load);
+}
+
 static void on_measured(uv_timer_t *timer)
 {
     struct load *load = container_of(timer, struct load, timer);

@@ -48,6 +48,11 @@ void load_open(struct load *load, uv_loop_t *loop, const char *address,
                uint32_t clients, uint32_t connections);
 void load_close(struct load *load);
 
+/* Runs until load_end(), all counts; for several loads at once, whose loop the
+ * caller runs. load_end() waits for what is under way. */
+void load_begin(struct load *load, const struct load_operation *operation);
+void load_end(struct load *load);
+
 /* Runs for warm-up and measurement; then waits for what is under way. What is
  * answered within the measured time counts. */
 void load_run(struct load *load, const struct load_operation *operation,
