@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "rpc/notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -251,6 +252,13 @@ static void start_probes(struct agent *agent)
     }
 }
 
+static void tell_manager(const char *state)
+{
+    if (notify_send(state) != 0) {
+        log_warn("notify.failed", "state=%s", state);
+    }
+}
+
 static bool probes_run(const struct agent *agent)
 {
     for (size_t i = 0; i < AGENT_DRIVERS; i++) {
@@ -277,6 +285,7 @@ static void on_ready_poll(uv_timer_t *timer)
     }
     uv_timer_stop(timer);
     session_start(&agent->session);
+    tell_manager("READY=1");
 }
 
 static void on_guard_closed(struct guard_watch *watch)
@@ -297,6 +306,7 @@ static void on_signal(uv_signal_t *handle, int number)
     agent->closing = true;
     log_info("agent.stops", "signal=%d vms=%zu", number,
              agent->core.listed_count);
+    tell_manager("STOPPING=1");
     core_session_closed(&agent->core, agent->core_session);
     session_close(&agent->session);
     agent_release_vms(agent);

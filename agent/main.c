@@ -3,6 +3,7 @@
  * holdfast-agent: one on each hypervisor host. */
 #include "agent/agent.h"
 #include "base/check.h"
+#include "rpc/notify.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ static const char usage[] =
 static int run(const struct agent_config *config)
 {
     static struct agent agent;
+    struct notify_watchdog watchdog;
     uv_loop_t loop;
 
     /* A broken pipe is an error of a write, not the end. */
@@ -33,8 +35,11 @@ static int run(const struct agent_config *config)
     if (agent_init(&agent, &loop, config) != 0) {
         return EXIT_FAILED; /* Nothing was ordered yet; VMs run on. */
     }
+    notify_watchdog_start(&watchdog, &loop);
     uv_run(&loop, UV_RUN_DEFAULT);
     agent_close(&agent);
+    notify_watchdog_close(&watchdog);
+    uv_run(&loop, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&loop) == 0);
     return EXIT_OK;
 }

@@ -6,15 +6,12 @@
 #include "node/api_errors.h"
 #include "node/config.h"
 #include "node/node.h"
+#include "rpc/notify.h"
 
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #define CONFIG_ARENA_BYTES (4u << 20)
 #define EXIT_USAGE         2
@@ -45,6 +42,7 @@ struct program {
     struct node_stop stop;
     uv_signal_t terminate;
     uv_signal_t interrupt;
+    struct notify_watchdog watchdog;
     uv_loop_t loop;
     bool stopping;
 };
@@ -62,32 +60,11 @@ static void print_error_table(void)
     }
 }
 
-/* systemd's notification protocol (sd_notify(3)): a datagram to the socket
- * that the environment names. */
-static void notify(const char *state)
+static void tell_manager(const char *state)
 {
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t len = path == NULL ? 0 : strlen(path);
-    int fd;
-
-    if (len == 0 || len >= sizeof(address.sun_path)) {
-        return;
+    if (notify_send(state) != 0) {
+        log_warn("notify.failed", "state=%s", state);
     }
-    memcpy(address.sun_path, path, len);
-    if (path[0] == '@') {
-        address.sun_path[0] = '\0';
-    }
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return;
-    }
-    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL,
-               (struct sockaddr *)&address,
-               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0) {
-        log_warn("notify.failed", "path=%s", path);
-    }
-    close(fd);
 }
 
 static void stopped(struct node_stop *request)
@@ -104,7 +81,7 @@ static void on_signal(uv_signal_t *signal, int number)
     (void)number;
     if (!program->stopping) {
         program->stopping = true;
-        notify("STOPPING=1");
+        tell_manager("STOPPING=1");
         program->stop.done = stopped;
         node_stop(&program->node, &program->stop);
     }
@@ -135,7 +112,8 @@ static int run(const Holdfast__V1__NodeConfig *config, bool bootstrap)
     }
     watch_signal(&program, &program.terminate, SIGTERM);
     watch_signal(&program, &program.interrupt, SIGINT);
-    notify("READY=1");
+    tell_manager("READY=1");
+    notify_watchdog_start(&program.watchdog, &program.loop);
     uv_run(&program.loop, UV_RUN_DEFAULT);
     return 0;
 }
@@ -179,10 +157,12 @@ int main(int argc, char **argv)
     config = config_read(path, &arena, error, sizeof(error));
     if (config == NULL) {
         fprintf(stderr, "holdfastd: %s\n", error);
+        arena_close(&arena);
         return EXIT_CONFIG;
     }
     if (check_only) {
         printf("%s is in order\n", path);
+        arena_close(&arena);
         return 0;
     }
     return run(config, bootstrap);
