@@ -99,6 +99,15 @@ static void pass_trailers(struct rpc_call *call, const struct bytes *headers)
     }
 }
 
+/* The leader's connection broke: the client is told the same as by a leader
+ * that loses its office on the way (node/api_errors.c). */
+static void tell_broken(struct rpc_call *call, const struct rpc_result *result)
+{
+    rpc_call_trailer(call, "holdfast-reason",
+                     result->never_seen ? "NO_LEADER" : "OUTCOME_UNKNOWN");
+    rpc_call_trailer(call, "grpc-retry-pushback-ms", "200");
+}
+
 static void on_server_closed(struct rpc_stream *stream,
                              const struct rpc_result *result)
 {
@@ -107,6 +116,10 @@ static void on_server_closed(struct rpc_stream *stream,
     proxy->stream_open = false;
     if (proxy->call != NULL) {
         pass_trailers(proxy->call, result->trailers);
+        if (result->code == RPC_UNAVAILABLE &&
+            rpc_headers_get(result->trailers, "grpc-status") == NULL) {
+            tell_broken(proxy->call, result);
+        }
         rpc_call_finish(proxy->call, result->code, "%s", result->message);
     }
     free_if_over(proxy);
