@@ -361,6 +361,8 @@ class Cluster(RegionCase):
 
     def test_get_status(self):
         path = "ClusterService/GetStatus"
+        wait_until(lambda: all(self.status(client).zone_count == 3
+                               for client in self.followers), "all have it")
         answers = [self.ok(path, {}, client) for client in
                    (self.leader, *self.followers)]
         leader, = {a.leader for a in answers}

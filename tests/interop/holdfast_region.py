@@ -61,6 +61,14 @@ class Process:
     def signal(self, number):
         self.child.send_signal(number)
 
+    def freeze(self):
+        """Until SIGCONT; it stands still when this returns."""
+        def stopped():
+            with open(f"/proc/{self.child.pid}/stat", "rb") as stat:
+                return stat.read().rsplit(b")", 1)[1].split()[0] == b"T"
+        self.signal(signal.SIGSTOP)
+        wait_until(stopped, "the process stands still")
+
     def kill(self):
         self.signal(signal.SIGKILL)
         self.child.wait(SECONDS)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agents' stream: who is let in as which host, and who is not."""
+import threading
+
+import holdfast_client
+from api_case import RegionCase, Seen
+from fake_host import SESSION, FakeHost, hello
+from holdfast_client import first_error
+from holdfast_region import wait_until
+
+PATH = "holdfast.v1." + SESSION
+
+
+class Sessions(RegionCase):
+    # pylint: disable-next=too-many-arguments
+    def session_fails(self, messages, code, reason, text, client=None):
+        """The session ends so, although the agent would go on."""
+        client = client or self.leader
+        over = threading.Event()
+
+        def speak():
+            for message in messages:
+                yield client.request(SESSION, message)
+            over.wait(holdfast_client.SECONDS)
+        refusal = first_error(client.session(SESSION, speak()))
+        over.set()
+        self.check_refusal(PATH, refusal, code, reason, text)
+
+    def test_session_through_every_node(self):
+        for number, client in enumerate((self.leader, *self.followers)):
+            host = FakeHost(client, f"via-{number}", "z1")
+            self.hosts[f"via-{number}"] = host
+            host.wait_welcome()
+            answer = self.ok("HostService/GetHost", {"name": f"via-{number}"})
+            self.assertEqual(answer.host.state, 1)
+        Seen.succeeded.add(PATH)
+
+    def test_session_begins_with_one_hello(self):
+        renew = {"renew": {"seq": 1, "generation": 1}}
+        good = hello("twice", "z1")
+        for client in (self.leader, self.follower):
+            for messages in ([renew], [{}], [{"report": {}}], [good, good]):
+                self.session_fails(messages, "INVALID_ARGUMENT",
+                                   "HELLO_EXPECTED", "Hello", client)
+
+    def test_hello_of_wrong_fields_is_refused_by_name(self):
+        for fields, field in (
+                ({"host": "H"}, "host"),
+                ({"zone": ""}, "zone"),
+                ({"host_id": "short"}, "fault_domain, host_id"),
+                ({"boot_id": ""}, "fault_domain, host_id, boot_id"),
+                ({"capacity": {}}, "capacity.cpu_milli"),
+                ({"drivers": [9]}, "drivers"),
+                ({"pools": ["Pool"]}, "pools"),
+                ({"pools": [f"p{i}" for i in range(65)]}, "pools"),
+                ({"labels": {"": ""}}, "labels"),
+                ({"vms": [{"uid": 1, "epoch": 1, "state": 9}]}, "vms"),
+                ({"vms": [{"state": 1}] * 4097}, "vms")):
+            message = hello("wrong", "z1")
+            message["hello"].update(fields)
+            self.session_fails([message], "INVALID_ARGUMENT", "INVALID_FIELD",
+                               field)
+
+    def test_hello_of_an_unknown_zone_is_refused(self):
+        self.session_fails([hello("lost", "nowhere")], "NOT_FOUND",
+                           "ZONE_NOT_FOUND", "zone")
+
+    def test_name_of_a_host_is_its_own(self):
+        self.session_fails([hello("h1", "z1", host_id="another-machine-1")],
+                           "ALREADY_EXISTS", "HOST_NAME_TAKEN", "host")
+
+    def test_host_with_vms_stays_in_its_zone(self):
+        self.running_vm(zone="z2")
+        self.session_fails([hello("h2", "z1")], "FAILED_PRECONDITION",
+                           "HOST_ZONE_CHANGED", "zone")
+
+    def test_newer_session_counts(self):
+        first = self.host("busy", "z3")
+        second = FakeHost(self.follower, "busy", "z3")
+        self.hosts["second"] = second
+        second.wait_welcome()
+        wait_until(lambda: first.ended, "the first session ends")
+        self.check_refusal(PATH, first.ended[0], "ABORTED",
+                           "SESSION_REPLACED", "newer")
+        first.close()
+
+    def test_pools_of_a_region_are_limited(self):
+        self.host("many", "z1", pools=[f"many-{i}" for i in range(63)])
+        self.session_fails([hello("more", "z1", pools=["one-more"])],
+                           "RESOURCE_EXHAUSTED", "TABLE_FULL", "pools")
