@@ -7,8 +7,10 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -71,6 +73,12 @@ class Screen:
     def block(self, text):
         for line in text.rstrip("\n").split("\n"):
             self.line("     " + line)
+
+    def paragraph(self, text, first, rest):
+        width = shutil.get_terminal_size((92, 24)).columns
+        for line in textwrap.wrap(text, width - 1, initial_indent=first,
+                                  subsequent_indent=rest):
+            self.line(line)
 
     def step(self, number, text):
         self.line()
@@ -385,8 +393,9 @@ class Demo:
             waiting = self.region.call("vm", "show", *sorted(self.stranded),
                                        without=self.zone)
             for vm in waiting if isinstance(waiting, list) else [waiting]:
-                self.screen.line(f"     {'':9}  {vm['name']:8} waits: "
-                                 f"{vm['status'].get('message', '')}")
+                self.screen.paragraph(
+                    f"{vm['name']:8} waits: {vm['status'].get('message', '')}",
+                    " " * 16, " " * 25)
 
     def bring_back(self):
         self.screen.step(4, f"Bring {self.zone} back")
@@ -498,6 +507,15 @@ class Demo:
                 f"{result['acknowledged_writes']} acknowledged writes lost")
         verdict(result["leader_was_there"],
                 f"{result['killed_zone']} held the leader when it was killed")
+        screen.line()
+        if result["ok"]:
+            screen.line("     " + screen.bold(
+                f"Zone {result['killed_zone']} was lost, with the leader. "
+                f"{len(result['moved'])} of {len(result['moved'])} VMs ran "
+                f"again within {result['all_running_ms'] / 1000:.2f} s, each "
+                "of them once."))
+        else:
+            screen.line("     " + screen.bad("This was not as promised."))
 
     def run(self):
         self.screen.line(self.screen.bold("Holdfast demo") + self.screen.dim(
