@@ -71,12 +71,15 @@ void turn_want(struct turn *turn)
     turn->wanted = true;
 }
 
-/* The placer must see each host that this turn's decisions changed. */
+/* The placer must see each host that this turn's decisions changed. Other
+ * things that its rules ask for change rarely. */
 static void placer_event(struct event_sink *sink, const struct event *event)
 {
     struct turn_plan *plan = container_of(sink, struct turn_plan, sink);
 
-    if (event->kind == EVENT_HOST) {
+    if (event->kind == EVENT_ZONE || event->kind == EVENT_CLASS) {
+        placer_rebuild(plan->placer, plan->scratch);
+    } else if (event->kind == EVENT_HOST) {
         placer_host_changed(plan->placer, plan->scratch,
                             uid_slot(event->host->uid));
     } else if (event->kind == EVENT_VM && event->vm->host != SLOT_NONE) {

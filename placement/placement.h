@@ -9,8 +9,8 @@
 
 #include "state/state.h"
 
-/* Soft state of the leader: whatever speeds up choices. Today a scan, so it
- * holds little; made from the state at any time. */
+/* Soft state of the leader: whatever speeds up choices; made from the state at
+ * any time. */
 struct placer;
 
 struct placer *placer_create(void);
