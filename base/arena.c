@@ -8,6 +8,11 @@
 
 #define BLOCK_BYTES 4096
 
+/* The first block: with its head below the 1032 bytes up to which glibc keeps
+ * freed memory at hand for the thread. Most arenas need no second one, and a
+ * request's life is a handful of arenas. */
+#define FIRST_BLOCK_BYTES 960
+
 struct arena_block {
     struct arena_block *next;
     size_t used;
@@ -35,7 +40,7 @@ void arena_clear(struct arena *arena)
 {
     struct arena_block *keep = arena->blocks;
 
-    if (keep == NULL || keep->size != BLOCK_BYTES) {
+    if (keep == NULL || keep->size > BLOCK_BYTES) {
         arena_close(arena);
         return;
     }
@@ -58,7 +63,10 @@ void *arena_alloc(struct arena *arena, size_t size)
     }
     size = (size + align - 1) / align * align;
     if (block == NULL || block->size - block->used < size) {
-        size_t block_size = size > BLOCK_BYTES ? size : BLOCK_BYTES;
+        size_t least = block == NULL && size <= FIRST_BLOCK_BYTES
+                           ? FIRST_BLOCK_BYTES
+                           : BLOCK_BYTES;
+        size_t block_size = size > least ? size : least;
 
         if (block_size > arena->max_bytes - arena->used_bytes) {
             return NULL;

@@ -12,10 +12,22 @@ void *memory_alloc(size_t size)
     return memory_alloc_array(1, size);
 }
 
+/* Up to here malloc() is served from what glibc keeps at hand for the thread;
+ * its calloc() never is. */
+#define SMALL_BYTES 1024
+
 void *memory_alloc_array(size_t count, size_t size)
 {
-    void *memory = calloc(count == 0 ? 1 : count, size == 0 ? 1 : size);
+    void *memory;
 
+    count = count == 0 ? 1 : count;
+    size = size == 0 ? 1 : size;
+    if (size <= SMALL_BYTES && count <= SMALL_BYTES / size) {
+        memory = malloc(count * size);
+        CHECK(memory != NULL);
+        return memset(memory, 0, count * size);
+    }
+    memory = calloc(count, size);
     CHECK(memory != NULL);
     return memory;
 }

@@ -21,6 +21,7 @@ void watch_ring_init(struct watch_ring *ring, uint32_t capacity,
         .first = revision + 1,
         .next = revision + 1,
     };
+    arena_init(&ring->arena, EVENT_ARENA_BYTES);
 }
 
 void watch_ring_close(struct watch_ring *ring)
@@ -29,6 +30,7 @@ void watch_ring_close(struct watch_ring *ring)
         free(ring->entries[i].data);
     }
     free(ring->entries);
+    arena_close(&ring->arena);
 }
 
 static void view_object(struct arena *arena, const struct state *state,
@@ -63,22 +65,20 @@ void watch_ring_add(struct watch_ring *ring, const struct state *state,
 {
     Holdfast__V1__Event view = HOLDFAST__V1__EVENT__INIT;
     struct watch_entry *entry = &ring->entries[ring->next % ring->capacity];
-    struct arena arena;
 
     CHECK(event->revision == ring->next); /* Rule 7. */
-    arena_init(&arena, EVENT_ARENA_BYTES);
+    arena_clear(&ring->arena);
     view.revision = event->revision;
     view.time_ms = event->time_ms;
     view.kind = (Holdfast__V1__Kind)event->kind;
     view.deleted = event->deleted;
-    view_object(&arena, state, event, &view);
+    view_object(&ring->arena, state, event, &view);
     free(entry->data);
     entry->revision = event->revision;
     entry->kind = event->kind;
     entry->len = (uint32_t)holdfast__v1__event__get_packed_size(&view);
     entry->data = memory_alloc(entry->len);
     holdfast__v1__event__pack(&view, entry->data);
-    arena_close(&arena);
     ring->next++;
     if (ring->next - ring->first > ring->capacity) {
         ring->first = ring->next - ring->capacity;

@@ -6,6 +6,7 @@
 #ifndef NODE_WATCH_RING_H
 #define NODE_WATCH_RING_H
 
+#include "base/arena.h"
 #include "state/state.h"
 
 #include <stdbool.h>
@@ -20,8 +21,9 @@ struct watch_entry {
 struct watch_ring {
     struct watch_entry *entries;
     uint32_t capacity;
-    uint64_t first; /* Revision of the oldest kept; */
-    uint64_t next;  /* and of the next to come. */
+    uint64_t first;     /* Revision of the oldest kept; */
+    uint64_t next;      /* and of the next to come. */
+    struct arena arena; /* Of the event that is being added. */
 };
 
 /* Begins empty behind `revision`. */
