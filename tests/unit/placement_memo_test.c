@@ -102,7 +102,7 @@ static void set_up(struct bench *bench, uint64_t seed)
     for (uint32_t i = 0; i < CLASSES; i++) {
         snprintf(name, sizeof(name), "c%u", i);
         one.class_create = (struct change_class_create){
-            text_of(name), {500 << i, 512 << i, 1, 0}, i == 2 ? 3 : 0};
+            text_of(name), {500u << i, 512u << i, 1, 0}, i == 2 ? 3 : 0};
         change(bench, &one);
     }
     for (uint32_t i = 0; i < HOSTS; i++) {
