@@ -68,7 +68,7 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                               "may be behind or unreachable."},
     [API_TABLE_FULL] = {RPC_RESOURCE_EXHAUSTED, "TABLE_FULL",
                         "The region holds as many of these as it can.",
-                        "Delete some; docs/ARCHITECTURE.md lists the limits."},
+                        "Delete some; docs/api.md lists the limits."},
     [API_LANE_FULL] = {RPC_RESOURCE_EXHAUSTED, "LANE_FULL",
                        "Too many requests wait.",
                        "Retry after the time that the trailer says."},
