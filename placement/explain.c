@@ -14,6 +14,7 @@ static const struct {
     {REFUSED_CPU, "too little free CPU"},
     {REFUSED_MEMORY, "too little free memory"},
     {REFUSED_LOCAL_DISK, "too little free disk"},
+    {REFUSED_VM_COUNT, "as many VMs as a host may have"},
     {REFUSED_DISK, "a disk's pool not reachable"},
     {REFUSED_DRIVER, "driver not offered"},
     {REFUSED_CORDONED, "cordoned"},

@@ -106,6 +106,13 @@ static bool lacks_local_disk(const struct placement_query *query,
                  query->class->resources.disk_gib);
 }
 
+static bool lacks_vm_count(const struct placement_query *query,
+                           const struct host *host)
+{
+    (void)query;
+    return host->vm_count >= PLACEMENT_HOST_VMS_MAX;
+}
+
 static const struct {
     enum placement_refusal reason;
     bool (*refuses)(const struct placement_query *query,
@@ -122,6 +129,7 @@ static const struct {
     {REFUSED_CPU, lacks_cpu},
     {REFUSED_MEMORY, lacks_memory},
     {REFUSED_LOCAL_DISK, lacks_local_disk},
+    {REFUSED_VM_COUNT, lacks_vm_count},
 };
 
 enum placement_refusal filter_host(const struct placement_query *query,

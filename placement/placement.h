@@ -24,6 +24,10 @@ void placer_rebuild(struct placer *placer, const struct state *state);
 void placer_host_changed(struct placer *placer, const struct state *state,
                          uint32_t host_slot);
 
+/* VMs of one host. Its agent lists all in each renewal, 4096 at most
+ * (agent_service.proto), also those that ended and are not yet acknowledged. */
+#define PLACEMENT_HOST_VMS_MAX 4000
+
 /* Why hosts were refused, one count each; index is enum placement_refusal. */
 enum placement_refusal {
     REFUSED_ZONE_RULE,  /* Another zone than the VM is pinned to. */
@@ -37,6 +41,7 @@ enum placement_refusal {
     REFUSED_CPU,        /* Not enough free CPU; */
     REFUSED_MEMORY,     /* memory; */
     REFUSED_LOCAL_DISK, /* disk. */
+    REFUSED_VM_COUNT,   /* It has PLACEMENT_HOST_VMS_MAX. */
     PLACEMENT_REFUSAL_COUNT
 };
 

@@ -52,7 +52,7 @@ void placer_host_changed(struct placer *placer, const struct state *state,
 static enum pending_reason reason_of(const uint32_t *refused)
 {
     if (refused[REFUSED_CPU] + refused[REFUSED_MEMORY] +
-            refused[REFUSED_LOCAL_DISK] >
+            refused[REFUSED_LOCAL_DISK] + refused[REFUSED_VM_COUNT] >
         0) {
         return PENDING_NO_CAPACITY;
     }

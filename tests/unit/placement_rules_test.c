@@ -239,6 +239,28 @@ static void a_full_region_says_no_capacity_and_what_would_help(void **unused)
     state_destroy(state);
 }
 
+static void a_host_takes_no_more_vms_than_it_can_report(void **unused)
+{
+    struct state *state = state_create();
+    char name[16];
+
+    (void)unused;
+    add_zone(state, "za");
+    add_host(state, "a0", 0, 1024000);
+    apply(state,
+          (struct change){.kind = CHANGE_CLASS_CREATE,
+                          .class_create = {text_of("tiny"), {1, 1, 0, 0}, 0}});
+    for (int i = 0; i < PLACEMENT_HOST_VMS_MAX; i++) {
+        snprintf(name, sizeof(name), "vm%d", i);
+        add_vm(state, name);
+        assert_string_equal(chosen(state), "a0");
+        assign(state, name, "a0");
+    }
+    add_vm(state, "last");
+    assert_int_equal(reason(state), PENDING_NO_CAPACITY);
+    state_destroy(state);
+}
+
 static void a_class_is_placed_only_where_it_is_offered(void **unused)
 {
     struct state *state = region();
@@ -330,6 +352,7 @@ int main(void)
         cmocka_unit_test(the_host_where_it_failed_comes_last),
         cmocka_unit_test(lost_hosts_and_zones_are_left_out),
         cmocka_unit_test(a_full_region_says_no_capacity_and_what_would_help),
+        cmocka_unit_test(a_host_takes_no_more_vms_than_it_can_report),
         cmocka_unit_test(a_class_is_placed_only_where_it_is_offered),
         cmocka_unit_test(drivers_and_pools_are_needed),
         cmocka_unit_test(a_move_goes_to_its_target_or_to_another_host),
