@@ -462,6 +462,10 @@ class Demo:
                          [f"{n} does not run" for n in not_running]):
             self.screen.line("     " + self.screen.bad(sentence))
 
+    def forget_ledger(self):
+        """What the writer made is of no use to people."""
+        self.region.call("vm", "delete", *self.writer.acknowledged)
+
     def phase_lengths(self, complete):
         """detect: a new leader's first write. fence: the old leases ended.
         place: the last order reached its host. start: the last heartbeat."""
@@ -601,6 +605,7 @@ def main():
                 json.dump(demo.result, file, indent=2)
                 file.write("\n")
         if options.keep:
+            demo.forget_ledger()
             demo.region.leave()
             say_kept(demo.region)
             kept = True

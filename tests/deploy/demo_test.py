@@ -94,10 +94,14 @@ class DemoTest(unittest.TestCase):
         vms = subprocess.run([f"{BINARIES}/holdfast", "-e", endpoints, "vm",
                               "show", "web-1", "-o", "json"],
                              capture_output=True, text=True, check=False)
+        listed = subprocess.run([f"{BINARIES}/holdfast", "-e", endpoints, "vm",
+                                 "list", "-o", "name"],
+                                capture_output=True, text=True, check=False)
         end = subprocess.run(command("--end", folder), check=False,
                              capture_output=True, text=True)
         self.assertEqual(vms.returncode, 0, vms.stderr)
         self.assertEqual(json.loads(vms.stdout)["status"]["state"], "running")
+        self.assertEqual(len(listed.stdout.split()), 6, listed.stdout)
         self.assertEqual(end.returncode, 0, end.stdout)
         self.assertEqual(left_over(folder), [])
         again = subprocess.run(command("--end", folder), check=False,
