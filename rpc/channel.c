@@ -45,6 +45,7 @@ struct rpc_channel {
     enum channel_state state;
     uint64_t until_ms; /* Of CONNECTING and WAITING. */
     uint64_t delay_ms;
+    unsigned ping_ticks; /* Since an unanswered ping; 0: none. */
     int handles_open;
     bool destroying;
     char address[64];
@@ -418,6 +419,26 @@ static void start_connecting(struct rpc_channel *channel)
     }
 }
 
+/* Counted in ticks, for a pause of our own is not one of the server's. */
+static void keep_alive(struct rpc_channel *channel, uint64_t now_ms)
+{
+    struct rpc_connection *connection = channel->connection;
+
+    if (channel->state != CHANNEL_READY || connection->closing ||
+        list_empty(&channel->streams) ||
+        now_ms - connection->read_at_ms < RPC_PING_IDLE_MS) {
+        channel->ping_ticks = 0;
+        return;
+    }
+    if (channel->ping_ticks == 0) {
+        nghttp2_submit_ping(connection->session, NGHTTP2_FLAG_NONE, NULL);
+        rpc_connection_mark(connection);
+    }
+    if (++channel->ping_ticks > RPC_PING_WAIT_MS / TICK_MS) {
+        rpc_connection_close(connection, "no answer to a ping");
+    }
+}
+
 /* The tick runs only while there is something to wait for. */
 static void on_tick(uv_timer_t *timer)
 {
@@ -448,6 +469,7 @@ static void on_tick(uv_timer_t *timer)
         now_ms - channel->connection->stalled_since_ms > RPC_WRITE_STALL_MS) {
         rpc_connection_close(channel->connection, "output does not move");
     }
+    keep_alive(channel, now_ms);
     tell_failed(channel);
     if (list_empty(&channel->waiting) && list_empty(&channel->streams) &&
         list_empty(&channel->failed) && channel->state != CHANNEL_WAITING &&

@@ -70,4 +70,10 @@
 #define RPC_RECONNECT_MS_MAX 1000
 #define RPC_USER_TIMEOUT_MS  2000
 
+/* A server with open calls from which nothing came for so long is asked for a
+ * sign of life, and given up when none comes: a process that hangs still has a
+ * kernel that acknowledges. Well above any pause of a loop that is well. */
+#define RPC_PING_IDLE_MS 1000
+#define RPC_PING_WAIT_MS 2000
+
 #endif

@@ -80,6 +80,23 @@ class Outages(RegionCase):
         client = self.region.client(self.region.leader())
         self.ok(CREATE_ZONE, {"name": "late", "request_id": "late-1"}, client)
 
+    def test_leader_that_hangs_is_given_up(self):
+        """Its kernel still takes what is sent to it."""
+        for attempt in range(10):  # Until the call is faster than the vote.
+            leader = self.region.leader()
+            follower = self.region.client(self.region.followers()[0])
+            leader.freeze()
+            zone = {"name": f"hung-{attempt}", "request_id": f"hung-{attempt}"}
+            error = follower.future(CREATE_ZONE, zone).exception()
+            leader.signal(signal.SIGCONT)
+            client = self.region.client(self.region.leader())
+            answer = self.ok(CREATE_ZONE, zone, client)
+            self.assertEqual(self.ok(CREATE_ZONE, zone, client), answer)
+            if error is not None and "ping" in error.details():
+                break
+        self.check_refusal(CREATE_ZONE, Refused(error), "UNAVAILABLE",
+                           "OUTCOME_UNKNOWN", "ping")
+
     def test_leadership_is_not_handed_to_a_node_that_stands_still(self):
         node = self.region.followers()[0]
         node.freeze()
