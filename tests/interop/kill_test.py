@@ -9,6 +9,7 @@ Which node dies when is drawn from the seed; what the machine makes of it is
 not, so a failure may need some runs to come again."""
 import argparse
 import random
+import signal
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from holdfast_client import Client, Refused
 from holdfast_region import Region, wait_until
 
 WRITERS = 4
-CALL_SECONDS = 2  # Of one attempt; a write is tried until it is answered.
+CALL_SECONDS = 0.5  # Of one attempt; a write is tried until it is answered.
 OPEN = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 STALE = {"consistency": "CONSISTENCY_STALE"}
 
@@ -278,11 +279,18 @@ class Killer:
         self.progress(10)
         leader.start()
 
+    def hang(self, leader):
+        """It stands still while another leads, and comes back believing that
+        it leads, with reads and writes in its queue."""
+        leader.freeze()
+        self.progress(20)
+        leader.signal(signal.SIGCONT)
+
     def round(self, number):
         leader = self.region.leader()
         followers = [n for n in self.region.nodes if n is not leader]
         time.sleep(self.random.random() * 0.1)  # At any point of a write.
-        kind = number % 5
+        kind = number % 6
         self.leaders += kind in (0, 1, 3)
         if kind == 0:
             self.one(leader, 0)
@@ -292,8 +300,10 @@ class Killer:
             self.one(self.random.choice(followers), 0)
         elif kind == 3:
             self.two(leader)
-        else:
+        elif kind == 4:
             self.last_one(leader)
+        else:
+            self.hang(leader)
         self.progress(10)
 
 
