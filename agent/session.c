@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/container.h"
 #include "base/log.h"
+#include "rpc/message.h"
 
 #include <string.h>
 
@@ -54,15 +55,19 @@ void session_start(struct session *session)
 }
 
 /* The next node at once; after a round of all of them a pause that doubles, so
- * that a thousand agents do not come back in step. */
-static void plan_next(struct session *session)
+ * that a thousand agents do not come back in step. A node that was of use until
+ * it ended the session itself is asked again first: it is alive and knows who
+ * leads, and the next one may be the one that died. */
+static void plan_next(struct session *session, bool ended_by_node)
 {
     uint64_t pause_ms = 0;
 
     if (session->closing) {
         return;
     }
-    session->current = (session->current + 1) % session->channel_count;
+    if (!ended_by_node || session->failures_in_row > 0) {
+        session->current = (session->current + 1) % session->channel_count;
+    }
     session->failures_in_row++;
     if (session->failures_in_row % session->channel_count == 0) {
         pause_ms = session->backoff_ms / 2 +
@@ -114,6 +119,7 @@ static void on_closed(struct rpc_stream *stream,
 {
     struct session *session = container_of(stream, struct session, stream);
     bool was_live = session->live;
+    bool by_node = rpc_headers_get(result->trailers, "grpc-status") != NULL;
 
     session->streaming = false;
     session->live = false;
@@ -125,7 +131,7 @@ static void on_closed(struct rpc_stream *stream,
     if (was_live) {
         session->ops->closed(session);
     }
-    plan_next(session);
+    plan_next(session, was_live && by_node);
 }
 
 static const struct rpc_stream_ops stream_ops = {

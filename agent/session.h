@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One stream at a time to one of the nodes: connects, moves on to the next
- * node when it fails, waits longer each time that none of them helps. The old
+ * node when it fails (but first asks the same one again if that one ended the
+ * session), waits longer each time that none of them helps. The old
  * stream is closed before a new one is opened, and nothing of the old one is
  * handed on afterwards (agent_service.proto). */
 #ifndef AGENT_SESSION_H

@@ -169,6 +169,10 @@ static void on_leadership(struct replica_owner *owner,
         turn_lead(&node->turn, false);
         node_agents_drop(node);
     }
+    if (leadership->leader != 0 && leadership->leader != node->leader_last) {
+        node->leader_last = leadership->leader;
+        node_route_drop(node);
+    }
     rpc_health_set(&node->health, leadership->leader != 0 && !node->leaving);
 }
 

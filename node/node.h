@@ -74,6 +74,8 @@ struct node {
     struct rpc_health health;
     struct rpc_reflection reflection;
     struct list watches;
+    struct list sessions_forwarded; /* Agents' sessions, to... */
+    uint64_t leader_last;           /* the last leader that was known. */
 
     uv_check_t check;
     uv_timer_t tick;
@@ -122,6 +124,9 @@ void node_agents_open(struct node *node);
 void node_watch_open(struct node *node);
 void node_cluster_open(struct node *node);
 void node_route_open(struct node *node);
+
+/* Ends the sessions that were passed on to a leader that leads no more. */
+void node_route_drop(struct node *node);
 
 /* New events are in the ring. */
 void node_watch_pump(struct node *node);

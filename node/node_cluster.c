@@ -285,6 +285,7 @@ static struct rpc_handler *route(struct rpc_router *router,
                                  struct rpc_call *call)
 {
     struct node *node = container_of(router, struct node, router);
+    struct rpc_handler *proxy;
     struct rpc_channel *channel;
 
     if (node_leads(node) || !is_for_leader(node, rpc_call_method(call))) {
@@ -295,11 +296,27 @@ static struct rpc_handler *route(struct rpc_router *router,
         node_refuse_no_leader(call);
         return NULL;
     }
-    return rpc_proxy_open(call, channel, NODE_FORWARD_KEY, "1");
+    proxy = rpc_proxy_open(call, channel, NODE_FORWARD_KEY, "1");
+    if (rpc_call_method(call)->service == &node->agents) {
+        rpc_proxy_join(proxy, &node->sessions_forwarded);
+    }
+    return proxy;
+}
+
+/* A leader that fell silent ends nothing by itself, and its machine may not
+ * even close its connections. A host whose session still goes there would
+ * learn of the new leader only when its lease is nearly over. */
+void node_route_drop(struct node *node)
+{
+    const struct api_error_entry *entry = api_error_entry(API_NO_LEADER);
+
+    rpc_proxy_end_all(&node->sessions_forwarded, entry->code, entry->reason,
+                      "leadership moved: open the session again");
 }
 
 void node_route_open(struct node *node)
 {
+    list_init(&node->sessions_forwarded);
     node->router.route = route;
     rpc_server_route(node->server, &node->router);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc/proxy.h"
 
+#include "base/check.h"
 #include "base/container.h"
 #include "base/memory.h"
 #include "rpc/limits.h"
@@ -12,6 +13,7 @@
 struct proxy {
     struct rpc_handler handler; /* Towards the client. */
     struct rpc_stream stream;   /* Towards the server. */
+    struct list link;           /* In the list that it was put into. */
     struct rpc_call *call;      /* NULL: over. */
     bool stream_open;
 };
@@ -54,6 +56,7 @@ static void on_client_closed(struct rpc_handler *handler)
     struct proxy *proxy = container_of(handler, struct proxy, handler);
 
     proxy->call = NULL;
+    list_remove(&proxy->link);
     if (proxy->stream_open) {
         rpc_stream_cancel(&proxy->stream);
     }
@@ -153,9 +156,35 @@ struct rpc_handler *rpc_proxy_open(struct rpc_call *call,
     }
     metadata[count] = NULL;
     proxy->handler.ops = &handler_ops;
+    list_init(&proxy->link);
     proxy->call = call;
     proxy->stream_open = true;
     rpc_stream_open(channel, &proxy->stream, &stream_ops, rpc_call_path(call),
                     rpc_call_deadline_ms(call), metadata);
     return &proxy->handler;
+}
+
+void rpc_proxy_join(struct rpc_handler *handler, struct list *list)
+{
+    struct proxy *proxy = container_of(handler, struct proxy, handler);
+
+    CHECK(proxy->call != NULL);
+    list_append(list, &proxy->link);
+}
+
+void rpc_proxy_end_all(struct list *list, enum rpc_code code,
+                       const char *reason, const char *message)
+{
+    struct list *item;
+
+    while ((item = list_first(list)) != NULL) {
+        struct proxy *proxy = list_entry(item, struct proxy, link);
+
+        list_remove(item);
+        rpc_call_trailer(proxy->call, "holdfast-reason", reason);
+        rpc_call_finish(proxy->call, code, "%s", message);
+        if (proxy->stream_open) {
+            rpc_stream_cancel(&proxy->stream);
+        }
+    }
 }

@@ -6,6 +6,7 @@
 #ifndef RPC_PROXY_H
 #define RPC_PROXY_H
 
+#include "base/list.h"
 #include "rpc/channel.h"
 #include "rpc/server.h"
 
@@ -19,5 +20,15 @@ struct rpc_handler *rpc_proxy_open(struct rpc_call *call,
                                    struct rpc_channel *channel,
                                    const char *marker_key,
                                    const char *marker_value);
+
+/* Puts what rpc_proxy_open() returned into a list, in which it stays until its
+ * call is over. */
+void rpc_proxy_join(struct rpc_handler *proxy, struct list *list);
+
+/* Ends the calls of all proxies in the list, which is empty then: for a server
+ * to which they should not have gone any more. `reason` goes into the trailer
+ * "holdfast-reason". */
+void rpc_proxy_end_all(struct list *list, enum rpc_code code,
+                       const char *reason, const char *message);
 
 #endif

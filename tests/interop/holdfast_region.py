@@ -205,8 +205,20 @@ class Region:
             for process in living:
                 if process.lives():
                     process.kill()
+            self.end_helpers()
             if "HF_KEEP" not in os.environ:
                 shutil.rmtree(self.directory)
+
+    def end_helpers(self):
+        """Guards and shims outlive their agents, as they should."""
+        wanted = f"--run-dir\0{self.directory}/".encode()
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    if wanted in file.read():
+                        os.kill(int(pid), signal.SIGKILL)
+            except OSError:
+                pass  # It ended.
 
     def logs(self):
         """The ends of all logs, for a failure's message."""
