@@ -2,10 +2,11 @@
  *
  * The turn: all requests that wait are decided against one scratch clone of
  * the applied state and become one log entry; when it is applied, all are
- * answered. One turn is in flight at a time. A turn with nothing to write is a
- * barrier, so every turn proves leadership: a committed entry shows that no
- * newer leader had been elected when it was proposed (Raft 6.4). Pure: the
- * log is a table of two calls, the time an argument. */
+ * answered. One turn is in flight at a time. Every turn proves leadership
+ * (Raft 6.4): a committed entry shows that no newer leader had been elected
+ * when it was proposed; a turn with nothing to write is a barrier, for which a
+ * majority says so. Pure: the log is a table of two calls, the time an
+ * argument. */
 #ifndef NODE_TURN_H
 #define NODE_TURN_H
 

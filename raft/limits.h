@@ -56,7 +56,8 @@
 /* Bytes of a snapshot, packed. */
 #define RAFT_SNAPSHOT_BYTES_MAX (1ULL << 40)
 
-/* Requests that wait for a barrier share one; so many may wait. */
+/* Requests that wait for a barrier share a round of questions; so many may
+ * wait. */
 #define RAFT_BARRIERS_MAX 1048576
 
 #endif

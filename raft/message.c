@@ -147,6 +147,29 @@ static void encode_timeout_now(const struct message *message,
     pack(out, peer);
 }
 
+static void encode_probe(const struct message *message,
+                         Holdfast__V1__PeerMessage *peer, struct bytes *out)
+{
+    Holdfast__V1__Probe probe = HOLDFAST__V1__PROBE__INIT;
+    probe.term = message->term;
+    probe.number = message->probe.number;
+    peer->message_case = HOLDFAST__V1__PEER_MESSAGE__MESSAGE_PROBE;
+    peer->probe = &probe;
+    pack(out, peer);
+}
+
+static void encode_probe_result(const struct message *message,
+                                Holdfast__V1__PeerMessage *peer,
+                                struct bytes *out)
+{
+    Holdfast__V1__ProbeResult result = HOLDFAST__V1__PROBE_RESULT__INIT;
+    result.term = message->term;
+    result.number = message->probe.number;
+    peer->message_case = HOLDFAST__V1__PEER_MESSAGE__MESSAGE_PROBE_RESULT;
+    peer->probe_result = &result;
+    pack(out, peer);
+}
+
 void message_encode(const struct message *message, struct bytes *out)
 {
     Holdfast__V1__PeerMessage peer = HOLDFAST__V1__PEER_MESSAGE__INIT;
@@ -171,6 +194,12 @@ void message_encode(const struct message *message, struct bytes *out)
         return;
     case MESSAGE_TIMEOUT_NOW:
         encode_timeout_now(message, &peer, out);
+        return;
+    case MESSAGE_PROBE:
+        encode_probe(message, &peer, out);
+        return;
+    case MESSAGE_PROBE_RESULT:
+        encode_probe_result(message, &peer, out);
         return;
     }
     CHECK_UNREACHABLE("a message type");
@@ -335,6 +364,16 @@ static int decode(struct message *message, struct arena *arena,
         return decode_chunk_result(message, peer->snapshot_chunk_result);
     case HOLDFAST__V1__PEER_MESSAGE__MESSAGE_TIMEOUT_NOW:
         return decode_timeout_now(message, peer->timeout_now);
+    case HOLDFAST__V1__PEER_MESSAGE__MESSAGE_PROBE:
+        message->type = MESSAGE_PROBE;
+        message->term = peer->probe->term;
+        message->probe.number = peer->probe->number;
+        return 0;
+    case HOLDFAST__V1__PEER_MESSAGE__MESSAGE_PROBE_RESULT:
+        message->type = MESSAGE_PROBE_RESULT;
+        message->term = peer->probe_result->term;
+        message->probe.number = peer->probe_result->number;
+        return 0;
     case HOLDFAST__V1__PEER_MESSAGE__MESSAGE_HELLO:
     case HOLDFAST__V1__PEER_MESSAGE__MESSAGE__NOT_SET:
     case _HOLDFAST__V1__PEER_MESSAGE__MESSAGE__CASE_IS_INT_SIZE:

@@ -22,6 +22,8 @@ enum message_type {
     MESSAGE_SNAPSHOT_CHUNK,
     MESSAGE_SNAPSHOT_CHUNK_RESULT,
     MESSAGE_TIMEOUT_NOW,
+    MESSAGE_PROBE,
+    MESSAGE_PROBE_RESULT,
 };
 
 struct message {
@@ -66,6 +68,9 @@ struct message {
             uint64_t last_index;
             uint64_t last_term;
         } timeout_now;
+        struct {
+            uint64_t number;
+        } probe; /* And its result. */
     };
 };
 

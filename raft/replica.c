@@ -96,7 +96,7 @@ struct replica *replica_create(const struct replica_config *config,
     replica->core = core_create(&options);
     entries_init(&replica->log, 0, 0, 0);
     list_init(&replica->held);
-    list_init(&replica->flight_barriers);
+    list_init(&replica->probing.barriers);
     list_init(&replica->queued_barriers);
     bytes_init(&replica->members);
     bytes_init(&replica->queued_data);
@@ -113,7 +113,7 @@ void replica_stop(struct replica *replica)
     replica->stopped = true;
     replica->flight_submit = NULL;
     replica->queued_submit = NULL;
-    list_init(&replica->flight_barriers);
+    list_init(&replica->probing.barriers);
     list_init(&replica->queued_barriers);
     replica->transfer = NULL;
 }
@@ -264,6 +264,7 @@ void replica_pump(struct replica *replica)
         any = (!replica->failed && sender_finish(replica)) || any;
         any = apply_committed(replica) || any;
         any = propose(replica) || any;
+        any = probe_finish(replica) || any;
         if (!replica->failed && replica->leading_term == 0) {
             leadership_changed(replica); /* Refuses what was queued. */
         }
@@ -274,6 +275,7 @@ void replica_pump(struct replica *replica)
     if (!replica->failed) {
         taking_start(replica);
         sender_run(replica);
+        probe_run(replica);
         log_start(replica);
     }
     replica->pumping = false;
@@ -341,6 +343,7 @@ uint64_t replica_deadline(const struct replica *replica)
     }
     uint64_t deadline = earlier(core_ms, log_deadline(replica));
     deadline = earlier(deadline, sender_deadline(replica));
+    deadline = earlier(deadline, probe_deadline(replica));
     /* Looked at often enough to tell a pause from quiet. */
     return deadline == UINT64_MAX
                ? replica->look_ms

@@ -217,7 +217,10 @@ int replica_submit(struct replica *replica, const uint8_t *data, size_t len,
                    struct replica_submit *request, replica_submit_cb done);
 
 /* Proves that this member was still the leader after the call, for
- * linearizable reads: all barriers that wait share the next entry. Errors as
+ * linearizable reads: a majority says, asked after the call, that it knows no
+ * later term (Raft 6.4). Nothing is written. All barriers that wait share the
+ * next round of questions. The callback gets the index applied here, with
+ * everything in it that was acknowledged anywhere before the call. Errors as
  * above, but never busy for an entry in flight. */
 int replica_barrier(struct replica *replica, struct replica_barrier *request,
                     replica_barrier_cb done);

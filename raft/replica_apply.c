@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Committed entries on their way up, and what the leader does for them: the
- * one entry in flight, barriers, the proof of leadership, handing over. */
+ * one entry in flight, the proof of leadership, handing over. */
 #include "raft/replica_internal.h"
 
 #include "base/check.h"
@@ -30,26 +30,10 @@ static void answer_submit(struct replica_submit **slot,
     }
 }
 
-static void answer_barriers(struct list *waiting, enum replica_outcome outcome,
-                            uint64_t index)
-{
-    struct list answered;
-    struct list *link;
-    list_init(&answered);
-    list_splice(&answered, waiting);
-    while ((link = list_first(&answered)) != NULL) {
-        list_remove(link);
-        struct replica_barrier *request =
-            list_entry(link, struct replica_barrier, link);
-        request->done(request, outcome, index);
-    }
-}
-
 static void flight_landed(struct replica *replica, uint64_t index)
 {
     replica->flight_index = 0;
     answer_submit(&replica->flight_submit, REPLICA_COMMITTED, index);
-    answer_barriers(&replica->flight_barriers, REPLICA_COMMITTED, index);
 }
 
 static void apply_members(struct replica *replica, uint64_t index,
@@ -146,11 +130,11 @@ void leadership_changed(struct replica *replica)
     if (lost) {
         replica->flight_index = 0;
         answer_submit(&replica->flight_submit, REPLICA_UNKNOWN, 0);
-        answer_barriers(&replica->flight_barriers, REPLICA_UNKNOWN, 0);
+        barriers_answer(&replica->probing.barriers, REPLICA_UNKNOWN, 0);
     }
     if (leading == 0) {
         answer_submit(&replica->queued_submit, REPLICA_REFUSED, 0);
-        answer_barriers(&replica->queued_barriers, REPLICA_REFUSED, 0);
+        barriers_answer(&replica->queued_barriers, REPLICA_REFUSED, 0);
     }
     if (replica->transfer != NULL) {
         bool moved = now.leader != 0 && now.leader != replica->config.id;
@@ -179,7 +163,6 @@ static void propose_entry(struct replica *replica, enum entry_type type)
         replica->flight_submit = replica->queued_submit;
         replica->queued_submit = NULL;
     }
-    list_splice(&replica->flight_barriers, &replica->queued_barriers);
     message.append.previous_index = entries_last(&replica->log);
     message.append.entries = &entry;
     message.append.count = 1;
@@ -209,10 +192,6 @@ bool propose(struct replica *replica)
     }
     if (replica->queued_submit != NULL) {
         propose_entry(replica, ENTRY_COMMAND);
-        return true;
-    }
-    if (!list_empty(&replica->queued_barriers)) {
-        propose_entry(replica, ENTRY_BARRIER);
         return true;
     }
     return false;

@@ -132,6 +132,19 @@ struct sender {
     uint8_t chunk[RAFT_CHUNK_BYTES];
 };
 
+/* A round of questions to the other voters, for all barriers that had come
+ * before it. */
+struct probing {
+    struct list barriers; /* Empty: no round is under way. */
+    uint64_t number;      /* Of the newest round; never goes back. */
+    uint64_t asked_ms;
+    struct {
+        uint64_t id;
+        uint64_t number; /* Of the newest round that it answered. */
+    } answers[RAFT_MEMBERS_MAX];
+    size_t answer_count;
+};
+
 struct replica {
     struct replica_config config; /* Pointers in it are copies. */
     struct home_options home;
@@ -183,10 +196,10 @@ struct replica {
     uint64_t proved_term;
     uint64_t flight_index; /* The entry in flight; 0: none. */
     struct replica_submit *flight_submit;
-    struct list flight_barriers;
     struct replica_submit *queued_submit;
     struct bytes queued_data;
-    struct list queued_barriers;
+    struct probing probing;
+    struct list queued_barriers; /* For the next round of questions. */
     struct replica_transfer *transfer;
     uint64_t transfer_until_ms; /* The successor must be known by then. */
 
@@ -253,6 +266,17 @@ bool apply_committed(struct replica *replica);
 bool propose(struct replica *replica);
 void leadership_changed(struct replica *replica);
 void handover_check(struct replica *replica);
+
+/* replica_probe.c: leadership proved without an entry. */
+void probe_run(struct replica *replica);
+bool probe_finish(struct replica *replica);
+void probe_answer(struct replica *replica, uint64_t from,
+                  const struct message *message);
+void probe_result(struct replica *replica, uint64_t from,
+                  const struct message *message);
+uint64_t probe_deadline(const struct replica *replica);
+void barriers_answer(struct list *waiting, enum replica_outcome outcome,
+                     uint64_t index);
 
 /* replica_take.c: own snapshots. */
 bool taking_finish(struct replica *replica);

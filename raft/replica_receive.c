@@ -230,6 +230,12 @@ static void dispatch(struct replica *replica, uint64_t from,
     case MESSAGE_TIMEOUT_NOW:
         receive_timeout_now(replica, from, message);
         return;
+    case MESSAGE_PROBE:
+        probe_answer(replica, from, message);
+        return;
+    case MESSAGE_PROBE_RESULT:
+        probe_result(replica, from, message);
+        return;
     }
 }
 

@@ -195,6 +195,8 @@ void send_outgoing(struct replica *replica, const struct core_update *update,
             break;
         case MESSAGE_SNAPSHOT_CHUNK:
         case MESSAGE_SNAPSHOT_CHUNK_RESULT:
+        case MESSAGE_PROBE:
+        case MESSAGE_PROBE_RESULT:
             CHECK_UNREACHABLE("not from the core");
         }
     }

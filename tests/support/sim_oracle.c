@@ -162,7 +162,7 @@ void sim_oracle_barrier(struct sim_cluster *cluster,
 {
     const struct sim_client *client = &node->client;
     cluster->oracle.barriers++;
-    if (index <= client->acked_before) {
+    if (index < client->acked_before) {
         sim_violation(cluster,
                       "a barrier of node %" PRIu64 " ends at %" PRIu64
                       ", but %" PRIu64 " was acknowledged before it",

@@ -139,6 +139,57 @@ static void a_paused_follower_does_not_disturb(void **state)
     }
 }
 
+/* It was replaced while it slept, and wakes up cut off: for a while nobody
+ * tells it. Whoever asks it meanwhile must not be answered with what it
+ * knows; the oracle watches every barrier's index. */
+static void a_leader_that_was_replaced_answers_no_barrier(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct sim_options options = sim_options_default(seed);
+        struct sim_cluster *cluster = sim_cluster_create(&options);
+        uint64_t old = sim_cluster_elect(cluster, 5 * SECOND);
+        sim_cluster_load(cluster, 2000);
+        sim_cluster_run(cluster, SECOND);
+        assert_true(sim_cluster_barriers(cluster) > 0);
+        if (seed % 2 == 0) {
+            sim_cluster_isolate(cluster, old, true);
+        } else {
+            /* It speaks, and does not hear. */
+            sim_cluster_cut(cluster, old % 3 + 1, old, true);
+            sim_cluster_cut(cluster, (old + 1) % 3 + 1, old, true);
+        }
+        sim_cluster_pause(cluster, old, 4 * SECOND);
+        sim_cluster_run(cluster, 4 * SECOND + seed * 20000);
+        assert_int_not_equal(sim_cluster_leader(cluster), old);
+        good(cluster);
+        sim_cluster_heal(cluster);
+        assert_true(sim_cluster_settle(cluster, 10, 10 * SECOND));
+        good(cluster);
+        sim_cluster_destroy(cluster);
+    }
+}
+
+/* A barrier writes nothing. */
+static void a_barrier_takes_no_entry(void **state)
+{
+    (void)state;
+    struct sim_options options = sim_options_default(7);
+    struct sim_cluster *cluster = sim_cluster_create(&options);
+    uint64_t leader = sim_cluster_elect(cluster, 5 * SECOND);
+    assert_true(sim_cluster_write(cluster, SECOND));
+    sim_cluster_load(cluster, 2000);
+    sim_cluster_run(cluster, 2 * SECOND);
+    sim_cluster_load(cluster, 0);
+    sim_cluster_run(cluster, SECOND);
+    assert_true(sim_cluster_barriers(cluster) > 100);
+    /* Members, the entry of the own term, and what was written. */
+    assert_true(sim_cluster_applied(cluster, leader) <=
+                sim_cluster_acknowledged(cluster) + 3);
+    good(cluster);
+    sim_cluster_destroy(cluster);
+}
+
 static bool chaos(uint64_t seed, bool print)
 {
     struct sim_options options = sim_options_default(seed);
@@ -187,6 +238,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_paused_leader_is_replaced_and_follows),
         cmocka_unit_test(a_paused_follower_does_not_disturb),
         cmocka_unit_test(a_transfer_that_nobody_takes_up_is_answered),
+        cmocka_unit_test(a_leader_that_was_replaced_answers_no_barrier),
+        cmocka_unit_test(a_barrier_takes_no_entry),
         cmocka_unit_test(nothing_is_lost_in_chaos),
     };
     log_set_level(LOG_ERROR);
