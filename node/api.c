@@ -142,6 +142,21 @@ bool api_is_stale_read(const ProtobufCMessage *request)
            *consistency == HOLDFAST__V1__CONSISTENCY__CONSISTENCY_STALE;
 }
 
+bool api_check_consistency(struct api_reply *reply,
+                           const ProtobufCMessage *request)
+{
+    const int *consistency = common_field(request, 12, PROTOBUF_C_TYPE_ENUM);
+
+    if (consistency == NULL ||
+        protobuf_c_enum_descriptor_get_value(
+            &holdfast__v1__consistency__descriptor, *consistency) != NULL) {
+        return true;
+    }
+    api_fail(reply, API_INVALID_FIELD,
+             "consistency: must be linearizable or stale");
+    return false;
+}
+
 static bool check_request_id(struct api_reply *reply, const char *id)
 {
     size_t len = strlen(id);

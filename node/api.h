@@ -63,6 +63,10 @@ void api_mutate(const struct api_method *method,
 /* Whether the request allows an answer from this node's own state. */
 bool api_is_stale_read(const ProtobufCMessage *request);
 
+/* Whether its consistency is one that there is; else the reply has failed. */
+bool api_check_consistency(struct api_reply *reply,
+                           const ProtobufCMessage *request);
+
 /* Packs the response. */
 void api_respond(struct api_reply *reply, const ProtobufCMessage *response);
 

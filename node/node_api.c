@@ -166,7 +166,9 @@ static void on_message(struct rpc_handler *handler,
 
     call->message = message;
     rpc_call_take_arena(call->call, &call->arena);
-    if (call->method->read != NULL && api_is_stale_read(message)) {
+    if (!api_check_consistency(&call->reply, message)) {
+        send_reply(call);
+    } else if (call->method->read != NULL && api_is_stale_read(message)) {
         read_now(call, stale_age_ms(call->node));
     } else if (node_leads(call->node)) {
         queue_call(call);

@@ -94,6 +94,12 @@ class Lists(RegionCase):
             self.assertLess(answer.age_ms, 3600 * 1000)
         self.assertEqual(self.ok("ZoneService/ListZones", {}).age_ms, 0)
 
+    def test_reads_of_an_unknown_consistency_are_refused(self):
+        for path, (method, _) in holdfast_client.schema.methods.items():
+            if ("consistency" in method.input_type.fields_by_name and
+                    method.name != "ListNodes"):
+                self.fails(path, {"consistency": 7}, "consistency")
+
     def test_own_writes_are_read_through_any_node(self):
         for client in (self.leader, *self.followers) * 5:
             zone = self.name("class")
