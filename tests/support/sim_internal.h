@@ -79,6 +79,9 @@ struct sim_node {
 };
 
 /* What all members together must agree on. */
+/* Terms beyond are not told apart; a run of chaos has some tens. */
+#define SIM_TERMS 1024
+
 struct sim_oracle {
     struct sim_state *states; /* After each index; count 0: not yet known. */
     uint64_t *operations;     /* What stands at each index; 0: no command. */
@@ -87,6 +90,7 @@ struct sim_oracle {
     struct map votes;        /* By term and voter; the value is a node. */
     struct map acknowledged; /* By operation; the value marks it. */
     uint64_t acked_index;
+    uint64_t acked_in_term[SIM_TERMS]; /* The last of each term's leader. */
     uint64_t acked;
     uint64_t barriers;
     char violation[512];
@@ -134,7 +138,12 @@ void sim_oracle_said(struct sim_cluster *cluster, struct sim_node *node,
 void sim_oracle_applied(struct sim_cluster *cluster,
                         const struct sim_node *node, uint64_t operation);
 void sim_oracle_acknowledged(struct sim_cluster *cluster, uint64_t operation,
-                             uint64_t index);
+                             uint64_t term, uint64_t index);
+
+/* A leader of `term` is proved by its own entry at `index`. */
+void sim_oracle_proved(struct sim_cluster *cluster, const struct sim_node *node,
+                       uint64_t term, uint64_t index);
+
 void sim_oracle_barrier(struct sim_cluster *cluster,
                         const struct sim_node *node, uint64_t index);
 

@@ -56,13 +56,7 @@ static void owner_proved(struct replica_owner *owner, uint64_t term,
                          uint64_t index)
 {
     struct sim_node *node = node_of(owner);
-    (void)term;
-    if (index <= node->cluster->oracle.acked_index) {
-        sim_violation(node->cluster,
-                      "node %" PRIu64 " is proved at %" PRIu64
-                      ", before what was acknowledged",
-                      node->id, index);
-    }
+    sim_oracle_proved(node->cluster, node, term, index);
 }
 
 /* The snapshot: the state, then padding that does not compress and can be
@@ -380,7 +374,10 @@ static void submitted(struct replica_submit *submit,
     CHECK(client->submitting);
     client->submitting = false;
     if (outcome == REPLICA_COMMITTED) {
-        sim_oracle_acknowledged(node->cluster, client->operation, index);
+        struct replica_status status;
+        replica_status(node->replica, &status);
+        sim_oracle_acknowledged(node->cluster, client->operation,
+                                status.leadership.term, index);
         if (node->state.index != index) {
             sim_violation(node->cluster,
                           "acknowledged %" PRIu64 " before it was applied",

@@ -136,7 +136,7 @@ void sim_oracle_applied(struct sim_cluster *cluster,
 }
 
 void sim_oracle_acknowledged(struct sim_cluster *cluster, uint64_t operation,
-                             uint64_t index)
+                             uint64_t term, uint64_t index)
 {
     struct sim_oracle *oracle = &cluster->oracle;
     make_room(oracle, index);
@@ -154,6 +154,26 @@ void sim_oracle_acknowledged(struct sim_cluster *cluster, uint64_t operation,
     oracle->acked++;
     if (index > oracle->acked_index) {
         oracle->acked_index = index;
+    }
+    if (term < SIM_TERMS && index > oracle->acked_in_term[term]) {
+        oracle->acked_in_term[term] = index;
+    }
+}
+
+/* Everything that leaders of earlier terms acknowledged lies before it. A
+ * later leader may be at work already: then this one learns late that its
+ * entry was committed, and can do nothing with it. */
+void sim_oracle_proved(struct sim_cluster *cluster, const struct sim_node *node,
+                       uint64_t term, uint64_t index)
+{
+    for (uint64_t earlier = 0; earlier < term && earlier < SIM_TERMS;
+         earlier++) {
+        if (index <= cluster->oracle.acked_in_term[earlier]) {
+            sim_violation(cluster,
+                          "node %" PRIu64 " is proved at %" PRIu64
+                          ", before what was acknowledged in term %" PRIu64,
+                          node->id, index, earlier);
+        }
     }
 }
 
