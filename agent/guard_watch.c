@@ -18,10 +18,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NS_PER_MS     1000000ull
-#define CHECK_MS      100
-#define RESTART_MS    200  /* Between two starts. */
-#define START_MS      5000 /* A new guard may take this long to beat. */
+#define NS_PER_MS  1000000ull
+#define CHECK_MS   100
+#define RESTART_MS 200  /* Between two starts. */
+#define START_MS   5000 /* A new guard may take this long to beat. */
+/* Looks in a row at a silent guard before it is replaced. */
+#define SILENT_LOOKS  5
 #define LOG_BYTES_MAX (256 * 1024)
 
 static void release(struct guard_watch *watch)
@@ -129,8 +131,9 @@ static void start_guard(struct guard_watch *watch)
     close(log_fd);
 }
 
-/* A guard whose process is there but does not beat is stopped or stuck. */
-static bool kill_silent(struct guard_watch *watch)
+/* A guard whose process is there but does not beat: stopped, stuck, or held up
+ * as we were. */
+static bool is_there(struct guard_watch *watch, bool stuck)
 {
     struct process_id id;
     uint64_t beat_ns;
@@ -143,8 +146,10 @@ static bool kill_silent(struct guard_watch *watch)
     if (fd < 0) {
         return false;
     }
-    log_error("guard.silent", "pid=%d", (int)id.pid);
-    process_signal(fd, SIGKILL);
+    if (stuck) {
+        log_error("guard.silent", "pid=%d", (int)id.pid);
+        process_signal(fd, SIGKILL);
+    }
     close(fd);
     return true;
 }
@@ -162,16 +167,25 @@ static bool is_starting(const struct guard_watch *watch, uint64_t since_ms)
            id.pid != watch->process.pid || beat_ns == 0;
 }
 
+bool guard_watch_doubts(struct guard_watch *watch, bool live, uint64_t now_ms)
+{
+    bool held_up = now_ms - watch->looked_ms > 2 * CHECK_MS;
+
+    watch->looked_ms = now_ms;
+    watch->silent_looks = live || held_up ? 0 : watch->silent_looks + 1;
+    return watch->silent_looks >= SILENT_LOOKS;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct guard_watch *watch = container_of(timer, struct guard_watch, timer);
-    uint64_t since_ms = clock_boot_ms() - watch->started_ms;
+    uint64_t now_ms = clock_boot_ms();
+    uint64_t since_ms = now_ms - watch->started_ms;
+    bool live = guard_watch_live(watch);
+    bool stuck = guard_watch_doubts(watch, live, now_ms);
 
-    if (guard_watch_live(watch) || is_starting(watch, since_ms)) {
-        return;
-    }
-    if (kill_silent(watch)) {
-        return; /* The next turn starts another. */
+    if (live || is_starting(watch, since_ms) || is_there(watch, stuck)) {
+        return; /* A later look starts another when it is gone. */
     }
     if (!watch->process_open && since_ms >= RESTART_MS) {
         start_guard(watch);

@@ -30,6 +30,8 @@ struct guard_watch {
     bool closing;
     uint32_t handles; /* Open handles, to know when the close is done. */
     uint64_t started_ms;
+    uint64_t looked_ms;    /* At the guard, last. */
+    uint32_t silent_looks; /* In a row, in which it was silent. */
     uint32_t start_count;
     guard_watch_close_cb close_cb;
 };
@@ -41,6 +43,12 @@ int guard_watch_init(struct guard_watch *watch, uv_loop_t *loop,
 
 /* Whether a guard moved within the last GUARD_SILENT_MS. */
 bool guard_watch_live(const struct guard_watch *watch);
+
+/* Notes a look at the guard; true when it has been silent for so many in a row
+ * that it is stuck. A machine that stood still held the guard up as well: looks
+ * that come late count for nothing, for to replace a guard is to be without one
+ * for a moment. */
+bool guard_watch_doubts(struct guard_watch *watch, bool live, uint64_t now_ms);
 
 /* Stops watching; the guard goes on. */
 void guard_watch_close(struct guard_watch *watch, guard_watch_close_cb cb);

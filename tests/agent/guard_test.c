@@ -184,6 +184,25 @@ static void a_dead_or_stopped_guard_is_replaced(void **state)
     assert_true(host_await(host, vm, VM_EVENT_RUNNING));
 }
 
+/* Every process of a machine stands still now and then. */
+static void a_pause_of_the_machine_is_not_the_guards_silence(void **state)
+{
+    struct guard_watch watch = {.looked_ms = 1000};
+    uint64_t now_ms = 1000;
+
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        now_ms += i % 5 == 4 ? 3000 : 100;
+        assert_false(guard_watch_doubts(&watch, i % 5 == 0, now_ms));
+    }
+    /* But one that is silent while we look is stuck. */
+    for (int i = 0; i < 4; i++) {
+        assert_false(guard_watch_doubts(&watch, false, now_ms += 100));
+    }
+    assert_true(guard_watch_doubts(&watch, false, now_ms += 100));
+    assert_false(guard_watch_doubts(&watch, true, now_ms += 100));
+}
+
 static unsigned watches_closed;
 
 static void on_watch_closed(struct guard_watch *watch)
@@ -286,6 +305,7 @@ int main(void)
         CASE(the_guard_ends_a_shim_that_has_no_vm_yet),
         CASE(the_guard_spares_a_pid_that_was_used_again),
         CASE(a_dead_or_stopped_guard_is_replaced),
+        CASE(a_pause_of_the_machine_is_not_the_guards_silence),
         CASE(a_guard_outlives_the_agent_and_is_taken_over),
         CASE(a_second_guard_ends_at_once),
         CASE(the_watchdog_is_fed_only_while_it_is_safe),
