@@ -34,6 +34,8 @@ struct session {
     uint32_t pending; /* Messages in turns. */
     bool greeted;     /* A Hello came. */
     bool welcomed;
+    bool rebooted;  /* Another boot than was registered before. */
+    bool confirmed; /* It renewed: it is the agent's present session. */
 };
 
 /* One message on its way through a turn. */
@@ -49,6 +51,7 @@ struct agent_message {
     struct bytes labels;
     enum hello_verdict verdict;
     struct host_id host;
+    bool rebooted;
 };
 
 static void session_free(struct session *session)
@@ -78,13 +81,20 @@ static struct session *session_at(const struct node *node, uint32_t host_slot)
     return map_get(&node->sessions, (uint64_t)host_slot + 1);
 }
 
+/* Welcomed, and not replaced since. */
+static bool is_current(const struct session *session)
+{
+    return session->welcomed &&
+           session_at(session->node, uid_slot(session->host.uid)) == session;
+}
+
 static void leave(struct session *session)
 {
     struct node *node = session->node;
     uint32_t slot = uid_slot(session->host.uid);
     struct lease *lease = leases_get(&node->leases, slot);
 
-    if (!session->welcomed || session_at(node, slot) != session) {
+    if (!is_current(session)) {
         return;
     }
     map_remove(&node->sessions, (uint64_t)slot + 1);
@@ -141,7 +151,7 @@ static void run_orders(struct session *session)
 {
     const struct host *host = state_host(session->node->state, session->host);
 
-    if (session->call != NULL && session->welcomed && host != NULL &&
+    if (session->call != NULL && session->confirmed && host != NULL &&
         host->state == HOST_UP && host->generation == session->generation) {
         order_book_run(&session->book, session->node->state, host,
                        clock_boot_ms(), &session->orders);
@@ -209,12 +219,19 @@ static void plan_message(struct turn_request *request, struct turn_plan *plan)
 
     if (message->message->message_case ==
         HOLDFAST__V1__AGENT_MESSAGE__MESSAGE_HELLO) {
-        message->verdict = plan_hello(plan, &message->hello, &message->host);
+        message->verdict = plan_hello(plan, &message->hello, &message->host,
+                                      &message->rebooted);
         return;
     }
     for (size_t i = 0; i < message->report_count; i++) {
         plan_report(plan, session->host, session->generation,
                     &message->reports[i]);
+    }
+    if (message->message->message_case ==
+            HOLDFAST__V1__AGENT_MESSAGE__MESSAGE_RENEW &&
+        !session->confirmed && is_current(session)) {
+        plan_missing(plan, session->host, session->generation, message->reports,
+                     message->report_count, session->rebooted);
     }
 }
 
@@ -272,6 +289,7 @@ static void hello_done(struct agent_message *message)
     session->host = message->host;
     session->generation = host->generation;
     session->welcomed = true;
+    session->rebooted = message->rebooted;
     leases_registered(&node->leases, host, message->received_ms,
                       settings->lease_wait_ms);
     leases_get(&node->leases, slot)->connected = true;
@@ -313,6 +331,7 @@ static void renew_done(struct agent_message *message)
         end_session(session, API_NO_LEADER, "the lease has ended");
         return;
     }
+    session->confirmed = true;
     order_book_reports(&session->book, message->reports, message->report_count,
                        true);
     send_ack(session, message->message->renew->seq, settings);

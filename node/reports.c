@@ -81,20 +81,13 @@ static void register_host(struct turn_plan *plan, const struct hello *hello,
     turn_change(plan, &change);
 }
 
-/* The same machine with a new boot id proves that nothing of the former boot
- * runs, `keep` VMs among it (DESIGN.md section 6, point 6). */
-static void fence_former_boot(struct turn_plan *plan, const struct host *host,
-                              const struct hello *hello)
+static bool is_other_boot(const struct state *state, const struct host *host,
+                          const struct hello *hello)
 {
-    struct change change = {.kind = CHANGE_HOST_FENCE};
     struct host_identity identity;
 
-    state_host_identity(plan->scratch, host, &identity);
-    if (host->vm_count == 0 || text_equals(identity.boot_id, hello->boot_id)) {
-        return;
-    }
-    change.host_fence = (struct change_host_fence){{host->uid}, FENCE_REBOOTED};
-    turn_change(plan, &change);
+    state_host_identity(state, host, &identity);
+    return !text_equals(identity.boot_id, hello->boot_id);
 }
 
 static enum hello_verdict check_hello(const struct state *state,
@@ -223,12 +216,16 @@ static int compare_to_uid(const void *key, const void *element)
     return uid < other ? -1 : uid > other;
 }
 
-/* A Hello lists all that runs or will run from earlier orders. A VM that had
- * been confirmed and is missing has ended; one that was only assigned was
- * never begun, and is ordered again with the same epoch on the same host. */
+/* One that was only assigned was never begun in this boot, and is ordered again
+ * with the same epoch on the same host. Nothing of a former boot runs, `keep`
+ * VMs among it (DESIGN.md section 6, point 6), and that is no failure of the
+ * VM. */
 static void release_missing(struct turn_plan *plan, uint32_t host_slot,
-                            const struct vm_report **sorted, size_t count)
+                            const struct vm_report **sorted, size_t count,
+                            bool rebooted)
 {
+    struct text reason = rebooted ? (struct text){"host rebooted", 13}
+                                  : (struct text){"missing after restart", 21};
     uint32_t slot = state_host_at(plan->scratch, host_slot)->vm_first;
 
     while (slot != SLOT_NONE) {
@@ -237,36 +234,36 @@ static void release_missing(struct turn_plan *plan, uint32_t host_slot,
         const struct vm_report *const *listed =
             bsearch(&vm->uid, sorted, count, sizeof(*sorted), compare_to_uid);
 
-        if (vm->state != VM_ASSIGNED &&
+        if ((rebooted || vm->state != VM_ASSIGNED) &&
             (listed == NULL || (*listed)->epoch < vm->epoch)) {
-            release(plan, vm, (struct text){"missing after restart", 21},
-                    vm->state != VM_STOPPING);
+            release(plan, vm, reason, !rebooted && vm->state != VM_STOPPING);
         }
         slot = next;
     }
 }
 
-static void take_reports(struct turn_plan *plan, const struct host *host,
-                         const struct hello *hello)
+void plan_missing(struct turn_plan *plan, struct host_id host_id,
+                  uint64_t generation, const struct vm_report *reports,
+                  size_t count, bool rebooted)
 {
-    struct host_id id = {host->uid};
-    uint64_t generation = host->generation;
-    const struct vm_report **sorted =
-        memory_alloc_array(hello->report_count, sizeof(*sorted));
+    const struct host *host = state_host(plan->scratch, host_id);
+    const struct vm_report **sorted;
 
-    for (size_t i = 0; i < hello->report_count; i++) {
-        sorted[i] = &hello->reports[i];
+    if (host == NULL || host->state != HOST_UP ||
+        host->generation != generation) {
+        return;
     }
-    qsort(sorted, hello->report_count, sizeof(*sorted), compare_reports);
-    release_missing(plan, uid_slot(id.uid), sorted, hello->report_count);
+    sorted = memory_alloc_array(count, sizeof(*sorted));
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = &reports[i];
+    }
+    qsort(sorted, count, sizeof(*sorted), compare_reports);
+    release_missing(plan, uid_slot(host_id.uid), sorted, count, rebooted);
     free(sorted);
-    for (size_t i = 0; i < hello->report_count; i++) {
-        plan_report(plan, id, generation, &hello->reports[i]);
-    }
 }
 
 enum hello_verdict plan_hello(struct turn_plan *plan, const struct hello *hello,
-                              struct host_id *id)
+                              struct host_id *id, bool *rebooted)
 {
     const struct zone *zone = state_zone_named(plan->scratch, hello->zone);
     const struct host *host = state_host_named(plan->scratch, hello->host);
@@ -275,16 +272,15 @@ enum hello_verdict plan_hello(struct turn_plan *plan, const struct hello *hello,
     if (verdict != HELLO_WELCOME) {
         return verdict;
     }
-    if (host != NULL) {
-        fence_former_boot(plan, host, hello);
-    }
-    host = state_host_named(plan->scratch, hello->host);
+    *rebooted = host != NULL && is_other_boot(plan->scratch, host, hello);
     if (host == NULL || host->zone != uid_slot(zone->uid) ||
         !is_as_registered(plan->scratch, host, hello)) {
         register_host(plan, hello, zone);
     }
     host = state_host_named(plan->scratch, hello->host);
     id->uid = host->uid;
-    take_reports(plan, host, hello);
+    for (size_t i = 0; i < hello->report_count; i++) {
+        plan_report(plan, *id, host->generation, &hello->reports[i]);
+    }
     return HELLO_WELCOME;
 }

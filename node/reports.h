@@ -49,11 +49,21 @@ enum hello_verdict {
     HELLO_TOO_MANY_POOLS /* More pools in the region than POOLS_MAX. */
 };
 
-/* Registers the host if need be and takes its reports, among them what is
- * missing: a VM that ran here and is not listed is gone. On HELLO_WELCOME
- * `host` is the host's id. */
+/* Registers the host if need be and takes its reports. What a Hello does not
+ * list proves nothing yet: on its way through other nodes it may have been
+ * overtaken by a newer session, in which the host began VMs. On HELLO_WELCOME
+ * `host` is the host's id, and `rebooted` whether this is another boot than the
+ * one that was registered. */
 enum hello_verdict plan_hello(struct turn_plan *plan, const struct hello *hello,
-                              struct host_id *host);
+                              struct host_id *host, bool *rebooted);
+
+/* The first renewal of a session that is still the host's. It came after that
+ * session's Welcome was received, so it is no older than the session, and no
+ * order was given in it yet: a VM that had been confirmed here and is not
+ * listed is gone; after a reboot so is one that was only assigned. */
+void plan_missing(struct turn_plan *plan, struct host_id host,
+                  uint64_t generation, const struct vm_report *reports,
+                  size_t count, bool rebooted);
 
 /* One report of a host whose session is at this generation. */
 void plan_report(struct turn_plan *plan, struct host_id host,

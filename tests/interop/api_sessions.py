@@ -84,6 +84,30 @@ class Sessions(RegionCase):
                            "SESSION_REPLACED", "newer")
         first.close()
 
+    def test_hello_that_is_not_renewed_proves_nothing(self):
+        """One that was held up on its way, and overtaken by the session in
+        which the host's VMs were begun."""
+        name = self.running_vm(zone="z2")
+        host = self.leader.call("VmService/GetVm", {"name": name}).vm.status
+        for boot in ("boot-1", "boot-0"):
+            late = self.leader.request(SESSION, hello(host.host, "z2",
+                                                      boot_id=boot))
+            over = threading.Event()
+
+            def speak(late=late, over=over):
+                yield late
+                over.wait(holdfast_client.SECONDS)
+            session = self.leader.session(SESSION, speak())
+            self.assertTrue(next(session).HasField("welcome"))
+            session.cancel()
+            over.set()
+            self.hosts[host.host].wait_renewed()
+            self.wait_vm(name, "RUNNING")
+            status = self.leader.call("VmService/GetVm", {"name": name}
+                                      ).vm.status
+            self.assertEqual((status.host, status.epoch),
+                             (host.host, host.epoch))
+
     def test_pools_of_a_region_are_limited(self):
         self.host("many", "z1", pools=[f"many-{i}" for i in range(63)])
         self.session_fails([hello("more", "z1", pools=["one-more"])],

@@ -31,6 +31,7 @@ class FakeHost:
         self.vms = {}  # (epoch, state) by uid.
         self.ended = []  # Refused, for each session that ended.
         self.welcomed = threading.Event()
+        self.renewed = threading.Event()
         self.closing = threading.Event()
         self.news = queue.Queue()
         self.call = None
@@ -51,12 +52,12 @@ class FakeHost:
         seq = 0
         while True:
             try:
-                report = self.news.get(timeout=0.5)
+                report = self.news.get(timeout=0.5 if seq else 0.02)
                 if report is None:
                     return
                 yield self.message({"report": {"vm": report}})
             except queue.Empty:
-                if generation:
+                if generation:  # Since the Welcome.
                     seq += 1
                     yield self.message({"renew": {
                         "seq": seq, "generation": generation[0],
@@ -93,6 +94,8 @@ class FakeHost:
             if message.HasField("welcome"):
                 generation.append(message.welcome.generation)
                 self.welcomed.set()
+            elif message.HasField("renew_ack"):
+                self.renewed.set()
             elif message.HasField("order"):
                 self.obey(message.order)
 
@@ -109,6 +112,12 @@ class FakeHost:
 
     def wait_welcome(self):
         assert self.welcomed.wait(holdfast_client.SECONDS), self.ended[-1:]
+
+    def wait_renewed(self):
+        """Until a renewal is acknowledged that came after this call."""
+        for _ in range(2):
+            self.renewed.clear()
+            assert self.renewed.wait(holdfast_client.SECONDS), self.ended[-1:]
 
     def close(self):
         self.closing.set()

@@ -42,6 +42,8 @@ struct agent {
     bool powered;
     bool cut;     /* From the leader; both ways. */
     bool session; /* Hello was welcomed by the current leader. */
+    bool rebooted;
+    bool confirmed; /* ... and a renewal followed. */
     uint64_t deadline_ms;
     uint64_t next_renew_ms;
     struct running vms[VMS];
@@ -59,6 +61,7 @@ struct message {
     uint64_t sent_ms;
     uint64_t received_ms;
     enum hello_verdict verdict;
+    bool rebooted;
     struct host_id host;
     struct vm_report reports[VMS];
     uint32_t report_count;
@@ -185,12 +188,17 @@ static void message_plan(struct turn_request *request, struct turn_plan *plan)
 
         snprintf(zone, sizeof(zone), "z%u", agent->zone);
         hello.zone = text_of(zone);
-        message->verdict = plan_hello(plan, &hello, &message->host);
+        message->verdict =
+            plan_hello(plan, &hello, &message->host, &message->rebooted);
         return;
     }
     for (uint32_t i = 0; i < message->report_count; i++) {
         plan_report(plan, agent->host, message->generation,
                     &message->reports[i]);
+    }
+    if (!agent->confirmed) {
+        plan_missing(plan, agent->host, message->generation, message->reports,
+                     message->report_count, agent->rebooted);
     }
 }
 
@@ -198,8 +206,8 @@ static void run_orders(struct region *region, struct agent *agent)
 {
     const struct host *host = state_host(region->state, agent->host);
 
-    if (agent->session && host != NULL && host->state == HOST_UP &&
-        host->generation == agent->generation) {
+    if (agent->session && agent->confirmed && host != NULL &&
+        host->state == HOST_UP && host->generation == agent->generation) {
         order_book_run(&agent->book, region->state, host, region->now_ms,
                        &agent->orders);
     }
@@ -214,6 +222,9 @@ static void welcome(struct region *region, struct message *message)
     agent->host = message->host;
     agent->generation = host->generation;
     agent->session = true;
+    agent->confirmed = false;
+    agent->rebooted = message->rebooted;
+    agent->next_renew_ms = region->now_ms; /* At once after a Welcome. */
     leases_registered(&region->leases, host, message->received_ms,
                       state_settings(region->state)->lease_wait_ms);
     order_book_close(&agent->book);
@@ -242,6 +253,8 @@ static void message_done(struct turn_request *request, int status)
         agent->session = false; /* Says Hello again. */
         free(message);
         return;
+    } else {
+        agent->confirmed = true;
     }
     order_book_reports(&agent->book, message->reports, message->report_count,
                        true);
@@ -643,6 +656,78 @@ static void an_idle_region_writes_nothing(void **unused)
     region_destroy(region);
 }
 
+/* Of a session that ended long ago: nobody hears the Welcome. */
+static void stale_done(struct turn_request *request, int status)
+{
+    struct message *message = container_of(request, struct message, request);
+
+    assert_int_equal(status, 0);
+    assert_int_equal(message->verdict, HELLO_WELCOME);
+    free(message);
+}
+
+static void hello_without_vms(struct agent *agent)
+{
+    struct message *message = memory_alloc(sizeof(*message));
+
+    message->request.plan = message_plan;
+    message->request.done = stale_done;
+    message->agent = agent;
+    message->is_hello = true;
+    assert_int_equal(
+        turn_submit(&agent->region->turn, LANE_FAILOVER, &message->request), 0);
+}
+
+static struct agent *busy_agent(struct region *region)
+{
+    for (uint32_t i = 0; i < HOSTS; i++) {
+        if (region->agents[i].vm_count > 0) {
+            return &region->agents[i];
+        }
+    }
+    fail();
+    return NULL;
+}
+
+static void a_hello_that_was_held_up_proves_nothing(void **unused)
+{
+    struct region *region = region_create(9);
+    struct agent *agent;
+
+    (void)unused;
+    run_until(region, 4000);
+    agent = busy_agent(region);
+    hello_without_vms(agent);
+    run_until(region, 6000);
+    snprintf(agent->boot_id, sizeof(agent->boot_id), "boot-0");
+    hello_without_vms(agent); /* Even from a former boot. */
+    run_until(region, region->now_ms + STEP_MS);
+    snprintf(agent->boot_id, sizeof(agent->boot_id), "boot-1");
+    run_until(region, 12000);
+    assert_int_equal(running(region), VMS);
+    for (uint32_t slot = 0; slot < VMS; slot++) {
+        assert_int_equal(state_vm_at(region->state, slot)->epoch, 1);
+    }
+    assert_int_equal(region->most_copies, 1);
+    region_destroy(region);
+}
+
+static void what_a_renewed_session_does_not_list_is_gone(void **unused)
+{
+    struct region *region = region_create(10);
+    struct agent *agent;
+
+    (void)unused;
+    run_until(region, 4000);
+    agent = busy_agent(region);
+    agent_kill_all(agent);
+    agent->session = false; /* Its agent was started anew. */
+    run_until(region, 8000);
+    assert_int_equal(running(region), VMS);
+    assert_int_equal(region->most_copies, 1);
+    region_destroy(region);
+}
+
 /* Random power cuts, cuts of the network and changes of the leader. */
 static void chaos(uint64_t seed)
 {
@@ -711,6 +796,8 @@ int main(void)
         cmocka_unit_test(a_storm_pauses_and_ends_without_a_move),
         cmocka_unit_test(a_returning_zone_is_held_before_it_is_used),
         cmocka_unit_test(an_idle_region_writes_nothing),
+        cmocka_unit_test(a_hello_that_was_held_up_proves_nothing),
+        cmocka_unit_test(what_a_renewed_session_does_not_list_is_gone),
         cmocka_unit_test(one_copy_holds_over_random_histories),
     };
 
