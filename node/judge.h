@@ -20,6 +20,7 @@ struct judge {
     /* Per zone, since when an ended lease waits for others there that are
      * late; 0: none does. */
     uint64_t waiting_since_ms[ZONES_MAX];
+    uint64_t next_look_ms; /* Boot clock; earliest. */
 };
 
 void judge_init(struct judge *judge, struct leases *leases);

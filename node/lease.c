@@ -44,6 +44,9 @@ static void set(struct leases *leases, const struct host *host,
     make_room(leases, slot + 1);
     connected = leases->slots[slot].connected &&
                 leases->slots[slot].host_uid == host->uid;
+    if (expires_ms < leases->none_ends_before_ms) {
+        leases->none_ends_before_ms = expires_ms;
+    }
     leases->slots[slot] = (struct lease){
         .host_uid = host->uid,
         .generation = host->generation,
@@ -123,7 +126,7 @@ bool lease_is_late(const struct lease *lease, const struct settings *settings,
     return now_ms + settings->lease_wait_ms > lease->expires_ms + patience_ms;
 }
 
-uint64_t leases_next_end_ms(const struct leases *leases,
+static uint64_t next_end_ms(const struct leases *leases,
                             const struct state *state)
 {
     uint64_t next = UINT64_MAX;
@@ -138,4 +141,14 @@ uint64_t leases_next_end_ms(const struct leases *leases,
         }
     }
     return next;
+}
+
+bool leases_have_ended(struct leases *leases, const struct state *state,
+                       uint64_t now_ms)
+{
+    if (now_ms <= leases->none_ends_before_ms) {
+        return false;
+    }
+    leases->none_ends_before_ms = next_end_ms(leases, state);
+    return leases->none_ends_before_ms < now_ms;
 }

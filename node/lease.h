@@ -36,6 +36,9 @@ struct lease {
 struct leases {
     struct lease *slots; /* By host slot. */
     uint32_t count;
+    /* No lease of an UP host ends before this: leases are only extended, so a
+     * minimum that was found once stays a bound. 0: none is known. */
+    uint64_t none_ends_before_ms;
 };
 
 void leases_init(struct leases *leases);
@@ -69,8 +72,9 @@ bool lease_ended(const struct lease *lease, uint64_t now_ms);
 bool lease_is_late(const struct lease *lease, const struct settings *settings,
                    uint64_t now_ms);
 
-/* When the next lease of an UP host ends; UINT64_MAX: never. */
-uint64_t leases_next_end_ms(const struct leases *leases,
-                            const struct state *state);
+/* Whether a lease of an UP host has ended. Walks the leases only when the bound
+ * is reached, every few seconds while all renew. */
+bool leases_have_ended(struct leases *leases, const struct state *state,
+                       uint64_t now_ms);
 
 #endif
