@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "node/api.h"
 #include "node/node.h"
@@ -12,6 +13,8 @@
 #include "rpc/limits.h"
 #include "rpc/proxy.h"
 
+#include <holdfast/v1/host_service.pb-c.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Parts of one response: a page of 10,000 objects is some tens of MiB. */
@@ -77,11 +80,37 @@ static void plan_call(struct turn_request *request, struct turn_plan *plan)
     api_mutate(call->method, call->message, plan, &call->reply);
 }
 
+/* A person's word that can let two copies run: who, what and why go on record.
+ * Quotes would end the value. */
+static void record_declared_dead(const struct api_call *call)
+{
+    const Holdfast__V1__DeclareHostDeadRequest *request =
+        (const Holdfast__V1__DeclareHostDeadRequest *)(const void *)
+            call->message;
+    char reason[256];
+
+    if (call->method->input !=
+            &holdfast__v1__declare_host_dead_request__descriptor ||
+        request->dry_run || call->reply.code != RPC_OK) {
+        return;
+    }
+    snprintf(reason, sizeof(reason), "%s", request->reason);
+    for (char *at = reason; *at != '\0'; at++) {
+        *at = *at == '"' ? '\'' : *at;
+    }
+    log_warn("host.declared_dead", "host=%s reason=\"%s\" request_id=%s",
+             request->name, reason,
+             request->request_id[0] == '\0' ? "none" : request->request_id);
+}
+
 static void call_done(struct turn_request *request, int status)
 {
     struct api_call *call = container_of(request, struct api_call, request);
 
     call->queued = false;
+    if (status == 0) {
+        record_declared_dead(call);
+    }
     if (call->call == NULL) {
         api_call_free(call);
         return;

@@ -130,7 +130,7 @@ class Hosts(RegionCase):
     def test_declare_host_dead(self):
         path = "HostService/DeclareHostDead"
         dead = self.host("h8", "z1")
-        good = {"name": "h8", "confirm": "h8", "reason": "on fire"}
+        good = {"name": "h8", "confirm": "h8", "reason": "on \"fire\""}
         self.refused(path, {**good, "name": "none"}, "NOT_FOUND",
                      "HOST_NOT_FOUND", "none")
         self.fails(path, {**good, "confirm": "h1"}, "confirm")
@@ -146,6 +146,9 @@ class Hosts(RegionCase):
         wait_until(silent, "renewals are missed")
         host = self.mutate(path, good).host
         self.assertEqual(host.state, 2)
+        with open(self.region.leader().log, encoding="utf-8") as log:
+            self.assertIn("host.declared_dead host=h8 reason=\"on 'fire'\"",
+                          log.read())
         # It is as dead as before.
         self.assertEqual(self.ok(path, good).host.state, 2)
 
