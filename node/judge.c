@@ -117,11 +117,14 @@ static void judge_zone(struct judge *judge, struct turn_plan *plan,
         if (zone_is_lost(judge, zone, view, settings)) {
             set_zone(plan, zone, ZONE_LOST);
         } else if (record->state == ZONE_HELD &&
-                   plan->time_ms - record->state_time_ms >=
-                       settings->zone_hold_ms) {
+                   plan->time_ms >=
+                       record->state_time_ms + settings->zone_hold_ms) {
             set_zone(plan, zone, ZONE_UP);
         }
-    } else if (reachable(judge, zone) && view->up > view->ended) {
+    } else if (view->up > view->ended &&
+               !zone_is_lost(judge, zone, view, settings)) {
+        /* By the rule by which it was lost: its hosts may be back while its
+         * node is not. */
         set_zone(plan, zone, ZONE_HELD);
     }
 }
@@ -212,13 +215,15 @@ static bool zone_is_due(const struct judge *judge, const struct state *state,
                         uint32_t slot, uint64_t time_ms)
 {
     const struct zone *zone = state_zone_at(state, slot);
+    const struct settings *settings = state_settings(state);
+    struct zone_view view = {.hosts = zone->host_count,
+                             .up = zone->host_up_count};
 
     if (zone->state == ZONE_HELD) {
-        return time_ms - zone->state_time_ms >=
-               state_settings(state)->zone_hold_ms;
+        return time_ms >= zone->state_time_ms + settings->zone_hold_ms;
     }
-    return zone->state == ZONE_LOST && reachable(judge, slot) &&
-           zone->host_up_count > 0;
+    return zone->state == ZONE_LOST && view.up > 0 &&
+           !zone_is_lost(judge, slot, &view, settings);
 }
 
 bool judge_is_due(const struct judge *judge, const struct state *state,

@@ -36,7 +36,7 @@ static void make_room(struct leases *leases, uint32_t count)
 }
 
 static void set(struct leases *leases, const struct host *host,
-                uint64_t expires_ms)
+                uint64_t renewed_ms, uint64_t expires_ms)
 {
     uint32_t slot = uid_slot(host->uid);
     bool connected;
@@ -51,6 +51,7 @@ static void set(struct leases *leases, const struct host *host,
         .host_uid = host->uid,
         .generation = host->generation,
         .expires_ms = expires_ms,
+        .renewed_ms = renewed_ms,
         .connected = connected,
     };
 }
@@ -65,7 +66,7 @@ void leases_reset(struct leases *leases, const struct state *state,
         const struct host *host = state_host_at(state, slot);
 
         if (host != NULL && host->state == HOST_UP) {
-            set(leases, host, now_ms + wait_ms);
+            set(leases, host, now_ms, now_ms + wait_ms);
         }
     }
 }
@@ -89,7 +90,7 @@ void leases_registered(struct leases *leases, const struct host *host,
         lease->expires_ms > expires_ms) {
         expires_ms = lease->expires_ms;
     }
-    set(leases, host, expires_ms);
+    set(leases, host, received_ms, expires_ms);
 }
 
 bool leases_renewed(struct leases *leases, const struct host *host,
@@ -110,6 +111,9 @@ bool leases_renewed(struct leases *leases, const struct host *host,
     if (lease->expires_ms < received_ms + lease_wait_ms) {
         lease->expires_ms = received_ms + lease_wait_ms;
     }
+    if (lease->renewed_ms < received_ms) {
+        lease->renewed_ms = received_ms;
+    }
     return true;
 }
 
@@ -121,9 +125,9 @@ bool lease_ended(const struct lease *lease, uint64_t now_ms)
 bool lease_is_late(const struct lease *lease, const struct settings *settings,
                    uint64_t now_ms)
 {
-    uint64_t patience_ms = (uint64_t)settings->renew_ms * 5 / 2;
-
-    return now_ms + settings->lease_wait_ms > lease->expires_ms + patience_ms;
+    /* From the renewal itself: what is left of the lease says nothing of it
+     * while lease_wait_ms changes. */
+    return now_ms > lease->renewed_ms + (uint64_t)settings->renew_ms * 5 / 2;
 }
 
 static uint64_t next_end_ms(const struct leases *leases,

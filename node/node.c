@@ -17,6 +17,7 @@
 #define TICK_MS         10
 #define JUDGE_PERIOD_MS 20
 #define DRAIN_GRACE_MS  10000
+#define SKEW_TOLD_MS    5000
 #define EXIT_LISTEN     69
 
 /* Made by proto/CMakeLists.txt. */
@@ -176,6 +177,21 @@ static void on_leadership(struct replica_owner *owner,
     rpc_health_set(&node->health, leadership->leader != 0 && !node->leaving);
 }
 
+/* Stamps stay ahead then; only people are misled, but they should know. */
+static void warn_of_wall_clock(const struct node *node)
+{
+    uint64_t state_ms = state_time_ms(node->state);
+    uint64_t wall_ms = clock_wall_ms();
+
+    if (state_ms > wall_ms && state_ms - wall_ms >= SKEW_TOLD_MS) {
+        log_warn("clock.behind",
+                 "this node's wall clock is %" PRIu64
+                 " ms behind the stamps of an earlier leader; check the time "
+                 "synchronisation of all nodes",
+                 state_ms - wall_ms);
+    }
+}
+
 static void on_proved(struct replica_owner *owner, uint64_t term,
                       uint64_t index)
 {
@@ -187,6 +203,8 @@ static void on_proved(struct replica_owner *owner, uint64_t term,
     judge_reset(&node->judge);
     failover_init(&node->failover, &node->judge, node->state);
     node->turn.settings_since_ms = now_ms;
+    leader_time_begin(&node->time, state_time_ms(node->state), now_ms);
+    warn_of_wall_clock(node);
     turn_lead(&node->turn, true);
 }
 
@@ -287,13 +305,15 @@ static void look_around(struct node *node, uint64_t now_ms, uint64_t time_ms)
 void node_pump(struct node *node)
 {
     uint64_t now_ms = clock_boot_ms();
-    uint64_t time_ms = clock_wall_ms();
 
     if (node->wake_asked || now_ms >= replica_deadline(node->replica)) {
         node->wake_asked = false;
         replica_tick(node->replica, now_ms);
     }
     if (node_leads(node)) {
+        uint64_t time_ms =
+            leader_time_now(&node->time, clock_wall_ms(), now_ms);
+
         look_around(node, now_ms, time_ms);
         if (failover_is_due(&node->failover, node->state, now_ms)) {
             turn_want(&node->turn);

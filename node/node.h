@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "node/failover.h"
 #include "node/judge.h"
+#include "node/leader_time.h"
 #include "node/lease.h"
 #include "node/turn.h"
 #include "node/watch_ring.h"
@@ -60,6 +61,7 @@ struct node {
     struct turn_controller *controllers[2];
     struct map sessions; /* By host slot + 1: the welcomed struct session. */
     struct list sessions_due; /* Those whose orders may have changed. */
+    struct leader_time time;
     uint64_t judge_next_ms;
 
     /* The services. */

@@ -262,6 +262,9 @@ static void refuse_hello(struct session *session, enum hello_verdict verdict)
     case HELLO_ZONE_CHANGED:
         end_session(session, API_HOST_ZONE_CHANGED, "zone");
         break;
+    case HELLO_TOO_MANY_HOSTS:
+        end_session(session, API_TABLE_FULL, "host");
+        break;
     default:
         end_session(session, API_TABLE_FULL, "pools");
         break;

@@ -106,7 +106,8 @@ static enum hello_verdict check_hello(const struct state *state,
         return HELLO_TOO_MANY_POOLS;
     }
     if (host == NULL) {
-        return HELLO_WELCOME;
+        return state_counts(state)->hosts < HOSTS_MAX ? HELLO_WELCOME
+                                                      : HELLO_TOO_MANY_HOSTS;
     }
     state_host_identity(state, host, &identity);
     /* A name passes to another machine only when the former one is known to

@@ -38,7 +38,7 @@ PURE = {
     "state": None,
     "placement": None,
     "node": ["api", "api_check", "api_errors", "api_host", "api_template",
-             "api_vm", "api_zone", "failover", "judge", "lease", "orders",
+             "api_vm", "api_zone", "failover", "judge", "leader_time", "lease", "orders",
              "reports", "turn", "view", "watch_ring"],
     "agent": ["core", "core_vm"],
 }

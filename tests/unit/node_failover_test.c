@@ -643,6 +643,26 @@ static void a_returning_zone_is_held_before_it_is_used(void **unused)
     region_destroy(region);
 }
 
+/* Only its node stays away. */
+static void a_zone_whose_hosts_are_back_is_used_again(void **unused)
+{
+    struct region *region = region_create(7);
+
+    (void)unused;
+    run_until(region, 6000);
+    zone_power(region, 2, false);
+    run_until(region, 14000);
+    assert_int_equal(state_zone_at(region->state, 2)->state, ZONE_LOST);
+    zone_power(region, 2, true);
+    region->judge.zones_reachable &= ~(UINT64_C(1) << 2);
+    run_until(region, 20000);
+    assert_int_equal(state_zone_at(region->state, 2)->state, ZONE_HELD);
+    run_until(region, 14000 + 65000);
+    assert_int_equal(state_zone_at(region->state, 2)->state, ZONE_UP);
+    assert_int_equal(region->most_copies, 1);
+    region_destroy(region);
+}
+
 static void an_idle_region_writes_nothing(void **unused)
 {
     struct region *region = region_create(8);
@@ -795,6 +815,7 @@ int main(void)
         cmocka_unit_test(a_cut_host_stops_before_its_vms_start_elsewhere),
         cmocka_unit_test(a_storm_pauses_and_ends_without_a_move),
         cmocka_unit_test(a_returning_zone_is_held_before_it_is_used),
+        cmocka_unit_test(a_zone_whose_hosts_are_back_is_used_again),
         cmocka_unit_test(an_idle_region_writes_nothing),
         cmocka_unit_test(a_hello_that_was_held_up_proves_nothing),
         cmocka_unit_test(what_a_renewed_session_does_not_list_is_gone),

@@ -116,10 +116,42 @@ static void an_ended_lease_is_noticed_at_once(void **unused)
     state_destroy(state);
 }
 
+/* Declaring a host dead asks this: it must not look silent because the wait
+ * became longer. */
+static void a_host_is_late_by_its_renewals_alone(void **unused)
+{
+    struct state *state = state_create();
+    struct change change = {.kind = CHANGE_ZONE_CREATE};
+    struct settings settings = *state_settings(state);
+    const struct host *host;
+    struct leases leases;
+
+    (void)unused;
+    leases_init(&leases);
+    change.zone_create.name = text_of("z");
+    state_apply(state, &change, NULL);
+    register_host(state, 0);
+    host = state_host_at(state, 0);
+    leases_registered(&leases, host, 1000, 5000);
+    leases_renewed(&leases, host, host->generation, 2000, 5000);
+    settings.lease_wait_ms = 60000;
+    assert_false(lease_is_late(leases_get(&leases, 0), &settings, 2500));
+    settings.lease_wait_ms = 3000;
+    assert_true(lease_is_late(leases_get(&leases, 0), &settings, 4600));
+    /* Renewals heard out of order do not make it younger. */
+    leases_renewed(&leases, host, host->generation, 5000, 3000);
+    leases_renewed(&leases, host, host->generation, 4000, 3000);
+    assert_false(lease_is_late(leases_get(&leases, 0), &settings, 7400));
+    assert_true(lease_is_late(leases_get(&leases, 0), &settings, 7600));
+    leases_close(&leases);
+    state_destroy(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_ended_lease_is_noticed_at_once),
+        cmocka_unit_test(a_host_is_late_by_its_renewals_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
