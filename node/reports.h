@@ -43,9 +43,9 @@ struct hello {
 
 enum hello_verdict {
     HELLO_WELCOME,
-    HELLO_NO_ZONE,       /* There is no such zone. */
-    HELLO_TAKEN,         /* Another machine holds the name. */
-    HELLO_ZONE_CHANGED,  /* It has VMs and says another zone. */
+    HELLO_NO_ZONE,        /* There is no such zone. */
+    HELLO_TAKEN,          /* Another machine holds the name. */
+    HELLO_ZONE_CHANGED,   /* It has VMs and says another zone. */
     HELLO_TOO_MANY_POOLS, /* More pools in the region than POOLS_MAX. */
     HELLO_TOO_MANY_HOSTS  /* Other than that, HOSTS_MAX names are taken. */
 };
