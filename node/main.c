@@ -8,6 +8,7 @@
 #include "node/node.h"
 #include "rpc/notify.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,15 @@ static void watch_signal(struct program *program, uv_signal_t *signal,
     CHECK(uv_signal_start(signal, on_signal, number) == 0);
 }
 
+/* Each turn plans on a scratch copy and frees it. By default glibc gives what
+ * is free at the heap's end back to the kernel at once, and every turn took
+ * the same pages anew: 10 % of a busy leader's time went into page faults. */
+#define HEAP_KEPT_BYTES (64 << 20)
+
+/* Setting the one switches off the growth of the other: buffers of entries
+ * and messages shall come from the heap, not from a mapping of their own. */
+#define HEAP_BLOCK_BYTES (4 << 20)
+
 static int run(const Holdfast__V1__NodeConfig *config, bool bootstrap)
 {
     static struct program program;
@@ -105,6 +115,8 @@ static int run(const Holdfast__V1__NodeConfig *config, bool bootstrap)
         log_set_level(level);
     }
     signal(SIGPIPE, SIG_IGN);
+    CHECK(mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_BYTES) == 1 &&
+          mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK_BYTES) == 1);
     CHECK(uv_loop_init(&program.loop) == 0);
     rv = node_start(&program.node, &program.loop, config, bootstrap);
     if (rv != 0) {
