@@ -115,8 +115,9 @@ static int run(const Holdfast__V1__NodeConfig *config, bool bootstrap)
         log_set_level(level);
     }
     signal(SIGPIPE, SIG_IGN);
-    CHECK(mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_BYTES) == 1 &&
-          mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK_BYTES) == 1);
+    /* Advice: an allocator of a sanitizer's does not take it. */
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, HEAP_BLOCK_BYTES);
     CHECK(uv_loop_init(&program.loop) == 0);
     rv = node_start(&program.node, &program.loop, config, bootstrap);
     if (rv != 0) {
