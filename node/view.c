@@ -6,6 +6,8 @@
 #include "placement/placement.h"
 #include "state/labels.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The ceiling of these arenas is far above what a page of a list takes, so
@@ -235,8 +237,15 @@ static char *pending_message(struct arena *arena, const struct state *state,
     char words[512];
 
     if (vm->pending_reason == PENDING_HELD_BY_POLICY) {
-        return view_string(arena, "held back: it failed and waits before the "
-                                  "next start, or a storm pauses everything");
+        uint64_t now_ms = state_time_ms(state);
+        uint64_t left_ms =
+            vm->not_before_ms > now_ms ? vm->not_before_ms - now_ms : 0;
+
+        snprintf(words, sizeof(words),
+                 "it ended by itself, so far %u times; it is started again "
+                 "%" PRIu64 " s from now at the latest",
+                 vm->restart_count, (left_ms + 999) / 1000);
+        return view_string(arena, words);
     }
     placer = placer_create();
     placer_rebuild(placer, state);
