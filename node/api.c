@@ -69,11 +69,14 @@ void api_reply_init(struct api_reply *reply)
     reply->reason = NULL;
     reply->message[0] = '\0';
     bytes_init(&reply->response);
+    bytes_init(&reply->remembered);
+    reply->remembering = false;
 }
 
 void api_reply_close(struct api_reply *reply)
 {
     bytes_close(&reply->response);
+    bytes_close(&reply->remembered);
 }
 
 void api_fail(struct api_reply *reply, enum api_error error, const char *format,
@@ -92,17 +95,56 @@ void api_fail(struct api_reply *reply, enum api_error error, const char *format,
     va_end(args);
 }
 
+static void pack_into(struct bytes *out, const ProtobufCMessage *message)
+{
+    size_t len = protobuf_c_message_get_packed_size(message);
+
+    bytes_clear(out);
+    bytes_reserve(out, len);
+    protobuf_c_message_pack(message, out->data);
+    out->len = len;
+}
+
+/* The VM of a request or response; NULL if it has none. The message is lent as
+ * const; what the VM points to may be exchanged for the time of a packing. */
+static Holdfast__V1__Vm *vm_in(const ProtobufCMessage *message)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field(message->descriptor, 1);
+    Holdfast__V1__Vm *vm;
+
+    if (field == NULL || field->type != PROTOBUF_C_TYPE_MESSAGE ||
+        field->descriptor != &holdfast__v1__vm__descriptor) {
+        return NULL;
+    }
+    memcpy(&vm, (const char *)message + field->offset, sizeof(vm));
+    return vm;
+}
+
+static void pack_remembered(struct bytes *out, const ProtobufCMessage *response)
+{
+    Holdfast__V1__Vm *vm = vm_in(response);
+    Holdfast__V1__VmTemplate *template;
+
+    if (vm == NULL) {
+        pack_into(out, response);
+        return;
+    }
+    template = vm->template_;
+    vm->template_ = NULL;
+    pack_into(out, response);
+    vm->template_ = template;
+}
+
 void api_respond(struct api_reply *reply, const ProtobufCMessage *response)
 {
-    size_t len = protobuf_c_message_get_packed_size(response);
-
     if (reply->code != RPC_OK) {
         return;
     }
-    bytes_clear(&reply->response);
-    bytes_reserve(&reply->response, len);
-    protobuf_c_message_pack(response, reply->response.data);
-    reply->response.len = len;
+    pack_into(&reply->response, response);
+    if (reply->remembering) {
+        pack_remembered(&reply->remembered, response);
+    }
 }
 
 /* Fields 12 to 15 have the same meaning in every message; NULL when the
@@ -173,19 +215,6 @@ static bool check_request_id(struct api_reply *reply, const char *id)
     return good;
 }
 
-/* Where a request or response keeps its VM; NULL if it has none. */
-static Holdfast__V1__Vm **vm_of_message(ProtobufCMessage *message)
-{
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field(message->descriptor, 1);
-
-    if (field == NULL || field->type != PROTOBUF_C_TYPE_MESSAGE ||
-        field->descriptor != &holdfast__v1__vm__descriptor) {
-        return NULL;
-    }
-    return (Holdfast__V1__Vm **)(void *)((char *)message + field->offset);
-}
-
 static int compare_labels(const void *a, const void *b)
 {
     const Holdfast__V1__Vm__LabelsEntry *const *left = a;
@@ -212,28 +241,19 @@ static uint64_t hash_packed(const struct api_method *method,
 static uint64_t fingerprint_of(const struct api_method *method,
                                const ProtobufCMessage *request)
 {
-    size_t size = request->descriptor->sizeof_message;
-    ProtobufCMessage *copy = memory_alloc(size);
-    Holdfast__V1__Vm **slot;
-    Holdfast__V1__Vm vm = HOLDFAST__V1__VM__INIT;
+    Holdfast__V1__Vm *vm = vm_in(request);
+    Holdfast__V1__Vm__LabelsEntry **labels;
     uint64_t hash;
 
-    memcpy(copy, request, size);
-    slot = vm_of_message(copy);
-    if (slot != NULL && *slot != NULL) {
-        vm = **slot;
-        vm.labels = memory_alloc_array(vm.n_labels + 1, sizeof(*vm.labels));
-        for (size_t i = 0; i < vm.n_labels; i++) {
-            vm.labels[i] = (*slot)->labels[i];
-        }
-        qsort(vm.labels, vm.n_labels, sizeof(*vm.labels), compare_labels);
-        *slot = &vm;
-        hash = hash_packed(method, copy);
-        free(vm.labels);
-    } else {
-        hash = hash_packed(method, copy);
+    if (vm == NULL || vm->n_labels < 2) {
+        return hash_packed(method, request);
     }
-    free(copy);
+    labels = vm->labels;
+    vm->labels = memory_copy(labels, vm->n_labels * sizeof(*labels));
+    qsort(vm->labels, vm->n_labels, sizeof(*labels), compare_labels);
+    hash = hash_packed(method, request);
+    free(vm->labels);
+    vm->labels = labels;
     return hash;
 }
 
@@ -260,58 +280,40 @@ static ProtobufCMessage *unpack(const struct api_method *method,
     return message;
 }
 
-/* A remembered response has no template, for it would be kept 65,536 times;
- * the VM's own is put back when it still exists. */
 static void remember(const struct api_method *method,
                      const ProtobufCMessage *request, struct turn_plan *plan,
                      const struct api_reply *reply)
 {
-    const char *id = request_id_of(request);
     struct change change = {.kind = CHANGE_REPLY};
-    ProtobufCMessage *response;
-    Holdfast__V1__Vm **vm;
-    struct bytes packed;
-    struct arena arena;
-    size_t len;
 
-    arena_init(&arena, RESPONSE_ARENA_BYTES);
-    response =
-        unpack(method, reply->response.data, reply->response.len, &arena);
-    vm = vm_of_message(response);
-    if (vm != NULL && *vm != NULL) {
-        (*vm)->template_ = NULL;
-    }
-    len = protobuf_c_message_get_packed_size(response);
-    bytes_init(&packed);
-    bytes_reserve(&packed, len);
-    protobuf_c_message_pack(response, packed.data);
-    change.reply =
-        (struct change_reply){text_of(id),
-                              fingerprint_of(method, request),
-                              {(const char *)packed.data, (uint32_t)len}};
+    change.reply = (struct change_reply){
+        text_of(request_id_of(request)),
+        fingerprint_of(method, request),
+        {(const char *)reply->remembered.data, (uint32_t)reply->remembered.len},
+    };
     turn_change(plan, &change);
-    bytes_close(&packed);
-    arena_close(&arena);
 }
 
+/* The VM's template, which was not remembered, is put back when it still
+ * exists. */
 static void answer_again(const struct api_method *method,
                          const struct reply_record *record,
                          const struct state *state, struct api_reply *reply)
 {
     struct arena arena;
     ProtobufCMessage *response;
-    Holdfast__V1__Vm **view;
+    Holdfast__V1__Vm *view;
 
     arena_init(&arena, RESPONSE_ARENA_BYTES);
     response =
         unpack(method, record->response.data, record->response.len, &arena);
-    view = vm_of_message(response);
-    if (view != NULL && *view != NULL) {
-        const struct vm *vm = state_vm(state, (struct vm_id){(*view)->uid});
+    view = vm_in(response);
+    if (view != NULL) {
+        const struct vm *vm = state_vm(state, (struct vm_id){view->uid});
 
         /* A delete's answer never had one. */
-        if (vm != NULL && !(*view)->status->deleting) {
-            (*view)->template_ = view_vm(&arena, state, vm, false)->template_;
+        if (vm != NULL && !view->status->deleting) {
+            view->template_ = view_vm(&arena, state, vm, false)->template_;
         }
     }
     api_respond(reply, response);
@@ -368,10 +370,11 @@ void api_mutate(const struct api_method *method,
         mutate_dry(method, request, plan, reply);
         return;
     }
+    reply->remembering = request_id_of(request)[0] != '\0';
     method->mutate(request, plan, reply);
     /* A refusal leaves no trace (rule 9). */
     CHECK(reply->code == RPC_OK || plan->change_count == changes);
-    if (reply->code == RPC_OK && request_id_of(request)[0] != '\0') {
+    if (reply->code == RPC_OK && reply->remembering) {
         remember(method, request, plan, reply);
     }
 }

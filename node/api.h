@@ -21,6 +21,10 @@ struct api_reply {
     const char *reason; /* Of the registry; NULL if ok. */
     char message[512];
     struct bytes response;
+    /* The same for repeats of the request, without the VM's template: it would
+     * be kept 65,536 times, and the VM still has it. */
+    struct bytes remembered;
+    bool remembering; /* Such a copy is wanted. */
 };
 
 void api_reply_init(struct api_reply *reply);
