@@ -14,7 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TICK_MS         10
 #define JUDGE_PERIOD_MS 20
 #define DRAIN_GRACE_MS  10000
 #define SKEW_TOLD_MS    5000
@@ -280,7 +279,7 @@ static uint64_t reachable_zones(const struct node *node)
 
             if (strcmp(member->zone, zone->name) == 0) {
                 has_node = true;
-                answers |= peers_connected(node->peers, member->id);
+                answers |= peers_answer(node->peers, member->id);
             }
         }
         if (has_node && !answers) {
@@ -400,7 +399,7 @@ static void start_handles(struct node *node)
     CHECK(uv_check_init(node->loop, &node->check) == 0);
     CHECK(uv_check_start(&node->check, on_check) == 0);
     CHECK(uv_timer_init(node->loop, &node->tick) == 0);
-    CHECK(uv_timer_start(&node->tick, on_tick, 0, TICK_MS) == 0);
+    CHECK(uv_timer_start(&node->tick, on_tick, 0, NODE_TICK_MS) == 0);
     CHECK(uv_async_init(node->loop, &node->wake, on_wake_async) == 0);
 }
 

@@ -29,6 +29,9 @@ struct session;
 
 #define NODE_FORWARD_KEY "holdfast-forwarded"
 
+/* Of peers_tick(). */
+#define NODE_TICK_MS 10
+
 struct node {
     uv_loop_t *loop;
     const Holdfast__V1__NodeConfig *config; /* Lent. */

@@ -56,8 +56,7 @@ static void fill_node(const struct node *node,
     } else if (member == node->self &&
                status->leadership.state == REPLICA_CANDIDATE) {
         view->role = HOLDFAST__V1__ROLE__ROLE_CANDIDATE;
-    } else if (member != node->self &&
-               !peers_connected(node->peers, member->id)) {
+    } else if (member != node->self && !peers_answer(node->peers, member->id)) {
         view->role = HOLDFAST__V1__ROLE__ROLE_UNREACHABLE;
     }
     for (size_t i = 0; i < status->peer_count; i++) {

@@ -19,11 +19,19 @@
  * must not fill memory (a leader grew to 3.7 GB in 60 s of it). */
 #define PEER_QUEUE_MAX (8u << 20)
 
+/* Other nodes answer each of the leader's heartbeats. One that is silent for
+ * two election timeouts, or this long, is not reached, whatever its connection
+ * says: a tunnel takes connections for a machine that is gone, the kernel for
+ * a process that hangs. Counted in ticks, for a pause of our own is not
+ * theirs. */
+#define PEER_SILENT_MS_MIN 1000
+
 struct peer {
     struct rpc_stream stream;
     struct node *node;
     struct rpc_channel *channel;
     uint64_t id;
+    uint32_t silent_ticks; /* While we lead, since it sent anything. */
     bool open;
     bool connected; /* As last logged. */
 };
@@ -123,6 +131,7 @@ static void inbound_raw(struct rpc_handler *handler, const uint8_t *data,
     struct node *node = inbound->node;
 
     if (!node->stopping) {
+        peer_of(node->peers, inbound->from)->silent_ticks = 0;
         replica_receive(node->replica, inbound->from, data, len,
                         clock_boot_ms());
     }
@@ -238,11 +247,22 @@ struct rpc_channel *peers_channel(struct peers *peers, uint64_t id)
     return peer == NULL ? NULL : peer->channel;
 }
 
-bool peers_connected(const struct peers *peers, uint64_t id)
+static bool is_silent(const struct peer *peer)
+{
+    uint64_t wait_ms = 2 * (uint64_t)peer->node->config->election_timeout_ms;
+
+    if (wait_ms < PEER_SILENT_MS_MIN) {
+        wait_ms = PEER_SILENT_MS_MIN;
+    }
+    return peer->silent_ticks * (uint64_t)NODE_TICK_MS > wait_ms;
+}
+
+bool peers_answer(const struct peers *peers, uint64_t id)
 {
     for (size_t i = 0; i < peers->count; i++) {
         if (peers->peers[i].id == id) {
-            return rpc_channel_connected(peers->peers[i].channel);
+            return rpc_channel_connected(peers->peers[i].channel) &&
+                   !is_silent(&peers->peers[i]);
         }
     }
     return true;
@@ -253,6 +273,8 @@ void peers_tick(struct peers *peers)
     for (size_t i = 0; i < peers->count; i++) {
         struct peer *peer = &peers->peers[i];
 
+        peer->silent_ticks =
+            node_leads(peer->node) ? peer->silent_ticks + 1 : 0;
         if (!peer->open) {
             open_stream(peer);
         } else if (!peer->connected && rpc_channel_connected(peer->channel)) {

@@ -16,8 +16,9 @@ struct replica_transport *peers_transport(struct peers *peers);
 /* The channel to a node, for forwarding; NULL: no such other node. */
 struct rpc_channel *peers_channel(struct peers *peers, uint64_t id);
 
-/* Whether the node answers: a connection to it stands. */
-bool peers_connected(const struct peers *peers, uint64_t id);
+/* Whether the node answers: a connection to it stands and, where we lead,
+ * something came from it lately. */
+bool peers_answer(const struct peers *peers, uint64_t id);
 
 /* Opens streams that broke. Called on each tick. */
 void peers_tick(struct peers *peers);

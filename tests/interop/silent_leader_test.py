@@ -13,6 +13,7 @@ from holdfast_region import Agent, Region, wait_until
 
 # Twice the defaults: in the same proportions, but on a busy test machine.
 WAIT_MS, RUN_MS, RENEW_MS = 10000, 8800, 2000
+UNREACHABLE = 4
 
 
 class SilentLeader(unittest.TestCase):
@@ -54,6 +55,18 @@ class SilentLeader(unittest.TestCase):
         return {vm.name: vm.status for vm in
                 self.call("VmService/ListVms").vms}
 
+    def role(self, node):
+        """Of a node, in the words of the one that leads now."""
+        leaders = []
+        for other in (self.region.nodes[0], self.region.nodes[2]):
+            nodes = self.region.client(other).call(
+                "ClusterService/ListNodes", {}).nodes
+            leaders += [nodes for n in nodes
+                        if n.role == 1 and n.name == other.name]
+        nodes = leaders[0] if leaders else self.call(
+            "ClusterService/ListNodes").nodes
+        return {n.name: n.role for n in nodes}[node]
+
     def all_run(self):
         return all(status.state == 4 for status in self.vms().values())
 
@@ -75,7 +88,13 @@ class SilentLeader(unittest.TestCase):
                              "command": ["/bin/sleep", "100000"]}})
         wait_until(self.all_run, "all VMs run")
         leader.freeze()
-        time.sleep(1.3 * WAIT_MS / 1000)  # Every lease would be over.
+        wait_until(lambda: self.role("n2") != 1, "another node leads")
+        wait_until(lambda: self.role("n2") == UNREACHABLE, "its silence counts")
+        end = time.monotonic() + 1.3 * WAIT_MS / 1000
+        while time.monotonic() < end:  # Every lease would be over.
+            # Its kernel goes on taking connections.
+            self.assertEqual(self.role("n2"), UNREACHABLE)
+            time.sleep(0.05)
         wait_until(self.all_run, "all VMs run")
         self.assertEqual({name: status.epoch
                           for name, status in self.vms().items()},
