@@ -129,9 +129,11 @@ static void inbound_raw(struct rpc_handler *handler, const uint8_t *data,
 {
     struct inbound *inbound = container_of(handler, struct inbound, handler);
     struct node *node = inbound->node;
+    struct peer *peer = peer_of(node->peers, inbound->from);
 
+    CHECK(peer != NULL); /* open_inbound() lets in members only. */
     if (!node->stopping) {
-        peer_of(node->peers, inbound->from)->silent_ticks = 0;
+        peer->silent_ticks = 0;
         replica_receive(node->replica, inbound->from, data, len,
                         clock_boot_ms());
     }

@@ -424,8 +424,8 @@ static void keep_alive(struct rpc_channel *channel, uint64_t now_ms)
 {
     struct rpc_connection *connection = channel->connection;
 
-    if (channel->state != CHANNEL_READY || connection->closing ||
-        list_empty(&channel->streams) ||
+    if (channel->state != CHANNEL_READY || connection == NULL ||
+        connection->closing || list_empty(&channel->streams) ||
         now_ms - connection->read_at_ms < RPC_PING_IDLE_MS) {
         channel->ping_ticks = 0;
         return;
