@@ -149,6 +149,7 @@ static size_t file_count(struct sim_disk *disk)
     while (sim_disk_path(disk, count) != NULL) {
         count++;
     }
+    CHECK(count > 0);
     return count;
 }
 
