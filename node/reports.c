@@ -122,14 +122,18 @@ static enum hello_verdict check_hello(const struct state *state,
     return HELLO_WELCOME;
 }
 
+static bool was_healthy(const struct turn_plan *plan, const struct vm *vm)
+{
+    return vm->state == VM_RUNNING && plan->time_ms >= vm->state_time_ms &&
+           plan->time_ms - vm->state_time_ms >= RESTART_FORGET_MS;
+}
+
 static uint64_t restart_not_before(const struct turn_plan *plan,
                                    const struct vm *vm)
 {
     uint64_t delay_ms = 1000;
-    bool was_healthy = vm->state == VM_RUNNING &&
-                       plan->time_ms - vm->state_time_ms >= RESTART_FORGET_MS;
 
-    if (vm->restart_count == 0 || was_healthy) {
+    if (vm->restart_count == 0 || was_healthy(plan, vm)) {
         return plan->time_ms == 0 ? 1 : plan->time_ms;
     }
     for (uint32_t i = 1;
@@ -154,6 +158,7 @@ static void release(struct turn_plan *plan, const struct vm *vm,
         .reason = reason,
         .failed = counts,
         .not_before_ms = counts ? restart_not_before(plan, vm) : 0,
+        .forget = counts && was_healthy(plan, vm),
     };
     turn_change(plan, &change);
 }

@@ -328,6 +328,9 @@ void vm_release(struct state *state, uint32_t slot,
     CHECK(vm->host != SLOT_NONE && vm->epoch == change->epoch);
     blobs_release(&state->blobs, vm->end_blob);
     vm->end_blob = end;
+    if (change->forget) {
+        vm->restart_count = 0;
+    }
     if (change->failed) {
         vm->restart_count++;
     }

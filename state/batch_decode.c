@@ -150,7 +150,8 @@ static int read_vm_change(const pb_change *in, struct arena *arena,
                                        in->vm_release->epoch,
                                        text_of(in->vm_release->reason),
                                        in->vm_release->failed,
-                                       in->vm_release->not_before_ms};
+                                       in->vm_release->not_before_ms,
+                                       in->vm_release->forget};
         return 0;
     default:
         CHECK(out->kind == CHANGE_VM_DELETE);

@@ -135,6 +135,7 @@ static void put_vm_release(struct bytes *out,
     put_text(out, 3, change->reason);
     put_number(out, 4, change->failed);
     put_number(out, 5, change->not_before_ms);
+    put_number(out, 6, change->forget);
 }
 
 static void put_settings(struct bytes *out, const struct settings *settings)

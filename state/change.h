@@ -184,13 +184,15 @@ struct change_vm_report {
 /* Its host proved that this epoch is gone. The epoch is the VM's and the VM
  * has a host. Afterwards it has none: it is deleted, STOPPED or PENDING, as is
  * wished. The host becomes last_host; `failed` adds to restart_count and
- * not_before_ms is then at least 1, which tells placement to avoid it. */
+ * not_before_ms is then at least 1, which tells placement to avoid it.
+ * `forget` first takes back the failures so far, for the VM was healthy. */
 struct change_vm_release {
     struct vm_id vm;
     uint64_t epoch;
     struct text reason; /* At most 255 bytes. */
     bool failed;
     uint64_t not_before_ms;
+    bool forget;
 };
 
 /* A VM without a host disappears. */

@@ -223,6 +223,7 @@ static void on_host_vm(struct world *world, const struct vm *vm)
             .reason = text_of("exited status=1"),
             .failed = pick(world, 2),
             .not_before_ms = pick(world, 2) ? world->now_ms + 1000 : 0,
+            .forget = pick(world, 2),
         };
         break;
     }
