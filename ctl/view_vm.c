@@ -170,6 +170,28 @@ static void status_details(struct grid *grid,
     }
 }
 
+/* A change waits for the next start; until then the other one is in force. */
+static void partition_details(struct grid *grid, const Holdfast__V1__Vm *vm,
+                              const Holdfast__V1__VmStatus *status)
+{
+    int wish = vm->on_partition == 0
+                   ? HOLDFAST__V1__ON_PARTITION__ON_PARTITION_MOVE
+                   : (int)vm->on_partition;
+    char wished[512];
+    char active[512];
+
+    text_enum_name(&holdfast__v1__on_partition__descriptor, wish, wished);
+    if (status->on_partition_active == 0 ||
+        (int)status->on_partition_active == wish) {
+        view_detail(grid, "On partition:", "%s", wished);
+        return;
+    }
+    text_enum_name(&holdfast__v1__on_partition__descriptor,
+                   (int)status->on_partition_active, active);
+    view_detail(grid, "On partition:", "%s (%s from the next start on)", active,
+                wished);
+}
+
 static void details(struct grid *grid, const ProtobufCMessage *message,
                     const struct view_options *options)
 {
@@ -195,10 +217,7 @@ static void details(struct grid *grid, const ProtobufCMessage *message,
     view_detail(grid, "Zone:", "%s",
                 vm->zone[0] == '\0' ? "any (zone-redundant)" : vm->zone);
     view_detail(grid, "Priority:", "%" PRIu32, vm->priority);
-    text_enum_name(&holdfast__v1__on_partition__descriptor,
-                   (int)vm->on_partition, text);
-    view_detail(grid, "On partition:", "%s",
-                vm->on_partition == 0 ? "move" : text);
+    partition_details(grid, vm, status);
     view_detail(grid, "Desired:", "%s",
                 vm->desired ==
                         HOLDFAST__V1__DESIRED_STATE__DESIRED_STATE_STOPPED

@@ -298,6 +298,10 @@ static Holdfast__V1__VmStatus *view_status(struct arena *arena,
     view->move_zone = zone_name(arena, state, vm->move_zone);
     view->move_host = host_name(arena, state, vm->move_host);
     view->last_end = view_text(arena, state_blob(state, vm->end_blob));
+    if (vm->host != SLOT_NONE) {
+        view->on_partition_active =
+            (Holdfast__V1__OnPartition)vm->on_partition_active;
+    }
     return view;
 }
 

@@ -299,6 +299,14 @@ class Vms(Case):
             "5"))
         self.refused(2, "vm", "update", "a")
 
+    def test_show_says_which_on_partition_is_in_force(self):
+        self.vm("a", "--on-partition", "keep")
+        self.assertRegex(self.ok("vm", "show", "a"),
+                         r"On partition: +keep\n")
+        self.ok("vm", "update", "a", "--on-partition", "move")
+        self.assertRegex(self.ok("vm", "show", "a"),
+                         r"On partition: +keep \(move from the next start on\)")
+
     def test_several_names_go_on_after_one_that_is_missing(self):
         self.vm("a")
         self.vm("b")

@@ -330,6 +330,7 @@ class Node:
             vm.status.state = R.VM_STATE_ASSIGNED
             vm.status.host = "h1"
             vm.status.zone = "z1"
+            vm.status.on_partition_active = vm.on_partition
         if request.dry_run:
             return response(vm=vm, revision=region.revision)
         region.vms[name] = vm

@@ -280,6 +280,16 @@ class Vms(RegionCase):
         self.fails(path, {**good, "vm": {"name": name, "priority": 2000}},
                    "vm.priority")
 
+    def test_update_of_on_partition_waits_for_the_next_start(self):
+        name = self.running_vm()
+        self.assertEqual(self.vm(name).status.on_partition_active, 1)
+        self.ok("VmService/UpdateVm", {
+            "vm": {"name": name, "on_partition": "ON_PARTITION_KEEP"},
+            "update_mask": ["on_partition"]})
+        vm = self.vm(name)
+        self.assertEqual((vm.on_partition, vm.status.on_partition_active),
+                         (2, 1))
+
     def test_stop_vm_and_start_vm(self):
         name = self.running_vm()
         with self.quiet():
