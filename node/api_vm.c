@@ -515,9 +515,18 @@ void api_move_vm(const ProtobufCMessage *message, struct turn_plan *plan,
         return;
     }
     uid = vm->uid;
-    if (vm->host == SLOT_NONE || vm->desired != DESIRED_RUNNING) {
+    if (vm->desired != DESIRED_RUNNING) {
         api_fail(reply, API_VM_NOT_RUNNING,
-                 "VM '%s' has no host to move from; start it first", vm->name);
+                 "VM '%s' is not to run, so there is nothing to move; start it "
+                 "first",
+                 vm->name);
+        return;
+    }
+    if (vm->host == SLOT_NONE) {
+        api_fail(reply, API_VM_NOT_RUNNING,
+                 "VM '%s' waits for a host and goes to the first that can take "
+                 "it; move it once it runs",
+                 vm->name);
         return;
     }
     if (vm->moving) {

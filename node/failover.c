@@ -66,13 +66,38 @@ static uint32_t preferred_zone(const struct state *state, const struct vm *vm)
     return last == NULL || vm->moving ? SLOT_NONE : last->zone;
 }
 
-static enum pending_reason place(struct turn_plan *plan, const struct vm *vm)
+/* The target could take the VM when the move was asked for, and cannot any
+ * more. A VM that runs where it was not asked to is better than one that does
+ * not run. */
+static const struct vm *give_up_move(struct turn_plan *plan,
+                                     const struct vm *vm)
+{
+    struct vm_id id = {vm->uid};
+    struct change change = {.kind = CHANGE_VM_MOVE};
+
+    change.vm_move = (struct change_vm_move){.vm = id, .cancel = true};
+    turn_change(plan, &change);
+    return state_vm(plan->scratch, id);
+}
+
+static void choose(struct turn_plan *plan, const struct vm *vm,
+                   struct placement_choice *choice)
 {
     struct placement_request request = {vm, preferred_zone(plan->scratch, vm)};
+
+    placer_choose(plan->placer, plan->scratch, &request, choice);
+}
+
+static enum pending_reason place(struct turn_plan *plan, const struct vm *vm)
+{
     struct placement_choice choice;
     struct change change = {.kind = CHANGE_VM_ASSIGN};
 
-    placer_choose(plan->placer, plan->scratch, &request, &choice);
+    choose(plan, vm, &choice);
+    if (choice.host == SLOT_NONE && vm->moving) {
+        vm = give_up_move(plan, vm);
+        choose(plan, vm, &choice);
+    }
     if (choice.host == SLOT_NONE) {
         set_reason(plan, vm, choice.reason);
         return choice.reason;

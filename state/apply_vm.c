@@ -148,6 +148,13 @@ static void class_count(struct state *state, uint32_t class_slot, int sign)
     record_edited(state, TABLE_CLASS, class_slot);
 }
 
+static void end_move(struct vm *vm)
+{
+    vm->moving = 0;
+    vm->move_zone = SLOT_NONE;
+    vm->move_host = SLOT_NONE;
+}
+
 static void create(struct state *state, const struct change_vm_create *change,
                    struct event_sink *sink)
 {
@@ -162,8 +169,7 @@ static void create(struct state *state, const struct change_vm_create *change,
     vm->host_next = SLOT_NONE;
     vm->host_prev = SLOT_NONE;
     vm->last_host = SLOT_NONE;
-    vm->move_zone = SLOT_NONE;
-    vm->move_host = SLOT_NONE;
+    end_move(vm);
     vm->priority = (uint16_t)change->priority;
     vm->on_partition = (uint8_t)change->on_partition;
     vm->desired = (uint8_t)change->desired;
@@ -223,6 +229,7 @@ static void desire(struct state *state, uint32_t slot,
         pending_remove(state, vm);
         vm->pending_reason = PENDING_NONE;
         vm->not_before_ms = 0;
+        end_move(vm);
         vm_set_state(state, vm, VM_STOPPED);
     } else if (!stop && vm->state == VM_STOPPED) {
         make_pending(state, vm, slot);
@@ -235,6 +242,12 @@ static void move(struct state *state, uint32_t slot,
 {
     struct vm *vm = record_edit(state, TABLE_VM, slot);
 
+    if (change->cancel) {
+        CHECK(vm->state == VM_PENDING && vm->moving);
+        end_move(vm);
+        finish(state, sink, slot, vm);
+        return;
+    }
     CHECK(vm->host != SLOT_NONE);
     vm->moving = 1;
     vm->move_zone =
@@ -261,9 +274,7 @@ static void assign(struct state *state, uint32_t slot,
     vm->epoch = change->epoch;
     vm->pending_reason = PENDING_NONE;
     vm->on_partition_active = vm->on_partition;
-    vm->moving = 0;
-    vm->move_zone = SLOT_NONE;
-    vm->move_host = SLOT_NONE;
+    end_move(vm);
     host_add(state, vm, slot, host);
     vm_set_state(state, vm, VM_ASSIGNED);
     finish(state, sink, slot, vm);
@@ -343,9 +354,7 @@ void vm_release(struct state *state, uint32_t slot,
         return;
     }
     if (vm->desired == DESIRED_STOPPED) {
-        vm->moving = 0;
-        vm->move_zone = SLOT_NONE;
-        vm->move_host = SLOT_NONE;
+        end_move(vm);
         vm->not_before_ms = 0;
         vm_set_state(state, vm, VM_STOPPED);
     } else {

@@ -127,8 +127,10 @@ static int read_vm_change(const pb_change *in, struct arena *arena,
             in->vm_desire->deleting};
         return 0;
     case CHANGE_VM_MOVE:
-        out->vm_move = (struct change_vm_move){
-            {in->vm_move->vm}, {in->vm_move->zone}, {in->vm_move->host}};
+        out->vm_move = (struct change_vm_move){{in->vm_move->vm},
+                                               {in->vm_move->zone},
+                                               {in->vm_move->host},
+                                               in->vm_move->cancel};
         return 0;
     case CHANGE_VM_ASSIGN:
         out->vm_assign = (struct change_vm_assign){

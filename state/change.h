@@ -152,11 +152,13 @@ struct change_vm_desire {
 };
 
 /* The VM has a host and is to run elsewhere: STOPPING, and assigned again
- * after its release. With neither zone nor host: any other host. */
+ * after its release. With neither zone nor host: any other host. `cancel`: it
+ * is PENDING on such a way, and may go anywhere again. */
 struct change_vm_move {
     struct vm_id vm;
     struct zone_id zone; /* uid 0: none. */
     struct host_id host; /* uid 0: none. */
+    bool cancel;
 };
 
 /* The VM is PENDING: nobody runs it (rule 1). The host is UP and has room in

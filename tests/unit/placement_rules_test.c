@@ -323,9 +323,10 @@ static void a_move_goes_to_its_target_or_to_another_host(void **unused)
     (void)unused;
     assign(state, "vm0", "a0");
     uid = state_vm_named(state, text_of("vm0"))->uid;
-    apply(state, (struct change){
-                     .kind = CHANGE_VM_MOVE,
-                     .vm_move = {{uid}, {0}, {state_host_at(state, 2)->uid}}});
+    apply(state,
+          (struct change){.kind = CHANGE_VM_MOVE,
+                          .vm_move = {.vm = {uid},
+                                      .host = {state_host_at(state, 2)->uid}}});
     release.vm_release = (struct change_vm_release){
         .vm = {uid}, .epoch = 1, .reason = text_of("moved")};
     apply(state, release);

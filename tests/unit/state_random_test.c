@@ -189,6 +189,13 @@ static void assign_vm(struct world *world, const struct vm *vm)
     const struct host *host = pick_host(world);
     struct change change = {.kind = CHANGE_VM_ASSIGN};
 
+    if (vm->state == VM_PENDING && vm->moving && pick(world, 3) == 0) {
+        change.kind = CHANGE_VM_MOVE;
+        change.vm_move =
+            (struct change_vm_move){.vm = {vm->uid}, .cancel = true};
+        apply(world, &change);
+        return;
+    }
     if (vm->state != VM_PENDING || host == NULL || host->state != HOST_UP ||
         !host_fits(host,
                    &state_class_at(world->state, vm->class_slot)->resources)) {
