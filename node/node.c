@@ -248,6 +248,13 @@ static void barrier_done(struct replica_barrier *request,
     turn_finished(&node->turn, outcome_status(outcome));
 }
 
+static bool log_ready(struct turn_log *log)
+{
+    const struct node *node = container_of(log, struct node, log);
+
+    return replica_is_ready(node->replica);
+}
+
 static int log_submit(struct turn_log *log, const void *data, size_t len)
 {
     struct node *node = container_of(log, struct node, log);
@@ -384,7 +391,7 @@ static void start_core(struct node *node)
     arena_init(&node->arena, BATCH_ARENA_BYTES);
     node->sink.event = on_event;
     watch_ring_init(&node->ring, node->config->watch_events, 0);
-    node->log = (struct turn_log){log_submit, log_barrier};
+    node->log = (struct turn_log){log_ready, log_submit, log_barrier};
     leases_init(&node->leases);
     judge_init(&node->judge, &node->leases);
     failover_init(&node->failover, &node->judge, node->state);

@@ -4,6 +4,11 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "node/limits.h"
+#include "raft/limits.h"
+
+_Static_assert(TURN_BYTES_SOFT_MAX + TURN_REQUEST_BYTES_MAX <=
+                   RAFT_ENTRY_BYTES_MAX,
+               "what a turn decides must fit one entry");
 
 static const uint32_t lane_max[LANE_COUNT] = {
     [LANE_FAILOVER] = LANE_FAILOVER_MAX,
@@ -134,7 +139,7 @@ static void fail_all(struct list *requests)
     }
 }
 
-static void make_plan(struct turn *turn, struct turn_plan *plan)
+static void make_plan(struct turn *turn, struct turn_plan *plan, bool ready)
 {
     struct batch_head head;
 
@@ -146,6 +151,10 @@ static void make_plan(struct turn *turn, struct turn_plan *plan)
     };
     plan->time_ms = head.time_ms;
     batch_begin(&plan->entry, &head);
+    if (!ready) {
+        plan_lane(turn, LANE_READ, plan);
+        return;
+    }
     placer_rebuild(turn->placer, plan->scratch);
     for (size_t i = 0; i < turn->controller_count; i++) {
         turn->controllers[i]->plan(turn->controllers[i], plan);
@@ -155,10 +164,10 @@ static void make_plan(struct turn *turn, struct turn_plan *plan)
     }
 }
 
-static bool is_due(const struct turn *turn)
+static bool is_due(const struct turn *turn, bool ready)
 {
-    if (!turn->leading || turn->flying) {
-        return false;
+    if (!ready) {
+        return turn->queued[LANE_READ] > 0;
     }
     for (int lane = 0; lane < LANE_COUNT; lane++) {
         if (turn->queued[lane] > 0) {
@@ -178,17 +187,24 @@ void turn_run(struct turn *turn, uint64_t time_ms, uint64_t now_ms)
         .leases = turn->leases,
         .sink = {placer_event},
     };
+    bool ready;
     int rv;
 
-    if (!is_due(turn)) {
+    if (!turn->leading || turn->flying) {
         return;
     }
-    turn->wanted = false;
+    /* While the log takes no entry (leadership is handed over, the disk is
+     * behind), nothing is decided that would then have to be taken back. */
+    ready = turn->log->ready(turn->log);
+    if (!is_due(turn, ready)) {
+        return;
+    }
+    turn->wanted = turn->wanted && !ready;
     turn->flying = true;
     turn->turns++;
     plan.scratch = state_clone(*turn->applied);
     bytes_init(&plan.entry);
-    make_plan(turn, &plan);
+    make_plan(turn, &plan, ready);
     if (plan.change_count > 0) {
         rv = turn->log->submit(turn->log, plan.entry.data, plan.entry.len);
         turn->entries++;

@@ -51,9 +51,11 @@ struct turn_controller {
     void (*plan)(struct turn_controller *controller, struct turn_plan *plan);
 };
 
-/* Where entries go; embed it. Each returns 0, or HF_ERROR_NOT_LEADER and then
- * turn_finished is not called. */
+/* Where entries go; embed it. `ready` says whether an entry would be taken
+ * now: until it is, mutations wait and reads go on. The others return 0, or
+ * HF_ERROR_NOT_LEADER and then turn_finished is not called. */
 struct turn_log {
+    bool (*ready)(struct turn_log *log);
     int (*submit)(struct turn_log *log, const void *data, size_t len);
     int (*barrier)(struct turn_log *log);
 };

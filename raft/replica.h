@@ -209,6 +209,9 @@ uint64_t replica_deadline(const struct replica *replica);
 void replica_receive(struct replica *replica, uint64_t from,
                      const uint8_t *data, size_t len, uint64_t now_ms);
 
+/* Whether replica_submit() would take an entry now. */
+bool replica_is_ready(const struct replica *replica);
+
 /* Proposes an entry; `data` is copied, 1 to RAFT_ENTRY_BYTES_MAX bytes.
  * Returns 0 and calls done() exactly once, or
  * HF_ERROR_NOT_LEADER, HF_ERROR_BUSY (an entry is in flight, or leadership is

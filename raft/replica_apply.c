@@ -197,6 +197,20 @@ bool propose(struct replica *replica)
     return false;
 }
 
+static bool is_busy(const struct replica *replica)
+{
+    return replica->proved_term != replica->leading_term ||
+           replica->flight_index != 0 || replica->queued_submit != NULL ||
+           core_transferee(replica->core) != 0 ||
+           log_pending_bytes(replica) > PENDING_BYTES_MAX;
+}
+
+bool replica_is_ready(const struct replica *replica)
+{
+    return replica->started && !replica->failed && !replica->stopped &&
+           replica->leading_term != 0 && !is_busy(replica);
+}
+
 int replica_submit(struct replica *replica, const uint8_t *data, size_t len,
                    struct replica_submit *request, replica_submit_cb done)
 {
@@ -209,10 +223,7 @@ int replica_submit(struct replica *replica, const uint8_t *data, size_t len,
     if (len == 0 || len > RAFT_ENTRY_BYTES_MAX) {
         return HF_ERROR_TOO_LARGE;
     }
-    if (replica->proved_term != replica->leading_term ||
-        replica->flight_index != 0 || replica->queued_submit != NULL ||
-        core_transferee(replica->core) != 0 ||
-        log_pending_bytes(replica) > PENDING_BYTES_MAX) {
+    if (is_busy(replica)) {
         return HF_ERROR_BUSY;
     }
     request->done = done;

@@ -40,6 +40,12 @@ struct mutation {
     struct node *node;
 };
 
+static bool log_ready(struct turn_log *log)
+{
+    (void)log;
+    return true;
+}
+
 static int log_submit(struct turn_log *log, const void *data, size_t len)
 {
     struct node *node = container_of(log, struct node, log);
@@ -180,7 +186,7 @@ static struct node *node_create(void)
     Holdfast__V1__Resources resources = HOLDFAST__V1__RESOURCES__INIT;
     char name[] = "small";
 
-    node->log = (struct turn_log){log_submit, log_barrier};
+    node->log = (struct turn_log){log_ready, log_submit, log_barrier};
     node->state = state_create();
     node->applied = node->state;
     node->now_ms = 100000;

@@ -97,6 +97,12 @@ static struct text text_of(const char *string)
     return (struct text){string, (uint32_t)strlen(string)};
 }
 
+static bool log_ready(struct turn_log *log)
+{
+    (void)log;
+    return true;
+}
+
 static int log_submit(struct turn_log *log, const void *data, size_t len)
 {
     struct region *region = container_of(log, struct region, log);
@@ -433,7 +439,7 @@ static struct region *region_create(uint64_t seed)
 {
     struct region *region = memory_alloc(sizeof(*region));
 
-    region->log = (struct turn_log){log_submit, log_barrier};
+    region->log = (struct turn_log){log_ready, log_submit, log_barrier};
     region->sink.event = on_event;
     region->state = state_create();
     region->applied = region->state;
