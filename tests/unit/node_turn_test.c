@@ -85,19 +85,18 @@ static void fill(struct state *state)
     static const char *const names[][2] = {{"a", "ha"}, {"b", "hb"}};
 
     for (uint32_t i = 0; i < 2; i++) {
-        apply(state, (struct change){
-                         .kind = CHANGE_ZONE_CREATE,
-                         .zone_create = {.name = text_of(names[i][0])}});
-        apply(state, (struct change){
-                         .kind = CHANGE_HOST_REGISTER,
-                         .host_register = {
-                             .name = text_of(names[i][1]),
-                             .zone = {state_zone_at(state, i)->uid},
-                             .host_id = text_of("0123456789abcdef"),
-                             .boot_id = text_of("b"),
-                             .capacity = {1000000, 1000000, 0, 0},
-                             .driver_mask = 1 << DRIVER_EXEC,
-                         }});
+        apply(state,
+              (struct change){.kind = CHANGE_ZONE_CREATE,
+                              .zone_create = {.name = text_of(names[i][0])}});
+        apply(state, (struct change){.kind = CHANGE_HOST_REGISTER,
+                                     .host_register = {
+                                         .name = text_of(names[i][1]),
+                                         .zone = {state_zone_at(state, i)->uid},
+                                         .host_id = text_of("0123456789abcdef"),
+                                         .boot_id = text_of("b"),
+                                         .capacity = {1000000, 1000000, 0, 0},
+                                         .driver_mask = 1 << DRIVER_EXEC,
+                                     }});
     }
     apply(state,
           (struct change){.kind = CHANGE_CLASS_CREATE,
@@ -227,8 +226,8 @@ static void ending_init(struct ending *ending, const struct state *state,
     };
     while (slot != SLOT_NONE) {
         const struct vm *vm = state_vm_at(state, slot);
-        static const enum report_state states[] = {
-            REPORT_STARTING, REPORT_RUNNING, REPORT_GONE};
+        static const enum report_state states[] = {REPORT_STARTING,
+                                                   REPORT_RUNNING, REPORT_GONE};
 
         for (size_t i = 0; i < ARRAY_LEN(states); i++) {
             ending->reports[ending->count++] =
@@ -254,8 +253,8 @@ static void mutations_wait_while_the_log_takes_none(void **unused)
     assign(desk->state, "v", "ha");
     ending_init(&ending, desk->state, "ha", "");
     desk->ready = false;
-    assert_int_equal(
-        turn_submit(&desk->turn, LANE_FAILOVER, &ending.request), 0);
+    assert_int_equal(turn_submit(&desk->turn, LANE_FAILOVER, &ending.request),
+                     0);
     run(desk);
     assert_false(desk->turn.flying);
     /* Reads go on. */
@@ -288,8 +287,8 @@ static void what_waits_is_refused_when_leadership_ends(void **unused)
 
     (void)unused;
     desk->ready = false;
-    assert_int_equal(
-        turn_submit(&desk->turn, LANE_MUTATION, &ending.request), 0);
+    assert_int_equal(turn_submit(&desk->turn, LANE_MUTATION, &ending.request),
+                     0);
     run(desk);
     turn_lead(&desk->turn, false);
     assert_int_equal(ending.done, 1);
@@ -347,13 +346,12 @@ static struct desk *desk_of_a_move_to_nowhere(void)
     create_vm(state, "v");
     assign(state, "v", "ha");
     uid = state_vm_at(state, 0)->uid;
+    apply(state, (struct change){.kind = CHANGE_VM_MOVE,
+                                 .vm_move = {.vm = {uid},
+                                             .host = {host_uid(state, "hb")}}});
     apply(state,
-          (struct change){.kind = CHANGE_VM_MOVE,
-                          .vm_move = {.vm = {uid},
-                                      .host = {host_uid(state, "hb")}}});
-    apply(state, (struct change){
-                     .kind = CHANGE_HOST_CORDON,
-                     .host_cordon = {{host_uid(state, "hb")}, true}});
+          (struct change){.kind = CHANGE_HOST_CORDON,
+                          .host_cordon = {{host_uid(state, "hb")}, true}});
     apply(state, (struct change){.kind = CHANGE_VM_RELEASE,
                                  .vm_release = {.vm = {uid},
                                                 .epoch = 1,
@@ -376,8 +374,8 @@ static void a_move_whose_target_went_away_goes_elsewhere(void **unused)
     const struct vm *vm;
 
     (void)unused;
-    assert_int_equal(
-        turn_submit(&desk->turn, LANE_MUTATION, &placing.request), 0);
+    assert_int_equal(turn_submit(&desk->turn, LANE_MUTATION, &placing.request),
+                     0);
     run(desk);
     commit(desk);
     vm = state_vm_at(desk->state, 0);
