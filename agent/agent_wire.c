@@ -305,7 +305,6 @@ static void on_welcome(struct agent *agent,
              " lease_run_ms=%" PRIu32 " renew_ms=%" PRIu32,
              session_node(&agent->session), welcome->host_uid,
              welcome->generation, welcome->lease_run_ms, welcome->renew_ms);
-    session_useful(&agent->session);
     core_welcome(&agent->core, agent->core_session, clock_boot_ns(),
                  welcome->generation, &terms);
 }
@@ -314,9 +313,13 @@ static void on_renew_ack(struct agent *agent, const Holdfast__V1__RenewAck *ack)
 {
     const struct core_terms terms = {ack->lease_run_ms, ack->renew_ms};
     bool took_orders = core_takes_orders(&agent->core);
+    uint64_t ignored = agent->core.ignored_ack_count;
 
     core_renew_ack(&agent->core, agent->core_session, clock_boot_ns(), ack->seq,
                    &terms);
+    if (agent->core.ignored_ack_count == ignored) {
+        session_renewed(&agent->session);
+    }
     if (!took_orders && core_takes_orders(&agent->core)) {
         take_waiting(agent);
     }

@@ -19,8 +19,8 @@ void session_init(struct session *session, uv_loop_t *loop,
     memset(session, 0, sizeof(*session));
     session->ops = ops;
     session->loop = loop;
-    session->backoff_ms = SESSION_BACKOFF_MS_MIN;
     random_init(&session->random, seed);
+    retry_init(&session->retry, &session->random);
     CHECK(uv_timer_init(loop, &session->timer) == 0);
 }
 
@@ -33,7 +33,7 @@ void session_add_node(struct session *session, const char *address)
 
 const char *session_node(const struct session *session)
 {
-    return rpc_channel_address(session->channels[session->current]);
+    return rpc_channel_address(session->channels[session->retry.current]);
 }
 
 static void open_stream(struct session *session)
@@ -41,7 +41,8 @@ static void open_stream(struct session *session)
     CHECK(!session->streaming && !session->live);
     session->streaming = true;
     session->live = true;
-    rpc_stream_open(session->channels[session->current], &session->stream,
+    retry_begun(&session->retry);
+    rpc_stream_open(session->channels[session->retry.current], &session->stream,
                     &stream_ops, METHOD, 0, NULL);
     CHECK(uv_timer_start(&session->timer, on_timer, SESSION_CONNECT_MS, 0) ==
           0);
@@ -51,33 +52,8 @@ static void open_stream(struct session *session)
 void session_start(struct session *session)
 {
     CHECK(session->channel_count > 0);
+    session->retry.nodes = session->channel_count;
     open_stream(session);
-}
-
-/* The next node at once; after a round of all of them a pause that doubles, so
- * that a thousand agents do not come back in step. A node that was of use until
- * it ended the session itself is asked again first: it is alive and knows who
- * leads, and the next one may be the one that died. */
-static void plan_next(struct session *session, bool ended_by_node)
-{
-    uint64_t pause_ms = 0;
-
-    if (session->closing) {
-        return;
-    }
-    if (!ended_by_node || session->failures_in_row > 0) {
-        session->current = (session->current + 1) % session->channel_count;
-    }
-    session->failures_in_row++;
-    if (session->failures_in_row % session->channel_count == 0) {
-        pause_ms = session->backoff_ms / 2 +
-                   random_below(&session->random, session->backoff_ms / 2 + 1);
-        session->backoff_ms *= 2;
-        if (session->backoff_ms > SESSION_BACKOFF_MS_MAX) {
-            session->backoff_ms = SESSION_BACKOFF_MS_MAX;
-        }
-    }
-    CHECK(uv_timer_start(&session->timer, on_timer, pause_ms, 0) == 0);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -86,7 +62,8 @@ static void on_timer(uv_timer_t *timer)
 
     if (!session->streaming) {
         open_stream(session);
-    } else if (!rpc_channel_connected(session->channels[session->current])) {
+    } else if (!rpc_channel_connected(
+                   session->channels[session->retry.current])) {
         log_info("session.no_connection", "node=%s", session_node(session));
         rpc_stream_cancel(&session->stream);
     }
@@ -102,16 +79,34 @@ static void on_message(struct rpc_stream *stream, const uint8_t *data,
     }
 }
 
-/* Wrong names or zones need a person; that no leader is there is said once a
- * node, not at every attempt. */
+/* HOST_STILL_LEASED, HOST_NAME_TAKEN and SESSION_REPLACED are the two codes'
+ * only reasons in a session. */
+static bool is_conflict(enum rpc_code code)
+{
+    return code == RPC_ALREADY_EXISTS || code == RPC_ABORTED;
+}
+
+/* Wrong names or zones need a person, and so does a conflict that lasts longer
+ * than a boot's; that no leader is there is said once a node, not at every
+ * attempt. */
 static enum log_level level_of(const struct session *session,
                                enum rpc_code code)
 {
+    if (is_conflict(code)) {
+        return retry_is_in_conflict(&session->retry) ? LOG_ERROR : LOG_WARN;
+    }
     if (code != RPC_UNAVAILABLE && code != RPC_CANCELLED) {
         return LOG_ERROR;
     }
-    return session->failures_in_row < session->channel_count ? LOG_INFO
-                                                             : LOG_DEBUG;
+    return retry_is_stuck(&session->retry) ? LOG_DEBUG : LOG_INFO;
+}
+
+static enum retry_end end_of(const struct rpc_result *result, bool was_live)
+{
+    if (!was_live || rpc_headers_get(result->trailers, "grpc-status") == NULL) {
+        return RETRY_BROKEN;
+    }
+    return is_conflict(result->code) ? RETRY_CONFLICT : RETRY_BY_NODE;
 }
 
 static void on_closed(struct rpc_stream *stream,
@@ -119,7 +114,7 @@ static void on_closed(struct rpc_stream *stream,
 {
     struct session *session = container_of(stream, struct session, stream);
     bool was_live = session->live;
-    bool by_node = rpc_headers_get(result->trailers, "grpc-status") != NULL;
+    enum retry_end end = end_of(result, was_live);
 
     session->streaming = false;
     session->live = false;
@@ -131,7 +126,10 @@ static void on_closed(struct rpc_stream *stream,
     if (was_live) {
         session->ops->closed(session);
     }
-    plan_next(session, was_live && by_node);
+    if (!session->closing) {
+        CHECK(uv_timer_start(&session->timer, on_timer,
+                             retry_ended(&session->retry, end), 0) == 0);
+    }
 }
 
 static const struct rpc_stream_ops stream_ops = {
@@ -145,10 +143,9 @@ void session_send(struct session *session, const ProtobufCMessage *message)
     rpc_stream_send(&session->stream, message);
 }
 
-void session_useful(struct session *session)
+void session_renewed(struct session *session)
 {
-    session->failures_in_row = 0;
-    session->backoff_ms = SESSION_BACKOFF_MS_MIN;
+    retry_renewed(&session->retry);
 }
 
 void session_hang_up(struct session *session)

@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One stream at a time to one of the nodes: connects, moves on to the next
- * node when it fails (but first asks the same one again if that one ended the
- * session), waits longer each time that none of them helps. The old
- * stream is closed before a new one is opened, and nothing of the old one is
- * handed on afterwards (agent_service.proto). */
+ * One stream at a time to one of the nodes: connects, and goes on with the next
+ * node, now or later, when it fails (agent/retry.h). The old stream is closed
+ * before a new one is opened, and nothing of the old one is handed on
+ * afterwards (agent_service.proto). */
 #ifndef AGENT_SESSION_H
 #define AGENT_SESSION_H
 
+#include "agent/retry.h"
 #include "base/random.h"
 #include "rpc/channel.h"
 
 #include <uv.h>
 
-#define SESSION_NODES_MAX      16
-#define SESSION_BACKOFF_MS_MIN 100
-#define SESSION_BACKOFF_MS_MAX 1000
-#define SESSION_CONNECT_MS     500 /* Then another node is tried. */
+#define SESSION_NODES_MAX  16
+#define SESSION_CONNECT_MS 500 /* Then another node is tried. */
 
 struct session;
 
@@ -36,9 +34,7 @@ struct session {
     struct random random;
     struct rpc_channel *channels[SESSION_NODES_MAX];
     size_t channel_count;
-    size_t current;         /* Channel of the present or next attempt. */
-    size_t failures_in_row; /* Attempts since the last that was useful. */
-    uint64_t backoff_ms;
+    struct retry retry;
     struct rpc_stream stream;
     bool streaming; /* `stream` is the library's until it says closed. */
     bool live;      /* ... and messages are handed on. */
@@ -56,8 +52,8 @@ void session_start(struct session *session);
 /* Only while live. */
 void session_send(struct session *session, const ProtobufCMessage *message);
 
-/* A node answered: the next trouble is a new one. */
-void session_useful(struct session *session);
+/* A renewal was acknowledged: after a few the next trouble is a new one. */
+void session_renewed(struct session *session);
 
 /* Gives the stream up without a `closed`, and goes on with the next node. */
 void session_hang_up(struct session *session);

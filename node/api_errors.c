@@ -86,6 +86,14 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                              "Another machine holds this host name.",
                              "Give the host another name, or declare the "
                              "former one dead."},
+    [API_HOST_STILL_LEASED] = {RPC_ALREADY_EXISTS, "HOST_STILL_LEASED",
+                               "A machine with this host name and host id, but "
+                               "of another boot, holds a lease that has not "
+                               "ended.",
+                               "After a boot, nothing: the agent is let in "
+                               "when the former lease is over. If another live "
+                               "machine uses the name, this one is a clone: "
+                               "give it another name and an empty state_dir."},
     [API_HOST_ZONE_CHANGED] = {RPC_FAILED_PRECONDITION, "HOST_ZONE_CHANGED",
                                "The host has VMs and says another zone.",
                                "Correct its configuration, or move its VMs "

@@ -219,8 +219,9 @@ static void plan_message(struct turn_request *request, struct turn_plan *plan)
 
     if (message->message->message_case ==
         HOLDFAST__V1__AGENT_MESSAGE__MESSAGE_HELLO) {
-        message->verdict = plan_hello(plan, &message->hello, &message->host,
-                                      &message->rebooted);
+        message->verdict =
+            plan_hello(plan, &message->hello, &session->node->leases,
+                       &message->host, &message->rebooted);
         return;
     }
     for (size_t i = 0; i < message->report_count; i++) {
@@ -259,6 +260,9 @@ static void refuse_hello(struct session *session, enum hello_verdict verdict)
     case HELLO_TAKEN:
         end_session(session, API_HOST_NAME_TAKEN, "host");
         break;
+    case HELLO_STILL_LEASED:
+        end_session(session, API_HOST_STILL_LEASED, "host");
+        break;
     case HELLO_ZONE_CHANGED:
         end_session(session, API_HOST_ZONE_CHANGED, "zone");
         break;
@@ -268,6 +272,19 @@ static void refuse_hello(struct session *session, enum hello_verdict verdict)
     default:
         end_session(session, API_TABLE_FULL, "pools");
         break;
+    }
+}
+
+/* Whether or not its session is still there: a host that is UP has a lease, or
+ * nothing would ever end its registration. */
+static void note_registration(const struct agent_message *message)
+{
+    struct node *node = message->session->node;
+    const struct host *host = state_host(node->state, message->host);
+
+    if (message->verdict == HELLO_WELCOME && host != NULL) {
+        leases_registered(&node->leases, host, message->received_ms,
+                          state_settings(node->state)->lease_wait_ms);
     }
 }
 
@@ -293,8 +310,6 @@ static void hello_done(struct agent_message *message)
     session->generation = host->generation;
     session->welcomed = true;
     session->rebooted = message->rebooted;
-    leases_registered(&node->leases, host, message->received_ms,
-                      settings->lease_wait_ms);
     leases_get(&node->leases, slot)->connected = true;
     map_put(&node->sessions, (uint64_t)slot + 1, session);
     log_info("host.session", "host=%s generation=%" PRIu64 " vms=%zu",
@@ -359,6 +374,10 @@ static void message_done(struct turn_request *request, int status)
         container_of(request, struct agent_message, request);
     struct session *session = message->session;
 
+    if (status == 0 && message->message->message_case ==
+                           HOLDFAST__V1__AGENT_MESSAGE__MESSAGE_HELLO) {
+        note_registration(message);
+    }
     if (session->call != NULL && status != 0) {
         end_session(session, API_NO_LEADER, "");
     } else if (session->call != NULL) {

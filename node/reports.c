@@ -90,11 +90,26 @@ static bool is_other_boot(const struct state *state, const struct host *host,
     return !text_equals(identity.boot_id, hello->boot_id);
 }
 
-static enum hello_verdict check_hello(const struct state *state,
+/* A registration that the leases do not know yet is one of this very turn. */
+static bool may_hold_lease(const struct host *host, struct leases *leases,
+                           uint64_t now_ms)
+{
+    const struct lease *lease = leases_get(leases, uid_slot(host->uid));
+
+    if (host->state != HOST_UP) {
+        return false;
+    }
+    return lease == NULL || lease->host_uid != host->uid ||
+           lease->generation != host->generation || !lease_ended(lease, now_ms);
+}
+
+static enum hello_verdict check_hello(const struct turn_plan *plan,
                                       const struct hello *hello,
                                       const struct host *host,
-                                      const struct zone *zone)
+                                      struct leases *leases)
 {
+    const struct state *state = plan->scratch;
+    const struct zone *zone = state_zone_named(state, hello->zone);
     struct host_identity identity;
     uint32_t unknown;
 
@@ -115,6 +130,10 @@ static enum hello_verdict check_hello(const struct state *state,
     if (!text_equals(identity.host_id, hello->host_id) &&
         (host->state == HOST_UP || host->vm_count > 0)) {
         return HELLO_TAKEN;
+    }
+    if (is_other_boot(state, host, hello) &&
+        may_hold_lease(host, leases, plan->now_ms)) {
+        return HELLO_STILL_LEASED;
     }
     if (host->zone != uid_slot(zone->uid) && host->vm_count > 0) {
         return HELLO_ZONE_CHANGED;
@@ -269,11 +288,12 @@ void plan_missing(struct turn_plan *plan, struct host_id host_id,
 }
 
 enum hello_verdict plan_hello(struct turn_plan *plan, const struct hello *hello,
-                              struct host_id *id, bool *rebooted)
+                              struct leases *leases, struct host_id *id,
+                              bool *rebooted)
 {
     const struct zone *zone = state_zone_named(plan->scratch, hello->zone);
     const struct host *host = state_host_named(plan->scratch, hello->host);
-    enum hello_verdict verdict = check_hello(plan->scratch, hello, host, zone);
+    enum hello_verdict verdict = check_hello(plan, hello, host, leases);
 
     if (verdict != HELLO_WELCOME) {
         return verdict;

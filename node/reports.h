@@ -6,6 +6,7 @@
 #ifndef NODE_REPORTS_H
 #define NODE_REPORTS_H
 
+#include "node/lease.h"
 #include "node/turn.h"
 
 enum report_state {
@@ -45,6 +46,7 @@ enum hello_verdict {
     HELLO_WELCOME,
     HELLO_NO_ZONE,        /* There is no such zone. */
     HELLO_TAKEN,          /* Another machine holds the name. */
+    HELLO_STILL_LEASED,   /* Another boot of it, or a clone, may still run. */
     HELLO_ZONE_CHANGED,   /* It has VMs and says another zone. */
     HELLO_TOO_MANY_POOLS, /* More pools in the region than POOLS_MAX. */
     HELLO_TOO_MANY_HOSTS  /* Other than that, HOSTS_MAX names are taken. */
@@ -54,9 +56,27 @@ enum hello_verdict {
  * list proves nothing yet: on its way through other nodes it may have been
  * overtaken by a newer session, in which the host began VMs. On HELLO_WELCOME
  * `host` is the host's id, and `rebooted` whether this is another boot than the
- * one that was registered. */
+ * one that was registered. All else changes nothing.
+ *
+ * Another boot is let in only when the lease of the registered one has ended.
+ * It may be what it says, the same machine after a boot; but a machine that was
+ * cloned with its state_dir says just the same while the original runs VMs, and
+ * nothing in a Hello tells the two apart. So
+ *  - rule 1: by then the original has killed all that its lease governs
+ *    (node/lease.h), whoever speaks. That also holds when it only lost its
+ *    connection for a moment, and for a Hello of a former boot that was held
+ *    up on its way.
+ *  - rule 2: while the original renews, nobody else can change a thing about
+ *    it, nor end its session: the two cannot throw each other out for ever.
+ * A machine that really booted does not renew any more: it is let in at most
+ * one lease_wait_ms after its last renewal (or after the leader's proof of
+ * leadership), also when its former connection still looks open. VMs with
+ * `on_partition: keep` alone outlive the lease: for them the boot id is taken
+ * as proof, which a clone can forge while the original is cut off
+ * (docs/operations.md: give a clone an empty state_dir). */
 enum hello_verdict plan_hello(struct turn_plan *plan, const struct hello *hello,
-                              struct host_id *host, bool *rebooted);
+                              struct leases *leases, struct host_id *host,
+                              bool *rebooted);
 
 /* The first renewal of a session that is still the host's. It came after that
  * session's Welcome was received, so it is no older than the session, and no

@@ -84,29 +84,53 @@ class Sessions(RegionCase):
                            "SESSION_REPLACED", "newer")
         first.close()
 
+    def still_runs(self, name, before):
+        self.hosts[before.host].wait_renewed()
+        self.wait_vm(name, "RUNNING")
+        status = self.leader.call("VmService/GetVm", {"name": name}).vm.status
+        self.assertEqual((status.host, status.epoch),
+                         (before.host, before.epoch))
+
     def test_hello_that_is_not_renewed_proves_nothing(self):
         """One that was held up on its way, and overtaken by the session in
         which the host's VMs were begun."""
         name = self.running_vm(zone="z2")
-        host = self.leader.call("VmService/GetVm", {"name": name}).vm.status
-        for boot in ("boot-1", "boot-0"):
-            late = self.leader.request(SESSION, hello(host.host, "z2",
-                                                      boot_id=boot))
-            over = threading.Event()
+        before = self.leader.call("VmService/GetVm", {"name": name}).vm.status
+        late = self.leader.request(SESSION, hello(before.host, "z2"))
+        over = threading.Event()
 
-            def speak(late=late, over=over):
-                yield late
-                over.wait(holdfast_client.SECONDS)
-            session = self.leader.session(SESSION, speak())
-            self.assertTrue(next(session).HasField("welcome"))
-            session.cancel()
-            over.set()
-            self.hosts[host.host].wait_renewed()
-            self.wait_vm(name, "RUNNING")
-            status = self.leader.call("VmService/GetVm", {"name": name}
-                                      ).vm.status
-            self.assertEqual((status.host, status.epoch),
-                             (host.host, host.epoch))
+        def speak():
+            yield late
+            over.wait(holdfast_client.SECONDS)
+        session = self.leader.session(SESSION, speak())
+        self.assertTrue(next(session).HasField("welcome"))
+        session.cancel()
+        over.set()
+        self.still_runs(name, before)
+
+    def test_another_boot_waits_while_the_host_renews(self):
+        """A clone of the machine, or a Hello of a former boot that was held
+        up: the host's session and VMs are left alone."""
+        name = self.running_vm(zone="z2")
+        before = self.leader.call("VmService/GetVm", {"name": name}).vm.status
+        host = self.hosts[before.host]
+        ended = len(host.ended)
+        for client in (self.leader, self.follower):
+            self.session_fails([hello(before.host, "z2", boot_id="boot-0")],
+                               "ALREADY_EXISTS", "HOST_STILL_LEASED", "host",
+                               client)
+        self.still_runs(name, before)
+        self.assertEqual(len(host.ended), ended)
+
+    def test_boot_is_let_in_when_the_former_lease_is_over(self):
+        first = self.host("booting", "z3")
+        first.close()
+        second = FakeHost(self.follower, "booting", "z3", boot_id="boot-2")
+        self.hosts["booting"] = second
+        second.wait_welcome()
+        self.assertTrue(second.ended)
+        self.check_refusal(PATH, second.ended[0], "ALREADY_EXISTS",
+                           "HOST_STILL_LEASED", "lease")
 
     def test_pools_of_a_region_are_limited(self):
         self.host("many", "z1", pools=[f"many-{i}" for i in range(63)])

@@ -90,6 +90,7 @@ struct region {
     uint64_t first_start_ms; /* Of any VM since `watch_from`. */
     uint32_t most_copies;
     uint32_t events;
+    uint32_t refused_hellos;
 };
 
 static struct text text_of(const char *string)
@@ -194,8 +195,8 @@ static void message_plan(struct turn_request *request, struct turn_plan *plan)
 
         snprintf(zone, sizeof(zone), "z%u", agent->zone);
         hello.zone = text_of(zone);
-        message->verdict =
-            plan_hello(plan, &hello, &message->host, &message->rebooted);
+        message->verdict = plan_hello(plan, &hello, &agent->region->leases,
+                                      &message->host, &message->rebooted);
         return;
     }
     for (uint32_t i = 0; i < message->report_count; i++) {
@@ -224,17 +225,27 @@ static void welcome(struct region *region, struct message *message)
     struct agent *agent = message->agent;
     const struct host *host = state_host(region->state, message->host);
 
-    assert_int_equal(message->verdict, HELLO_WELCOME);
     agent->host = message->host;
     agent->generation = host->generation;
     agent->session = true;
     agent->confirmed = false;
     agent->rebooted = message->rebooted;
     agent->next_renew_ms = region->now_ms; /* At once after a Welcome. */
-    leases_registered(&region->leases, host, message->received_ms,
-                      state_settings(region->state)->lease_wait_ms);
     order_book_close(&agent->book);
     order_book_init(&agent->book);
+}
+
+/* Whether the host is let in; it has a lease then, heard of or not. */
+static bool is_welcome(struct region *region, const struct message *message)
+{
+    if (message->verdict == HELLO_STILL_LEASED) {
+        region->refused_hellos++;
+        return false;
+    }
+    leases_registered(&region->leases, state_host(region->state, message->host),
+                      message->received_ms,
+                      state_settings(region->state)->lease_wait_ms);
+    return true;
 }
 
 static void message_done(struct turn_request *request, int status)
@@ -244,6 +255,10 @@ static void message_done(struct turn_request *request, int status)
     struct region *region = agent->region;
     const struct settings *settings = state_settings(region->state);
 
+    if (status == 0 && message->is_hello && !is_welcome(region, message)) {
+        free(message); /* It asks again in a while. */
+        return;
+    }
     if (status != 0 || agent->cut || !agent->powered ||
         message->leadership != region->leaderships) {
         agent->session = status == 0 && agent->session;
@@ -487,20 +502,25 @@ static uint32_t running(const struct region *region)
     return state_counts(region->state)->vms_by_state[VM_RUNNING];
 }
 
-static void zone_power(struct region *region, uint32_t zone, bool on)
+/* Whatever ran is gone; it knows nothing of former sessions. */
+static void boot(struct agent *agent)
 {
     static uint32_t boots = 1;
 
+    agent_kill_all(agent);
+    agent->session = false;
+    agent->deadline_ms = 0;
+    snprintf(agent->boot_id, sizeof(agent->boot_id), "boot-%u", ++boots);
+}
+
+static void zone_power(struct region *region, uint32_t zone, bool on)
+{
     for (uint32_t i = 0; i < HOSTS; i++) {
         struct agent *agent = &region->agents[i];
 
         if (agent->zone == zone) {
             agent->powered = on;
-            agent->session = false;
-            agent->deadline_ms = 0;
-            agent_kill_all(agent);
-            snprintf(agent->boot_id, sizeof(agent->boot_id), "boot-%u",
-                     ++boots);
+            boot(agent);
         }
     }
     if (on) {
@@ -686,9 +706,10 @@ static void an_idle_region_writes_nothing(void **unused)
 static void stale_done(struct turn_request *request, int status)
 {
     struct message *message = container_of(request, struct message, request);
+    struct region *region = message->agent->region;
 
     assert_int_equal(status, 0);
-    assert_int_equal(message->verdict, HELLO_WELCOME);
+    region->refused_hellos += message->verdict != HELLO_WELCOME;
     free(message);
 }
 
@@ -726,6 +747,7 @@ static void a_hello_that_was_held_up_proves_nothing(void **unused)
     hello_without_vms(agent);
     run_until(region, 6000);
     snprintf(agent->boot_id, sizeof(agent->boot_id), "boot-0");
+    assert_int_equal(region->refused_hellos, 0);
     hello_without_vms(agent); /* Even from a former boot. */
     run_until(region, region->now_ms + STEP_MS);
     snprintf(agent->boot_id, sizeof(agent->boot_id), "boot-1");
@@ -754,11 +776,58 @@ static void what_a_renewed_session_does_not_list_is_gone(void **unused)
     region_destroy(region);
 }
 
-/* Random power cuts, cuts of the network and changes of the leader. */
+/* The second host becomes a clone of the first, but with its own boots. */
+static void make_clone(struct region *region)
+{
+    region->agents[1].name[1] = '0';
+    boot(&region->agents[1]);
+}
+
+static void a_clone_leaves_its_host_alone(void **unused)
+{
+    struct region *region = region_create(11);
+    struct agent *first;
+    struct agent *second;
+    uint64_t revision;
+
+    (void)unused;
+    make_clone(region);
+    run_until(region, 6000);
+    first = &region->agents[region->agents[1].session];
+    second = &region->agents[!region->agents[1].session];
+    assert_true(first->session && first->vm_count > 0);
+    revision = state_revision(region->state);
+    region->refused_hellos = 0;
+    run_until(region, 20000);
+    assert_true(region->refused_hellos >= 10);
+    assert_int_equal(state_revision(region->state), revision);
+    assert_false(second->session);
+    first->session = false; /* A moment without a connection is no boot. */
+    run_until(region, 24000);
+    assert_true(first->session && first->vm_count > 0);
+    assert_int_equal(state_revision(region->state), revision);
+    /* Its lease is over: whoever comes first is the host. */
+    first->cut = true;
+    run_until(region, 32000);
+    assert_int_equal(first->vm_count, 0);
+    assert_true(second->session);
+    first->cut = false;
+    run_until(region, 44000);
+    assert_true(second->session);
+    assert_int_equal(running(region), VMS);
+    assert_int_equal(region->most_copies, 1);
+    region_destroy(region);
+}
+
+/* Random power cuts, cuts of the network and changes of the leader, sometimes
+ * with a cloned host. */
 static void chaos(uint64_t seed)
 {
     struct region *region = region_create(seed);
 
+    if (seed % 2 == 0) {
+        make_clone(region);
+    }
     run_until(region, 4000);
     for (int i = 0; i < 40; i++) {
         struct agent *agent =
@@ -770,10 +839,7 @@ static void chaos(uint64_t seed)
             break;
         case 1:
             agent->powered = !agent->powered;
-            agent->session = false;
-            agent->deadline_ms = 0;
-            agent_kill_all(agent);
-            snprintf(agent->boot_id, sizeof(agent->boot_id), "chaos-%d", i);
+            boot(agent);
             break;
         case 2:
             if (region->lead_at_ms == 0) {
@@ -825,6 +891,7 @@ int main(void)
         cmocka_unit_test(an_idle_region_writes_nothing),
         cmocka_unit_test(a_hello_that_was_held_up_proves_nothing),
         cmocka_unit_test(what_a_renewed_session_does_not_list_is_gone),
+        cmocka_unit_test(a_clone_leaves_its_host_alone),
         cmocka_unit_test(one_copy_holds_over_random_histories),
     };
 

@@ -2,6 +2,7 @@
  *
  * What an agent says, as far as one call shows it. Sessions and their order are
  * in node_failover_test. */
+#include "base/container.h"
 #include "node/reports.h"
 
 #include "node/limits.h"
@@ -52,26 +53,161 @@ static void one_name_too_many_is_refused(void **unused)
     struct change change = {.kind = CHANGE_ZONE_CREATE};
     struct turn_plan plan = {.scratch = state};
     struct hello hello = hello_of("new");
+    struct leases leases;
     struct host_id host;
     bool rebooted;
     char name[16];
 
     (void)unused;
+    leases_init(&leases);
     change.zone_create.name = text_of("z");
     state_apply(state, &change, NULL);
     for (uint32_t i = 0; i < HOSTS_MAX; i++) {
         snprintf(name, sizeof(name), "h%u", i);
         register_host(state, name);
     }
-    assert_int_equal(plan_hello(&plan, &hello, &host, &rebooted),
+    assert_int_equal(plan_hello(&plan, &hello, &leases, &host, &rebooted),
                      HELLO_TOO_MANY_HOSTS);
     /* Those that are known may come back. */
     hello = hello_of("h7");
     hello.fault_domain = text_of("");
-    assert_int_not_equal(plan_hello(&plan, &hello, &host, &rebooted),
+    assert_int_not_equal(plan_hello(&plan, &hello, &leases, &host, &rebooted),
                          HELLO_TOO_MANY_HOSTS);
     bytes_close(&plan.entry);
+    leases_close(&leases);
     state_destroy(state);
+}
+
+/* Renewed at RENEWED_MS, so the lease ends at RENEWED_MS + WAIT_MS. */
+#define RENEWED_MS 10000
+#define WAIT_MS    5000
+
+struct boot_case {
+    const char *name;
+    uint64_t now_ms;
+    bool other_boot;
+    bool other_machine;
+    bool fenced;   /* The state says LOST. */
+    bool no_lease; /* The leases do not know the registration yet, */
+    bool again;    /* ... or only the one before. */
+    enum hello_verdict expected;
+    bool rebooted;
+};
+
+static const struct boot_case boot_cases[] = {
+    {.name = "the same boot at once", .now_ms = RENEWED_MS},
+    {.name = "the same boot after its lease",
+     .now_ms = RENEWED_MS + WAIT_MS + 1},
+    {.name = "another boot while the former renews",
+     .now_ms = RENEWED_MS + 1,
+     .other_boot = true,
+     .expected = HELLO_STILL_LEASED},
+    /* Its host may still run VMs. */
+    {.name = "another boot when renewals are late",
+     .now_ms = RENEWED_MS + WAIT_MS - 1,
+     .other_boot = true,
+     .expected = HELLO_STILL_LEASED},
+    {.name = "another boot at the lease's last moment",
+     .now_ms = RENEWED_MS + WAIT_MS,
+     .other_boot = true,
+     .expected = HELLO_STILL_LEASED},
+    {.name = "another boot after the lease",
+     .now_ms = RENEWED_MS + WAIT_MS + 1,
+     .other_boot = true,
+     .rebooted = true},
+    {.name = "another boot of a fenced host",
+     .now_ms = RENEWED_MS + 1,
+     .other_boot = true,
+     .fenced = true,
+     .rebooted = true},
+    {.name = "another boot in the turn of the first registration",
+     .now_ms = RENEWED_MS + WAIT_MS + 1,
+     .other_boot = true,
+     .no_lease = true,
+     .expected = HELLO_STILL_LEASED},
+    {.name = "another boot in the turn of a new registration",
+     .now_ms = RENEWED_MS + WAIT_MS + 1,
+     .other_boot = true,
+     .again = true,
+     .expected = HELLO_STILL_LEASED},
+    {.name = "another machine",
+     .now_ms = RENEWED_MS + 1,
+     .other_boot = true,
+     .other_machine = true,
+     .expected = HELLO_TAKEN},
+};
+
+static void set_up_host(struct state *state, struct leases *leases,
+                        const struct boot_case *test)
+{
+    struct change change = {.kind = CHANGE_ZONE_CREATE};
+    struct hello hello = hello_of("h");
+
+    change.zone_create.name = text_of("z");
+    state_apply(state, &change, NULL);
+    register_host(state, "h");
+    if (!test->no_lease) {
+        leases_registered(leases, state_host_named(state, hello.host),
+                          RENEWED_MS, WAIT_MS);
+    }
+    if (test->again) {
+        register_host(state, "h");
+    }
+    if (test->fenced) {
+        change.kind = CHANGE_HOST_FENCE;
+        change.host_fence = (struct change_host_fence){
+            {state_host_named(state, hello.host)->uid}, FENCE_LEASE_ENDED};
+        state_apply(state, &change, NULL);
+    }
+}
+
+static void ignore_event(struct event_sink *sink, const struct event *event)
+{
+    (void)sink;
+    (void)event;
+}
+
+static void run_boot_case(const struct boot_case *test)
+{
+    struct state *state = state_create();
+    struct turn_plan plan = {
+        .scratch = state, .now_ms = test->now_ms, .sink = {ignore_event}};
+    struct hello hello = hello_of("h");
+    struct leases leases;
+    struct host_id host;
+    bool rebooted = false;
+    uint64_t revision;
+
+    leases_init(&leases);
+    set_up_host(state, &leases, test);
+    hello.fault_domain = text_of("");
+    if (test->other_boot) {
+        hello.boot_id = text_of("fedcba9876543210");
+    }
+    if (test->other_machine) {
+        hello.host_id = text_of("fedcba9876543210");
+    }
+    revision = state_revision(state);
+    assert_int_equal(plan_hello(&plan, &hello, &leases, &host, &rebooted),
+                     test->expected);
+    assert_int_equal(rebooted, test->rebooted);
+    if (test->expected != HELLO_WELCOME) {
+        assert_int_equal(plan.entry.len, 0);
+        assert_int_equal(plan.change_count, 0);
+        assert_int_equal(state_revision(state), revision);
+    }
+    bytes_close(&plan.entry);
+    leases_close(&leases);
+    state_destroy(state);
+}
+
+static void another_boot_waits_for_the_lease_of_the_former(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(boot_cases); i++) {
+        print_message("%s\n", boot_cases[i].name);
+        run_boot_case(&boot_cases[i]);
+    }
 }
 
 static void create_vm(struct state *state)
@@ -96,12 +232,6 @@ static void create_vm(struct state *state)
         .labels = text_of(""),
     };
     state_apply(state, &change, NULL);
-}
-
-static void ignore(struct event_sink *sink, const struct event *event)
-{
-    (void)sink;
-    (void)event;
 }
 
 /* It is assigned, runs for so long and fails. Returns how long it then waits.
@@ -134,7 +264,7 @@ static void a_long_healthy_run_makes_the_next_failure_the_first(void **unused)
 {
     struct state *state = state_create();
     struct turn_plan plan = {
-        .scratch = state, .time_ms = 1000, .sink = {ignore}};
+        .scratch = state, .time_ms = 1000, .sink = {ignore_event}};
 
     (void)unused;
     bytes_init(&plan.entry);
@@ -159,6 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_name_too_many_is_refused),
+        cmocka_unit_test(another_boot_waits_for_the_lease_of_the_former),
         cmocka_unit_test(a_long_healthy_run_makes_the_next_failure_the_first),
     };
 
