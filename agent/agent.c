@@ -153,6 +153,9 @@ static int open_host(struct agent *agent)
         result = machine_boot_id(&agent->run, agent->boot_id);
     }
     if (result == 0) {
+        result = agent_region_load(agent);
+    }
+    if (result == 0) {
         result = machine_capacity(agent->state_dir_fd, &agent->capacity);
     }
     if (result == 0 && config->capacity != NULL) {

@@ -11,6 +11,7 @@
 #include "agent/driver_qemu.h"
 #include "agent/guard_watch.h"
 #include "agent/machine.h"
+#include "agent/region_file.h"
 #include "agent/session.h"
 #include "base/bytes.h"
 
@@ -67,6 +68,8 @@ struct agent {
     struct machine_capacity capacity;
     char host_id[MACHINE_ID_BYTES];
     char boot_id[MACHINE_BOOT_BYTES];
+    char region[REGION_ID_BYTES]; /* As kept in the run directory, or empty. */
+    bool region_refused;          /* The last node heard is of another one. */
     char shim_path[PATH_MAX];
     char guard_path[PATH_MAX];
     char guest_path[PATH_MAX];
@@ -95,6 +98,24 @@ void agent_send_renew(struct core *core, uint64_t seq, uint64_t generation,
                       const struct core_report *reports, size_t count);
 void agent_send_report(struct core *core, const struct core_report *report);
 void agent_hang_up(struct core *core, const char *reason);
+
+/* agent_region.c. Before agent_adopt(): INVALID or IO, after saying why. */
+int agent_region_load(struct agent *agent);
+
+/* Before each Hello: leaves a region that has nothing here any more, if another
+ * one was met. */
+void agent_region_settle(struct agent *agent);
+
+/* What Hello says; empty when it lists no VM. */
+const char *agent_region_of_vms(const struct agent *agent);
+
+/* A node refused the Hello for being of another region. */
+void agent_region_refused(struct agent *agent);
+
+/* 0: the session goes on, and the id is kept. BUSY: it is another region than
+ * that of this host's VMs. INVALID: it is no id. IO: it could not be kept. The
+ * session must end then; the reason is on the log. */
+int agent_region_welcome(struct agent *agent, const char *id);
 
 /* agent_vms.c: the drivers' half. */
 int agent_adopt(struct agent *agent);

@@ -13,6 +13,9 @@
 
 #define VERSION "0.1.0"
 
+/* Of the registry in node/api_errors.c. */
+#define REASON_OTHER_REGION "OTHER_REGION"
+
 /* An order's template is at most 16 KiB; this is far above what any message of
  * a node takes decoded. */
 #define ARENA_BYTES_MAX   (2u << 20)
@@ -136,6 +139,7 @@ void agent_send_hello(struct core *core, const struct core_report *reports,
     hello.zone = config->zone;
     hello.fault_domain = config->fault_domain;
     hello.host_id = agent->host_id;
+    hello.region_id = lend(agent_region_of_vms(agent));
     hello.boot_id = agent->boot_id;
     hello.agent_version = lend(VERSION);
     hello.n_vms = count;
@@ -202,14 +206,18 @@ static void on_opened(struct session *session)
     struct agent *agent = container_of(session, struct agent, session);
 
     drop_waiting(agent);
+    agent_region_settle(agent);
     agent->core_session = core_session_opened(&agent->core, clock_boot_ns());
     agent_tick(agent);
 }
 
-static void on_closed(struct session *session)
+static void on_closed(struct session *session, const char *reason)
 {
     struct agent *agent = container_of(session, struct agent, session);
 
+    if (strcmp(reason, REASON_OTHER_REGION) == 0) {
+        agent_region_refused(agent);
+    }
     agent->connected = false;
     drop_waiting(agent);
     core_session_closed(&agent->core, agent->core_session);
@@ -299,6 +307,11 @@ static void on_welcome(struct agent *agent,
 {
     const struct core_terms terms = {welcome->lease_run_ms, welcome->renew_ms};
 
+    if (agent_region_welcome(agent, welcome->region_id) != 0) {
+        core_session_closed(&agent->core, agent->core_session);
+        agent_hang_up(&agent->core, "a region that cannot be joined");
+        return;
+    }
     agent->connected = true;
     log_info("session.welcome",
              "node=%s host_uid=%" PRIu64 " generation=%" PRIu64

@@ -94,6 +94,38 @@ void core_session_closed(struct core *core, uint64_t session)
     core->in_flight_count = 0;
 }
 
+bool core_is_free(const struct core *core, uint64_t now_ns)
+{
+    struct list *item;
+
+    list_foreach (item, &core->listed) {
+        if (list_entry(item, struct core_vm, link)->phase != CORE_PHASE_GONE) {
+            return false;
+        }
+    }
+    return !core_lease_live(core, now_ns);
+}
+
+void core_forget_region(struct core *core, uint64_t now_ns)
+{
+    size_t cursor = 0;
+    struct core_vm *vm;
+
+    CHECK(core_is_free(core, now_ns) && core->link != CORE_LINK_UP);
+    while ((vm = map_next(&core->vms, &cursor)) != NULL) {
+        if (vm->has_files) {
+            core->actions->forget(core, vm->uid);
+        }
+        free(vm);
+    }
+    map_close(&core->vms);
+    map_init(&core->vms);
+    list_init(&core->listed);
+    list_init(&core->remembered);
+    core->listed_count = 0;
+    core->remembered_count = 0;
+}
+
 static void hang_up(struct core *core, const char *reason)
 {
     core_session_closed(core, core->session);

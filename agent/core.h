@@ -166,6 +166,15 @@ uint64_t core_session_opened(struct core *core, uint64_t now_ns);
 /* The stream ended, or was ended by us. */
 void core_session_closed(struct core *core, uint64_t session);
 
+/* Whether a leader of another region may be heard: no VM of the present one may
+ * still run here, and no lease of it could let a VM of the other run longer
+ * than that one's leader knows (the deadline never falls). */
+bool core_is_free(const struct core *core, uint64_t now_ns);
+
+/* The next orders come from another region: all epochs, and ends that were not
+ * reported yet, are forgotten. Only while free, and not after a Welcome. */
+void core_forget_region(struct core *core, uint64_t now_ns);
+
 struct core_terms {
     uint32_t lease_run_ms;
     uint32_t renew_ms;

@@ -4,6 +4,8 @@
  * tmpfs that is empty after a boot, belongs to the agent's user, mode 0700.
  *
  *   RUN/lease               the lease page (agent/lease_page.h)
+ *   RUN/region              id of the region whose VMs these are
+ *                           (agent/region_file.h)
  *   RUN/guard/lock          flock: held by the guard while it lives
  *   RUN/guard/beat          the guard's sign of life (agent/guard_beat.h)
  *   RUN/guard/log           its log, cut to a bounded size at each start
@@ -30,9 +32,10 @@
 
 #define RUN_DIR_PATH_MAX 80
 
-#define RUN_FILE_LEASE "lease"
-#define RUN_FILE_LOCK  "lock"
-#define RUN_FILE_BEAT  "beat"
+#define RUN_FILE_LEASE  "lease"
+#define RUN_FILE_REGION "region"
+#define RUN_FILE_LOCK   "lock"
+#define RUN_FILE_BEAT   "beat"
 
 #define VM_FILE_LOCK   "lock"
 #define VM_FILE_SPEC   "spec"

@@ -115,6 +115,7 @@ static void on_closed(struct rpc_stream *stream,
     struct session *session = container_of(stream, struct session, stream);
     bool was_live = session->live;
     enum retry_end end = end_of(result, was_live);
+    const char *reason = rpc_headers_get(result->trailers, "holdfast-reason");
 
     session->streaming = false;
     session->live = false;
@@ -124,7 +125,7 @@ static void on_closed(struct rpc_stream *stream,
                  rpc_code_name(result->code), result->message);
     }
     if (was_live) {
-        session->ops->closed(session);
+        session->ops->closed(session, reason == NULL ? "" : reason);
     }
     if (!session->closing) {
         CHECK(uv_timer_start(&session->timer, on_timer,

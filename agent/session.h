@@ -23,8 +23,9 @@ struct session_ops {
     void (*opened)(struct session *session);
     /* A NodeMessage, encoded; lent. */
     void (*message)(struct session *session, const uint8_t *data, size_t len);
-    /* The stream is of no use any more; another one follows. */
-    void (*closed)(struct session *session);
+    /* The stream is of no use any more; another one follows. `reason` is the
+     * node's holdfast-reason, lent, or empty. */
+    void (*closed)(struct session *session, const char *reason);
 };
 
 struct session {

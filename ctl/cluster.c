@@ -46,6 +46,9 @@ static void show_status(struct grid *grid,
     }
     vm_states(status, states, sizeof(states));
     view_detail(grid, "Region:", "%s", status->region);
+    if (status->region_id[0] != '\0') {
+        view_detail(grid, "Region id:", "%s", status->region_id);
+    }
     grid_cell(grid, "Quorum:");
     grid_cell_colour(grid, status->quorum ? COLOUR_GOOD : COLOUR_BAD,
                      status->quorum ? "yes" : "no");

@@ -98,6 +98,11 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                                "The host has VMs and says another zone.",
                                "Correct its configuration, or move its VMs "
                                "away first."},
+    [API_OTHER_REGION] = {RPC_FAILED_PRECONDITION, "OTHER_REGION",
+                          "The host holds VMs of another region, whose "
+                          "numbers may be those of other VMs here.",
+                          "Point the agent back at its region; or stop those "
+                          "VMs, or reboot the host, and it joins this one."},
     [API_SESSION_REPLACED] = {RPC_ABORTED, "SESSION_REPLACED",
                               "The host opened a newer session.",
                               "Nothing; the newer one counts."},

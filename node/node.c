@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #define JUDGE_PERIOD_MS 20
@@ -63,10 +64,42 @@ static void on_event(struct event_sink *sink, const struct event *event)
     }
 }
 
+static void log_region(const struct node *node)
+{
+    char id[REGION_TEXT_BYTES];
+
+    region_text(state_region(node->state), id);
+    log_info("region.id", "region=%s region_id=%s", node->config->region, id);
+}
+
+static bool has_region(const struct node *node)
+{
+    return region_id_is_set(state_region(node->state));
+}
+
+/* This copy ends here. */
+__attribute__((noreturn)) static void stop_applying(uint64_t index, int error)
+{
+    if (error == HF_ERROR_UNSUPPORTED) {
+        log_error("state.too_old",
+                  "index=%" PRIu64 " reason=\"a newer version wrote this "
+                  "entry\" cure=\"install that version on this node and start "
+                  "it; its data is sound\"",
+                  index);
+    } else {
+        log_error("state.diverged",
+                  "index=%" PRIu64 " error=%s cure=\"this copy must not go "
+                  "on: remove the node and join under a new id\"",
+                  index, hf_error_name(error));
+    }
+    _exit(REPLICA_FAILED_DIVERGED);
+}
+
 static void apply(struct replica_owner *owner, uint64_t index, uint64_t term,
                   const uint8_t *data, size_t len)
 {
     struct node *node = container_of(owner, struct node, owner);
+    bool had_region = has_region(node);
     struct batch batch;
     int rv;
 
@@ -77,11 +110,10 @@ static void apply(struct replica_owner *owner, uint64_t index, uint64_t term,
         rv = state_apply_batch(node->state, &batch, &node->sink);
     }
     if (rv != 0) {
-        log_error("state.diverged",
-                  "index=%" PRIu64 " error=%s cure=\"this copy must not go "
-                  "on: remove the node and join under a new id\"",
-                  index, hf_error_name(rv));
-        _exit(REPLICA_FAILED_DIVERGED);
+        stop_applying(index, rv);
+    }
+    if (!had_region && has_region(node)) {
+        log_region(node);
     }
 }
 
@@ -153,6 +185,9 @@ static int snapshot_restore(struct replica_owner *owner,
                     state_revision(restored));
     log_info("state.restored", "index=%" PRIu64 " revision=%" PRIu64,
              snapshot_source_index(source), state_revision(restored));
+    if (has_region(node)) {
+        log_region(node);
+    }
     return 0;
 }
 
@@ -384,6 +419,15 @@ static int start_server(struct node *node)
     return 0;
 }
 
+/* The id of the region, should this node be the one that begins it. */
+static struct region_id draw_region(void)
+{
+    struct region_id id;
+
+    CHECK(getrandom(&id, sizeof(id), 0) == (ssize_t)sizeof(id));
+    return id;
+}
+
 static void start_core(struct node *node)
 {
     node->state = state_create();
@@ -395,9 +439,12 @@ static void start_core(struct node *node)
     leases_init(&node->leases);
     judge_init(&node->judge, &node->leases);
     failover_init(&node->failover, &node->judge, node->state);
-    node->controllers[0] = &node->judge.controller;
-    node->controllers[1] = &node->failover.controller;
-    turn_init(&node->turn, &node->log, &node->applied, node->controllers, 2);
+    region_birth_init(&node->birth, draw_region());
+    node->controllers[0] = &node->birth.controller;
+    node->controllers[1] = &node->judge.controller;
+    node->controllers[2] = &node->failover.controller;
+    turn_init(&node->turn, &node->log, &node->applied, node->controllers,
+              ARRAY_LEN(node->controllers));
     node->turn.leases = &node->leases;
 }
 

@@ -12,6 +12,7 @@
 #include "node/judge.h"
 #include "node/leader_time.h"
 #include "node/lease.h"
+#include "node/region.h"
 #include "node/turn.h"
 #include "node/watch_ring.h"
 #include "raft/replica.h"
@@ -59,9 +60,10 @@ struct node {
     struct turn_log log;
     struct turn turn;
     struct leases leases;
+    struct region_birth birth;
     struct judge judge;
     struct failover failover;
-    struct turn_controller *controllers[2];
+    struct turn_controller *controllers[3]; /* In this order. */
     struct map sessions; /* By host slot + 1: the welcomed struct session. */
     struct list sessions_due; /* Those whose orders may have changed. */
     struct leader_time time;

@@ -15,6 +15,7 @@
 #include "state/labels.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -241,7 +242,11 @@ static void send_welcome(struct session *session,
 {
     Holdfast__V1__NodeMessage message = HOLDFAST__V1__NODE_MESSAGE__INIT;
     Holdfast__V1__Welcome welcome = HOLDFAST__V1__WELCOME__INIT;
+    char region_id[REGION_TEXT_BYTES];
 
+    CHECK(region_id_is_set(state_region(session->node->state)));
+    region_text(state_region(session->node->state), region_id);
+    welcome.region_id = region_id;
     welcome.host_uid = session->host.uid;
     welcome.generation = session->generation;
     welcome.lease_run_ms = settings->lease_run_ms;
@@ -251,9 +256,29 @@ static void send_welcome(struct session *session,
     rpc_call_send(session->call, &message.base);
 }
 
-static void refuse_hello(struct session *session, enum hello_verdict verdict)
+static void refuse_other_region(const struct agent_message *message)
 {
-    switch (verdict) {
+    const struct node *node = message->session->node;
+    char here[REGION_TEXT_BYTES];
+    char detail[256];
+
+    region_text(state_region(node->state), here);
+    snprintf(detail, sizeof(detail),
+             "region_id: host '%.63s' holds VMs of region %.32s, this is "
+             "region '%s', %s",
+             message->hello.host.data, message->hello.region_id.data,
+             node->config->region, here);
+    end_session(message->session, API_OTHER_REGION, detail);
+}
+
+static void refuse_hello(const struct agent_message *message)
+{
+    struct session *session = message->session;
+
+    switch (message->verdict) {
+    case HELLO_OTHER_REGION:
+        refuse_other_region(message);
+        break;
     case HELLO_NO_ZONE:
         end_session(session, API_ZONE_NOT_FOUND, "zone");
         break;
@@ -298,7 +323,7 @@ static void hello_done(struct agent_message *message)
     struct session *former;
 
     if (message->verdict != HELLO_WELCOME || host == NULL) {
-        refuse_hello(session, message->verdict);
+        refuse_hello(message);
         return;
     }
     former = session_at(node, slot);
@@ -503,6 +528,7 @@ static bool take_hello(struct agent_message *message,
     hello->host_id = text_of(wire->host_id);
     hello->boot_id = text_of(wire->boot_id);
     hello->agent_version = text_of(wire->agent_version);
+    hello->region_id = text_of(wire->region_id);
     if (!api_check_name(reply, "host", wire->host) ||
         !api_check_name(reply, "zone", wire->zone) ||
         !api_check_resources(reply, "capacity", wire->capacity)) {
@@ -514,6 +540,10 @@ static bool take_hello(struct agent_message *message,
         return wrong(reply, "fault_domain, host_id, boot_id, agent_version: "
                             "at most 63, 16 to 64, 1 to 128, at most 63 "
                             "bytes");
+    }
+    if (hello->region_id.len != 0 &&
+        hello->region_id.len != REGION_TEXT_BYTES - 1) {
+        return wrong(reply, "region_id: empty or 32 hexadecimal digits");
     }
     hello->capacity = (struct resources){wire->capacity->cpu_milli,
                                          wire->capacity->memory_mib,

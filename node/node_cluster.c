@@ -77,6 +77,7 @@ static void answer_status(struct local_call *call)
     uint32_t states[VM_STATE_COUNT];
     Holdfast__V1__Node self;
     char version[] = VERSION;
+    char region_id[REGION_TEXT_BYTES];
 
     replica_status(node->replica, &status);
     leader = node_member(node, status.leadership.leader);
@@ -103,6 +104,8 @@ static void answer_status(struct local_call *call)
     memcpy(states, counts->vms_by_state, sizeof(states));
     response.vm_state_counts = states;
     response.n_vm_state_counts = VM_STATE_COUNT;
+    region_text(state_region(node->state), region_id);
+    response.region_id = region_id;
     response.uptime_ms = clock_boot_ms() - node->started_ms;
     rpc_call_send(call->call, &response.base);
     rpc_call_finish(call->call, RPC_OK, "%s", "");

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "node/limits.h"
+#include "node/region.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -287,13 +288,28 @@ void plan_missing(struct turn_plan *plan, struct host_id host_id,
     free(sorted);
 }
 
+/* Uids of two regions are alike, so its reports would be taken for those of
+ * VMs here, and its VMs for ones that nobody ordered. */
+static bool is_of_other_region(const struct state *state,
+                               const struct hello *hello)
+{
+    char here[REGION_TEXT_BYTES];
+
+    region_text(state_region(state), here);
+    return hello->region_id.len > 0 &&
+           !text_equals(hello->region_id,
+                        (struct text){here, (uint32_t)strlen(here)});
+}
+
 enum hello_verdict plan_hello(struct turn_plan *plan, const struct hello *hello,
                               struct leases *leases, struct host_id *id,
                               bool *rebooted)
 {
     const struct zone *zone = state_zone_named(plan->scratch, hello->zone);
     const struct host *host = state_host_named(plan->scratch, hello->host);
-    enum hello_verdict verdict = check_hello(plan, hello, host, leases);
+    enum hello_verdict verdict = is_of_other_region(plan->scratch, hello)
+                                     ? HELLO_OTHER_REGION
+                                     : check_hello(plan, hello, host, leases);
 
     if (verdict != HELLO_WELCOME) {
         return verdict;

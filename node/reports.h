@@ -38,12 +38,14 @@ struct hello {
     uint32_t driver_mask;
     struct text labels; /* Encoded. */
     struct text agent_version;
+    struct text region_id; /* Empty, or as region_text() writes it. */
     const struct vm_report *reports;
     size_t report_count;
 };
 
 enum hello_verdict {
     HELLO_WELCOME,
+    HELLO_OTHER_REGION,   /* Its VMs are of another one. */
     HELLO_NO_ZONE,        /* There is no such zone. */
     HELLO_TAKEN,          /* Another machine holds the name. */
     HELLO_STILL_LEASED,   /* Another boot of it, or a clone, may still run. */

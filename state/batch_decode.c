@@ -206,6 +206,9 @@ static int read_change(const pb_change *in, struct arena *arena,
                                            in->reply->fingerprint,
                                            text_of_bytes(&in->reply->response)};
         return 0;
+    case CHANGE_REGION:
+        out->region.id = (struct region_id){in->region->high, in->region->low};
+        return region_id_is_set(out->region.id) ? 0 : HF_ERROR_CORRUPT;
     default:
         return read_vm_change(in, arena, out);
     }

@@ -243,6 +243,10 @@ static void put_change(struct bytes *out, const struct change *change)
         put_fixed64(out, 2, change->reply.fingerprint);
         put_text(out, 3, change->reply.response);
         break;
+    case CHANGE_REGION:
+        put_fixed64(out, 1, change->region.id.high);
+        put_fixed64(out, 2, change->region.id.low);
+        break;
     default:
         put_vm_change(out, change);
         break;

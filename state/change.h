@@ -40,7 +40,8 @@ enum change_kind {
     CHANGE_VM_RELEASE,
     CHANGE_VM_DELETE,
     CHANGE_SETTINGS,
-    CHANGE_REPLY
+    CHANGE_REPLY,
+    CHANGE_REGION
 };
 
 /* A new zone, UP. The name is free; fewer than ZONES_MAX exist. */
@@ -214,6 +215,12 @@ struct change_reply {
     struct text response;
 };
 
+/* The region gets its id, which is set; once: a region that has one keeps it,
+ * and this then has no effect. */
+struct change_region {
+    struct region_id id;
+};
+
 struct change {
     enum change_kind kind;
     union {
@@ -236,6 +243,7 @@ struct change {
         struct change_vm_delete vm_delete;
         struct change_settings settings;
         struct change_reply reply;
+        struct change_region region;
     };
 };
 

@@ -65,6 +65,7 @@ struct state {
     uint64_t records_hash; /* Sum over all records of all tables. */
     struct state_counts counts;
     struct state_head head;
+    struct region_id region; /* Not in the head: its layout is for ever. */
 };
 
 static const uint32_t table_record_bytes[TABLE_COUNT] = {

@@ -7,6 +7,7 @@
 #ifndef STATE_RECORDS_H
 #define STATE_RECORDS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NAME_BYTES   64 /* 63 characters and a NUL. */
@@ -18,6 +19,19 @@
 #define REPLIES_MAX  65536 /* Remembered request ids; the oldest goes. */
 #define SLOT_NONE    UINT32_MAX
 #define STATE_FORMAT 1
+
+/* Which region this is of all that ever were: random, drawn when it begins.
+ * Uids count from the start in each, so they name a thing only together with
+ * it. Both zero: none yet. */
+struct region_id {
+    uint64_t high;
+    uint64_t low;
+};
+
+static inline bool region_id_is_set(struct region_id id)
+{
+    return id.high != 0 || id.low != 0;
+}
 
 /* Names of records that never mean another one: the slot in the low half, the
  * number of times that it was used in the high half. Never zero. */

@@ -51,6 +51,18 @@ static int read_head(struct snapshot_reader *reader,
     return 0;
 }
 
+static int read_region(struct snapshot_reader *reader,
+                       const Holdfast__V1__SnapshotRegion *region)
+{
+    struct region_id id = {region->high, region->low};
+
+    if (region_id_is_set(reader->state->region) || !region_id_is_set(id)) {
+        return HF_ERROR_CORRUPT;
+    }
+    reader->state->region = id;
+    return 0;
+}
+
 static int read_blob(struct snapshot_reader *reader,
                      const Holdfast__V1__SnapshotBlob *blob)
 {
@@ -213,6 +225,9 @@ static int read_record(struct snapshot_reader *reader, const uint8_t *data,
         rv = read_head(reader, record->head);
     } else if (!reader->has_head || reader->has_end) {
         rv = HF_ERROR_CORRUPT;
+    } else if (record->record_case ==
+               HOLDFAST__V1__SNAPSHOT_RECORD__RECORD_REGION) {
+        rv = read_region(reader, record->region);
     } else if (record->record_case ==
                HOLDFAST__V1__SNAPSHOT_RECORD__RECORD_BLOB) {
         rv = read_blob(reader, record->blob);

@@ -48,6 +48,18 @@ static void put_head(const struct state *state, struct bytes *out)
     put_record(out, &record);
 }
 
+static void put_region(const struct state *state, struct bytes *out)
+{
+    Holdfast__V1__SnapshotRecord record = HOLDFAST__V1__SNAPSHOT_RECORD__INIT;
+    Holdfast__V1__SnapshotRegion region = HOLDFAST__V1__SNAPSHOT_REGION__INIT;
+
+    region.high = state->region.high;
+    region.low = state->region.low;
+    record.record_case = HOLDFAST__V1__SNAPSHOT_RECORD__RECORD_REGION;
+    record.region = &region;
+    put_record(out, &record);
+}
+
 static void put_blob(const struct state *state, uint32_t slot,
                      struct bytes *out)
 {
@@ -117,6 +129,9 @@ static void step(struct snapshot_writer *writer, struct bytes *out)
 
     if (writer->table == STEP_HEAD) {
         put_head(state, out);
+        if (region_id_is_set(state->region)) {
+            put_region(state, out);
+        }
         writer->table = STEP_BLOBS;
         writer->slot = 1; /* Blob 0 is the empty one, in every state. */
     } else if (writer->table == STEP_BLOBS) {

@@ -65,6 +65,11 @@ uint64_t state_revision(const struct state *state)
     return state->head.revision;
 }
 
+struct region_id state_region(const struct state *state)
+{
+    return state->region;
+}
+
 uint64_t state_time_ms(const struct state *state)
 {
     return state->head.time_ms;
@@ -74,7 +79,8 @@ static uint64_t mix(const struct state *state, uint64_t records_hash,
                     uint64_t blobs_hash)
 {
     struct state_head head;
-    uint64_t parts[3];
+    uint64_t parts[5];
+    size_t count = 3;
 
     /* Copied whole, padding too: it was zeroed with the state. */
     memcpy(&head, &state->head, sizeof(head));
@@ -85,7 +91,12 @@ static uint64_t mix(const struct state *state, uint64_t records_hash,
     parts[0] = hash_bytes(&head, sizeof(head), STATE_FORMAT);
     parts[1] = records_hash;
     parts[2] = blobs_hash;
-    return hash_bytes(parts, sizeof(parts), 0);
+    /* Data from before there were region ids hashes as it did then. */
+    if (region_id_is_set(state->region)) {
+        parts[count++] = state->region.high;
+        parts[count++] = state->region.low;
+    }
+    return hash_bytes(parts, count * sizeof(parts[0]), 0);
 }
 
 uint64_t state_hash(const struct state *state)
@@ -164,6 +175,16 @@ static void apply_settings(struct state *state,
     }
 }
 
+/* Never another one: agents know their VMs' region by it. */
+static void apply_region(struct state *state,
+                         const struct change_region *change)
+{
+    CHECK(region_id_is_set(change->id));
+    if (!region_id_is_set(state->region)) {
+        state->region = change->id;
+    }
+}
+
 void state_begin(struct state *state, uint64_t time_ms)
 {
     if (time_ms > state->head.time_ms) {
@@ -194,6 +215,9 @@ void state_apply(struct state *state, const struct change *change,
         break;
     case CHANGE_REPLY:
         apply_reply(state, &change->reply);
+        break;
+    case CHANGE_REGION:
+        apply_region(state, &change->region);
         break;
     default:
         apply_vm(state, change, sink);

@@ -33,6 +33,9 @@ uint64_t state_hash(const struct state *state);
 /* The same from scratch over all records: for tests and after a restore. */
 uint64_t state_hash_recomputed(const struct state *state);
 
+/* Both zero before the region's first change. */
+struct region_id state_region(const struct state *state);
+
 /* Leader's time of the last batch, ms since 1970. */
 uint64_t state_time_ms(const struct state *state);
 
@@ -69,7 +72,8 @@ struct event_sink {
 void state_begin(struct state *state, uint64_t time_ms);
 
 /* Applies one change; aborts if what it needs does not hold. CHANGE_REPLY
- * raises no event and no revision, but the hash counts it. */
+ * and CHANGE_REGION raise no event and no revision, but the hash counts them.
+ */
 void state_apply(struct state *state, const struct change *change,
                  struct event_sink *sink);
 

@@ -39,7 +39,7 @@ PURE = {
     "placement": None,
     "node": ["api", "api_check", "api_errors", "api_host", "api_template",
              "api_vm", "api_zone", "failover", "judge", "leader_time", "lease", "orders",
-             "reports", "turn", "view", "watch_ring"],
+             "region", "reports", "turn", "view", "watch_ring"],
     "agent": ["core", "core_vm", "retry"],
 }
 # Parts of base/ that pure code must not use.

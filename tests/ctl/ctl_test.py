@@ -131,6 +131,7 @@ class Reading(Case):
         self.vm("a")
         text = self.ok("cluster", "status")
         self.assertRegex(text, r"Quorum: +yes")
+        self.assertRegex(text, r"Region id: +0123456789abcdef0123456789abcdef")
         self.assertRegex(text, r"VMs: +1 \(1 running\)")
         self.assertRegex(text, r"Version: +0.1.0, up 1m5s")
         self.nodes[0].quorum = False

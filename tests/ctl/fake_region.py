@@ -192,7 +192,8 @@ class Node:
         for vm in self.region.vms.values():
             counts[vm.status.state] += 1
         return response(
-            region="test", leader="n1" if self.quorum else "",
+            region="test", region_id="0123456789abcdef" * 2,
+            leader="n1" if self.quorum else "",
             leader_address="127.0.0.1:1" if self.quorum else "",
             quorum=self.quorum, term=3, version="0.1.0", zone_count=3,
             host_count=6, host_up_count=6, vm_count=len(self.region.vms),

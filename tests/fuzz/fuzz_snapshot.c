@@ -51,10 +51,13 @@ static void check_sound(void)
 {
     struct change zone = {.kind = CHANGE_ZONE_CREATE,
                           .zone_create.name = {"z1", 2}};
+    struct change region = {.kind = CHANGE_REGION, .region.id = {1, 2}};
     struct state *state = state_create();
 
     state_begin(state, 1);
     state_apply(state, &zone, NULL);
+    check_again(state); /* As before there were region ids. */
+    state_apply(state, &region, NULL);
     check_again(state);
     state_destroy(state);
 }

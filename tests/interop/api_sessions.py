@@ -49,6 +49,7 @@ class Sessions(RegionCase):
                 ({"zone": ""}, "zone"),
                 ({"host_id": "short"}, "fault_domain, host_id"),
                 ({"boot_id": ""}, "fault_domain, host_id, boot_id"),
+                ({"region_id": "short"}, "region_id"),
                 ({"capacity": {}}, "capacity.cpu_milli"),
                 ({"drivers": [9]}, "drivers"),
                 ({"pools": ["Pool"]}, "pools"),
@@ -73,6 +74,38 @@ class Sessions(RegionCase):
         self.running_vm(zone="z2")
         self.session_fails([hello("h2", "z1")], "FAILED_PRECONDITION",
                            "HOST_ZONE_CHANGED", "zone")
+
+    def test_host_with_vms_of_another_region_is_refused(self):
+        """Their uids are those of VMs here: not one report is believed."""
+        name = self.running_vm(zone="z2")
+        before = self.leader.call("VmService/GetVm", {"name": name}).vm
+        region_id = self.status(self.leader).region_id
+        self.assertRegex(region_id, "^[0-9a-f]{32}$")
+        other = f"{int(region_id, 16) ^ 1:032x}"
+        message = hello("h2", "z2", region_id=other, vms=[
+            {"uid": before.uid, "epoch": before.status.epoch, "state": 4,
+             "reason": "ended elsewhere"}])
+        for client in (self.leader, self.follower):
+            self.session_fails([message], "FAILED_PRECONDITION",
+                               "OTHER_REGION", region_id, client)
+            self.session_fails([message], "FAILED_PRECONDITION",
+                               "OTHER_REGION", other, client)
+        self.assertEqual(self.leader.call("VmService/GetVm", {"name": name}).vm,
+                         before)
+
+    def test_welcome_names_the_region(self):
+        for client in (self.leader, self.follower):
+            region_id = self.status(client).region_id
+            over = threading.Event()
+
+            def speak(client=client, over=over, region_id=region_id):
+                yield client.request(SESSION, hello("named", "z1",
+                                                    region_id=region_id))
+                over.wait(holdfast_client.SECONDS)
+            session = client.session(SESSION, speak())
+            self.assertEqual(next(session).welcome.region_id, region_id)
+            session.cancel()
+            over.set()
 
     def test_newer_session_counts(self):
         first = self.host("busy", "z3")

@@ -30,6 +30,8 @@
 #define LEASE_MS   3000
 #define RENEW_MS   300
 #define WAIT_MS    30000 /* To fail, not to measure. */
+#define HERE       "0123456789abcdeffedcba9876543210"
+#define OTHER      "0123456789abcdeffedcba9876543211"
 
 struct leader {
     struct rpc_service service;
@@ -44,6 +46,11 @@ struct leader {
     bool out_of_patience;
     uint32_t hello_count;
     uint32_t renew_count;
+    const char *region; /* What Welcome says. */
+    bool keeps;         /* Orders VMs that outlive their lease. */
+    bool checks;        /* Refuses a Hello of another region, as nodes do. */
+    uint32_t refused_count;
+    char hello_region[65]; /* What the last Hello said. */
     char host_id[65];
     char boot_id[65];
     /* What was said last of VM UID; epoch 0: it was not listed. */
@@ -82,6 +89,22 @@ static void note(struct leader *leader, const Holdfast__V1__VmReport *vm)
     snprintf(leader->reason, sizeof(leader->reason), "%s", vm->reason);
 }
 
+/* As node_agents.c. */
+static bool refuse_hello(struct leader *leader,
+                         const Holdfast__V1__Hello *hello)
+{
+    snprintf(leader->hello_region, sizeof(leader->hello_region), "%s",
+             hello->region_id);
+    if (!leader->checks || hello->region_id[0] == '\0' ||
+        strcmp(hello->region_id, leader->region) == 0) {
+        return false;
+    }
+    leader->refused_count++;
+    rpc_call_trailer(leader->call, "holdfast-reason", "OTHER_REGION");
+    rpc_call_finish(leader->call, RPC_FAILED_PRECONDITION, "%s", "other");
+    return true;
+}
+
 static void take_hello(struct leader *leader, const Holdfast__V1__Hello *hello)
 {
     Holdfast__V1__NodeMessage message = HOLDFAST__V1__NODE_MESSAGE__INIT;
@@ -100,11 +123,15 @@ static void take_hello(struct leader *leader, const Holdfast__V1__Hello *hello)
         note(leader, hello->vms[i]);
     }
     leader->hello_count++;
+    if (refuse_hello(leader, hello)) {
+        return;
+    }
     leader->renew_count = 0;
     welcome.host_uid = 9;
     welcome.generation = GENERATION;
     welcome.lease_run_ms = LEASE_MS;
     welcome.renew_ms = RENEW_MS;
+    welcome.region_id = text(leader->region);
     message.message_case = HOLDFAST__V1__NODE_MESSAGE__MESSAGE_WELCOME;
     message.welcome = &welcome;
     send_message(leader, &message);
@@ -220,6 +247,9 @@ static void order(struct leader *leader, Holdfast__V1__OrderAction action)
     order.resources = &resources;
     order.template_ = &template;
     order.generation = GENERATION;
+    if (leader->keeps) {
+        order.on_partition = HOLDFAST__V1__ON_PARTITION__ON_PARTITION_KEEP;
+    }
     message.message_case = HOLDFAST__V1__NODE_MESSAGE__MESSAGE_ORDER;
     message.order = &order;
     send_message(leader, &message);
@@ -257,6 +287,7 @@ static int set_up(void **state)
     FILE *file;
 
     memset(&leader, 0, sizeof(leader));
+    leader.region = HERE;
     snprintf(leader.dir, sizeof(leader.dir), "/tmp/hf-session-XXXXXX");
     assert_non_null(mkdtemp(leader.dir));
     assert_int_equal(uv_loop_init(&leader.loop), 0);
@@ -494,6 +525,132 @@ static void an_order_of_another_generation_starts_nothing(void **state)
     assert_int_equal(leader->epoch, 0);
 }
 
+static void end_session(struct leader *leader)
+{
+    rpc_call_finish(leader->call, RPC_UNAVAILABLE, "%s", "the leader moved");
+    wait_for(leader, is_closed, "closed session");
+    leader->hello_count = 0;
+    leader->renew_count = 0;
+    leader->refused_count = 0;
+}
+
+static bool is_hung_up(struct leader *leader)
+{
+    return leader->hello_count >= 3 && leader->call == NULL;
+}
+
+static bool is_refused(struct leader *leader)
+{
+    return leader->refused_count >= 1 && leader->call == NULL;
+}
+
+static void assert_kept(const struct leader *leader, const char *region)
+{
+    char path[96];
+    char line[64] = "";
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/run/region", leader->dir);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    assert_non_null(fgets(line, sizeof(line), file));
+    fclose(file);
+    line[strcspn(line, "\n")] = '\0';
+    assert_string_equal(line, region);
+}
+
+static void a_host_without_vms_joins_any_region(void **state)
+{
+    struct leader *leader = *state;
+
+    wait_for(leader, is_renewed, "renewal");
+    assert_kept(leader, HERE);
+    leader->region = OTHER;
+    end_session(leader);
+    /* Not before the lease of the former one is over. */
+    wait_for(leader, is_renewed, "renewal in the other region");
+    assert_string_equal(leader->hello_region, "");
+    assert_true(leader->hello_count >= 2);
+    assert_kept(leader, OTHER);
+}
+
+/* The leader's region is another one now, and a VM lives. */
+static void meet_other_region(struct leader *leader,
+                              bool (*is_met)(struct leader *), const char *what)
+{
+    wait_for(leader, is_renewed, "renewal");
+    leader->region = OTHER;
+    end_session(leader);
+    wait_for(leader, is_met, what);
+    assert_string_equal(leader->hello_region, HERE);
+    assert_int_equal(leader->renew_count, 0);
+    assert_kept(leader, HERE);
+}
+
+static void join_other_region(struct leader *leader)
+{
+    wait_for(leader, is_renewed, "renewal in the other region");
+    assert_int_equal(leader->epoch, 0); /* Nothing of it is told there. */
+    assert_string_equal(leader->hello_region, "");
+    assert_kept(leader, OTHER);
+    /* The number and epoch are another VM's now. */
+    order(leader, HOLDFAST__V1__ORDER_ACTION__ORDER_ACTION_START);
+    wait_for(leader, is_running, "VM of the other region");
+}
+
+/* No renewal, no start, no kill. */
+static void a_welcome_to_another_region_is_refused_while_vms_live(void **state)
+{
+    struct leader *leader = *state;
+    struct pid_file pids;
+
+    leader->keeps = true;
+    pids = run_vm(leader);
+    meet_other_region(leader, is_hung_up, "session that was hung up");
+    assert_true(process_exists(&pids.vm));
+    end_process(&pids.vm);
+    join_other_region(leader);
+}
+
+/* Nobody renews its lease any more: its VMs end with that. */
+static void a_host_that_is_refused_joins_when_its_lease_is_over(void **state)
+{
+    struct leader *leader = *state;
+    struct pid_file pids = run_vm(leader);
+
+    leader->checks = true;
+    meet_other_region(leader, is_refused, "refused Hello");
+    wait_for(leader, is_renewed, "renewal in the other region");
+    assert_false(process_exists(&pids.vm));
+    join_other_region(leader);
+}
+
+/* The next agent knows it too. */
+static void a_restarted_agent_keeps_to_its_region(void **state)
+{
+    struct leader *leader = *state;
+    struct pid_file pids;
+
+    leader->keeps = true;
+    pids = run_vm(leader);
+    wait_for(leader, is_renewed, "renewal");
+    assert_int_equal(end_agent(leader, SIGKILL), SIGKILL);
+    wait_for(leader, is_closed, "closed session");
+    leader->region = OTHER;
+    leader->hello_count = 0;
+    leader->renew_count = 0;
+    start_agent(leader);
+    wait_for(leader, is_hung_up, "session that was hung up");
+    assert_string_equal(leader->hello_region, HERE);
+    assert_int_equal(leader->renew_count, 0);
+    assert_true(process_exists(&pids.vm));
+    /* Pointed back, it goes on as if nothing had been. */
+    leader->region = HERE;
+    wait_for(leader, is_renewed, "renewal");
+    wait_for(leader, is_running, "adopted VM");
+    assert_true(process_exists(&pids.vm));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -507,6 +664,16 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             an_order_of_another_generation_starts_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_host_without_vms_joins_any_region,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_welcome_to_another_region_is_refused_while_vms_live, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_host_that_is_refused_joins_when_its_lease_is_over, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(a_restarted_agent_keeps_to_its_region,
+                                        set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -648,6 +648,63 @@ static void a_full_host_ignores_what_it_could_not_list(void **unused)
     core_close(&bench.core);
 }
 
+/* Its uids mean other VMs there. */
+static void another_region_waits_until_nothing_is_left(void **unused)
+{
+    struct bench bench;
+
+    (void)unused;
+    run_one(&bench, 9);
+    core_session_closed(&bench.core, bench.session);
+    assert_false(core_is_free(&bench.core, 2000 * MS));
+    /* Its lease is over, but it keeps. */
+    assert_false(core_is_free(&bench.core, 9000 * MS));
+    core_vm_event(&bench.core, 2000 * MS, 9, CORE_VM_GONE, "killed", false);
+    /* The page still lets run what the new region might start. */
+    assert_false(core_is_free(&bench.core, 2000 * MS));
+    assert_false(core_is_free(&bench.core, 5400 * MS - 1));
+    assert_true(core_is_free(&bench.core, 5400 * MS));
+    core_close(&bench.core);
+}
+
+static void an_unknown_vm_binds_the_host_to_its_region(void **unused)
+{
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    assert_true(core_is_free(&bench.core, 0));
+    assert_int_equal(core_quarantine(&bench.core, 9, 5), 0);
+    assert_false(core_is_free(&bench.core, 0));
+    core_close(&bench.core);
+}
+
+/* Epochs count from the start in the next region, for the same uids. */
+static void a_region_that_was_left_is_forgotten(void **unused)
+{
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    connect_at(&bench, 1000);
+    order_at(&bench, 1000, CORE_ORDER_STOP, 8, 5); /* Never here: 8/5 over. */
+    order_at(&bench, 1000, CORE_ORDER_START, 9, 5);
+    event_at(&bench, 1100, 9, CORE_VM_GONE, "exited");
+    core_session_closed(&bench.core, bench.session);
+    forget_trace(&bench);
+    core_forget_region(&bench.core, 6000 * MS);
+    expect(&bench, "forget 9\n");
+    assert_int_equal(bench.core.listed_count, 0);
+    assert_int_equal(bench.core.remembered_count, 0);
+    connect_at(&bench, 6000);
+    expect(&bench, "hello\nrenew 2 g7\nlease 10400\n");
+    order_at(&bench, 6000, CORE_ORDER_START, 9, 1);
+    order_at(&bench, 6000, CORE_ORDER_START, 8, 1);
+    assert_non_null(strstr(bench.trace, "start 9/1"));
+    assert_non_null(strstr(bench.trace, "start 8/1"));
+    core_close(&bench.core);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -673,6 +730,9 @@ int main(void)
         cmocka_unit_test(a_keep_vm_runs_on_without_a_lease),
         cmocka_unit_test(a_failed_guest_is_ended_unless_it_recovers),
         cmocka_unit_test(a_full_host_ignores_what_it_could_not_list),
+        cmocka_unit_test(another_region_waits_until_nothing_is_left),
+        cmocka_unit_test(an_unknown_vm_binds_the_host_to_its_region),
+        cmocka_unit_test(a_region_that_was_left_is_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include "agent/lease_page.h"
 #include "agent/pid_file.h"
 #include "agent/process.h"
+#include "agent/region_file.h"
 #include "agent/run_dir.h"
 #include "base/clock.h"
 #include "base/container.h"
@@ -306,6 +307,36 @@ static void a_run_directory_must_be_ours_alone(void **state)
     assert_int_equal(run_dir_create(&run, path), HF_ERROR_TOO_LARGE);
 }
 
+static void the_region_is_kept_beside_its_vms(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        "\n",
+                                        "0123456789abcdeffedcba987654321\n",
+                                        "0123456789abcdeffedcba9876543210",
+                                        "0123456789ABCDEFFEDCBA9876543210\n",
+                                        "0123456789abcdeffedcba98765432100\n"};
+    char id[REGION_ID_BYTES] = "x";
+    struct run_dir run;
+    char path[128];
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/run", dir);
+    assert_int_equal(run_dir_create(&run, path), 0);
+    assert_int_equal(region_file_read(&run, id), 0);
+    assert_string_equal(id, ""); /* None was kept yet. */
+    assert_int_equal(
+        region_file_write(&run, "0123456789abcdeffedcba9876543210"), 0);
+    assert_int_equal(
+        region_file_write(&run, "00000000000000000000000000000000"), 0);
+    assert_int_equal(region_file_read(&run, id), 0);
+    assert_string_equal(id, "00000000000000000000000000000000");
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        put(run.fd, "region", wrong[i], strlen(wrong[i]));
+        assert_int_equal(region_file_read(&run, id), HF_ERROR_INVALID);
+    }
+    run_dir_close(&run);
+}
+
 static void a_beat_names_its_guard(void **state)
 {
     int fd = open_dir();
@@ -341,6 +372,7 @@ int main(void)
         CASE(odd_files_are_refused),
         cmocka_unit_test(numbers_have_one_form),
         CASE(a_run_directory_must_be_ours_alone),
+        CASE(the_region_is_kept_beside_its_vms),
         CASE(a_beat_names_its_guard),
     };
 

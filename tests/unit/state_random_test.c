@@ -266,7 +266,7 @@ static void other_change(struct world *world)
     struct change change = {.kind = CHANGE_REPLY};
     char id[32];
 
-    switch (pick(world, 4)) {
+    switch (pick(world, 5)) {
     case 0:
         if (host == NULL) {
             return;
@@ -284,6 +284,11 @@ static void other_change(struct world *world)
         change.kind = CHANGE_SETTINGS;
         settings_init(&change.settings.settings);
         change.settings.settings.start_parallel = 1 + pick(world, 9);
+        break;
+    case 3:
+        change.kind = CHANGE_REGION;
+        change.region.id =
+            (struct region_id){pick(world, 3), 1 + pick(world, 3)};
         break;
     default:
         snprintf(id, sizeof(id), "request-%u", world->names++);
