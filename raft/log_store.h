@@ -37,7 +37,8 @@ struct log_visitor {
     void (*visit)(struct log_visitor *visitor, const struct record *record);
 };
 
-/* Makes log/ with an empty first file that begins with `first_index`. */
+/* Makes an empty first file that begins with `first_index`, in log/, which is
+ * there and empty. */
 int log_store_create(const struct log_store_options *options,
                      uint64_t first_index, uint64_t chain,
                      struct failure *failure);
