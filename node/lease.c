@@ -39,11 +39,11 @@ static void set(struct leases *leases, const struct host *host,
                 uint64_t renewed_ms, uint64_t expires_ms)
 {
     uint32_t slot = uid_slot(host->uid);
-    bool connected;
+    const struct order_book *book;
 
     make_room(leases, slot + 1);
-    connected = leases->slots[slot].connected &&
-                leases->slots[slot].host_uid == host->uid;
+    book = leases->slots[slot].host_uid == host->uid ? leases->slots[slot].book
+                                                     : NULL;
     if (expires_ms < leases->none_ends_before_ms) {
         leases->none_ends_before_ms = expires_ms;
     }
@@ -52,7 +52,7 @@ static void set(struct leases *leases, const struct host *host,
         .generation = host->generation,
         .expires_ms = expires_ms,
         .renewed_ms = renewed_ms,
-        .connected = connected,
+        .book = book,
     };
 }
 

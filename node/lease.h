@@ -25,13 +25,16 @@
 
 #include "state/state.h"
 
+struct order_book;
+
 struct lease {
     uint64_t host_uid;   /* 0: no such host. */
     uint64_t generation; /* Of the registration that it is for. */
     uint64_t expires_ms; /* Leader's boot clock. */
     uint64_t renewed_ms; /* The newest receipt that counts; same clock. */
     bool fencing;        /* A fence is planned. */
-    bool connected;      /* A session is open; for display and orders. */
+    /* Of the open session, for display; NULL: none is open. */
+    const struct order_book *book;
 };
 
 struct leases {

@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One control-plane process: the replica of the state, the leader's core on
- * top of it, and the services. This is the shell: it owns the loop's handles,
- * reads the clocks, and passes both down as arguments. */
+ * One control-plane process: the engine, and the services around it. This is
+ * the shell: it owns the loop's handles, reads the clocks, and passes both
+ * down as arguments. */
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 
-#include "base/list.h"
-#include "base/map.h"
-#include "node/failover.h"
-#include "node/judge.h"
-#include "node/leader_time.h"
-#include "node/lease.h"
-#include "node/region.h"
-#include "node/turn.h"
-#include "node/watch_ring.h"
-#include "raft/replica.h"
+#include "node/engine.h"
 #include "raft/storage_uv.h"
 #include "rpc/health.h"
 #include "rpc/reflection.h"
@@ -26,7 +17,6 @@
 #include <holdfast/v1/config.pb-c.h>
 
 struct peers;
-struct session;
 
 #define NODE_FORWARD_KEY "holdfast-forwarded"
 
@@ -39,35 +29,10 @@ struct node {
     const Holdfast__V1__NodeMember *self;
     bool bootstrap; /* A first start was asked for. */
 
-    /* The replica and what it needs. */
+    struct engine engine;
     struct storage_uv *storage;
-    struct replica *replica;
-    struct replica_owner owner;
     struct replica_environment environment;
-    struct replica_submit submit;
-    struct replica_barrier barrier;
-    struct replica_leadership leadership;
     struct peers *peers;
-
-    /* The applied state. */
-    struct state *state;
-    const struct state *applied;
-    struct arena arena; /* For decoding entries. */
-    struct event_sink sink;
-    struct watch_ring ring;
-
-    /* The leader's core. */
-    struct turn_log log;
-    struct turn turn;
-    struct leases leases;
-    struct region_birth birth;
-    struct judge judge;
-    struct failover failover;
-    struct turn_controller *controllers[3]; /* In this order. */
-    struct map sessions; /* By host slot + 1: the welcomed struct session. */
-    struct list sessions_due; /* Those whose orders may have changed. */
-    struct leader_time time;
-    uint64_t judge_next_ms;
 
     /* The services. */
     struct rpc_server *server;
@@ -88,7 +53,6 @@ struct node {
     uv_timer_t tick;
     uv_async_t wake;
     uint64_t started_ms;
-    bool wake_asked;
     bool leaving;  /* node_stop() was called. */
     bool stopping; /* No call is open any more. */
 };
@@ -112,7 +76,7 @@ void node_stop(struct node *node, struct node_stop *request);
 /* Leads, and it is proved. */
 static inline bool node_leads(const struct node *node)
 {
-    return node->turn.leading;
+    return engine_leads(&node->engine);
 }
 
 /* The member with this id, or NULL. */
@@ -121,6 +85,9 @@ const Holdfast__V1__NodeMember *node_member(const struct node *node,
 
 /* Finishes a call for lack of a leader, with the time to wait. */
 void node_refuse_no_leader(struct rpc_call *call);
+
+/* The clocks now. */
+struct engine_time node_time(void);
 
 /* Runs what is due now: called after anything was queued. */
 void node_pump(struct node *node);
@@ -137,13 +104,5 @@ void node_route_drop(struct node *node);
 
 /* New events are in the ring. */
 void node_watch_pump(struct node *node);
-
-/* A VM that is or was on the host has changed, or the host itself has. */
-void node_agents_note_vm(struct node *node, uint32_t host_slot, uint64_t uid);
-void node_agents_note_host(struct node *node, uint32_t host_slot);
-
-/* Sends the orders that became due since the last time. */
-void node_agents_pump(struct node *node);
-void node_agents_drop(struct node *node);
 
 #endif

@@ -60,8 +60,8 @@ static void read_now(struct api_call *call, uint64_t age_ms)
 {
     struct arena arena;
     struct api_view view = {
-        .state = call->node->state,
-        .leases = node_leads(call->node) ? &call->node->leases : NULL,
+        .state = call->node->engine.state,
+        .leases = node_leads(call->node) ? &call->node->engine.leases : NULL,
         .now_ms = clock_boot_ms(),
         .age_ms = age_ms,
         .arena = &arena,
@@ -139,8 +139,8 @@ static void queue_call(struct api_call *call)
 
     call->request.plan = mutates ? plan_call : NULL;
     call->request.done = call_done;
-    rv = turn_submit(&call->node->turn, mutates ? LANE_MUTATION : LANE_READ,
-                     &call->request);
+    rv = turn_submit(&call->node->engine.turn,
+                     mutates ? LANE_MUTATION : LANE_READ, &call->request);
     if (rv == 0) {
         call->queued = true;
     } else if (rv == HF_ERROR_BUSY) {
@@ -161,7 +161,7 @@ static void pass_on(struct api_call *call)
 {
     struct node *node = call->node;
     struct rpc_channel *channel =
-        peers_channel(node->peers, node->leadership.leader);
+        peers_channel(node->peers, node->engine.leadership.leader);
     size_t len = protobuf_c_message_get_packed_size(call->message);
     uint8_t *packed;
 
@@ -183,7 +183,7 @@ static void pass_on(struct api_call *call)
 static uint64_t stale_age_ms(const struct node *node)
 {
     uint64_t now_ms = clock_wall_ms();
-    uint64_t time_ms = state_time_ms(node->state);
+    uint64_t time_ms = state_time_ms(node->engine.state);
 
     return now_ms > time_ms ? now_ms - time_ms : 0;
 }
@@ -215,7 +215,7 @@ static void on_closed(struct rpc_handler *handler)
         call->delegate->ops->closed(call->delegate);
     }
     if (call->queued && call->method->read != NULL) {
-        turn_cancel(&call->node->turn, &call->request);
+        turn_cancel(&call->node->engine.turn, &call->request);
         call->queued = false;
     }
     if (!call->queued) {

@@ -71,7 +71,7 @@ static void answer_status(struct local_call *call)
     struct node *node = call->node;
     Holdfast__V1__GetStatusResponse response =
         HOLDFAST__V1__GET_STATUS_RESPONSE__INIT;
-    const struct state_counts *counts = state_counts(node->state);
+    const struct state_counts *counts = state_counts(node->engine.state);
     const Holdfast__V1__NodeMember *leader;
     struct replica_status status;
     uint32_t states[VM_STATE_COUNT];
@@ -79,7 +79,7 @@ static void answer_status(struct local_call *call)
     char version[] = VERSION;
     char region_id[REGION_TEXT_BYTES];
 
-    replica_status(node->replica, &status);
+    replica_status(node->engine.replica, &status);
     leader = node_member(node, status.leadership.leader);
     fill_node(node, node->self, &status, &self);
     response.region = node->config->region;
@@ -92,19 +92,19 @@ static void answer_status(struct local_call *call)
      * and a follower forgets its leader likewise. */
     response.quorum = leader != NULL;
     response.applied_index = status.applied_index;
-    response.state_hash = state_hash(node->state);
+    response.state_hash = state_hash(node->engine.state);
     response.term = status.leadership.term;
     response.version = version;
-    response.storm = node->judge.storm;
+    response.storm = node->engine.judge.storm;
     response.zone_count = counts->zones;
     response.host_count = counts->hosts;
     response.host_up_count = counts->hosts_up;
     response.vm_count = counts->vms;
-    response.revision = state_revision(node->state);
+    response.revision = state_revision(node->engine.state);
     memcpy(states, counts->vms_by_state, sizeof(states));
     response.vm_state_counts = states;
     response.n_vm_state_counts = VM_STATE_COUNT;
-    region_text(state_region(node->state), region_id);
+    region_text(state_region(node->engine.state), region_id);
     response.region_id = region_id;
     response.uptime_ms = clock_boot_ms() - node->started_ms;
     rpc_call_send(call->call, &response.base);
@@ -122,14 +122,14 @@ static void answer_nodes(struct local_call *call)
         memory_alloc_array(count, sizeof(*pointers));
     struct replica_status status;
 
-    replica_status(node->replica, &status);
+    replica_status(node->engine.replica, &status);
     for (size_t i = 0; i < count; i++) {
         fill_node(node, node->config->nodes[i], &status, &views[i]);
         pointers[i] = &views[i];
     }
     response.nodes = pointers;
     response.n_nodes = count;
-    response.revision = state_revision(node->state);
+    response.revision = state_revision(node->engine.state);
     rpc_call_send(call->call, &response.base);
     rpc_call_finish(call->call, RPC_OK, "%s", "");
     free(pointers);
@@ -150,14 +150,14 @@ static void transfer_done(struct replica_transfer *transfer, int status)
     Holdfast__V1__TransferLeadershipResponse response =
         HOLDFAST__V1__TRANSFER_LEADERSHIP_RESPONSE__INIT;
     const Holdfast__V1__NodeMember *leader =
-        node_member(call->node, call->node->leadership.leader);
+        node_member(call->node, call->node->engine.leadership.leader);
 
     call->transferring = false;
     if (call->call != NULL && status == 0) {
         if (leader != NULL) {
             response.leader = leader->name;
         }
-        response.revision = state_revision(call->node->state);
+        response.revision = state_revision(call->node->engine.state);
         rpc_call_send(call->call, &response.base);
         rpc_call_finish(call->call, RPC_OK, "%s", "");
     } else if (call->call != NULL) {
@@ -197,8 +197,8 @@ static void begin_transfer(
         return;
     }
     call->transferring = true;
-    if (replica_transfer(node->replica, to, &call->transfer, transfer_done) !=
-        0) {
+    if (replica_transfer(node->engine.replica, to, &call->transfer,
+                         transfer_done) != 0) {
         call->transferring = false;
         transfer_done(&call->transfer, HF_ERROR_BUSY);
     }
@@ -293,7 +293,7 @@ static struct rpc_handler *route(struct rpc_router *router,
     if (node_leads(node) || !is_for_leader(node, rpc_call_method(call))) {
         return NULL;
     }
-    channel = peers_channel(node->peers, node->leadership.leader);
+    channel = peers_channel(node->peers, node->engine.leadership.leader);
     if (channel == NULL || rpc_call_metadata(call, NODE_FORWARD_KEY) != NULL) {
         node_refuse_no_leader(call);
         return NULL;

@@ -43,7 +43,7 @@ static void put_varint(struct bytes *out, uint64_t value)
  * field 15 for the revision. */
 static void send_events(struct watch *watch, uint64_t up_to)
 {
-    const struct watch_ring *ring = &watch->node->ring;
+    const struct watch_ring *ring = &watch->node->engine.ring;
     struct bytes out;
 
     bytes_init(&out);
@@ -75,7 +75,7 @@ static void end(struct watch *watch, enum api_error error, const char *message)
 
 static void pump(struct watch *watch)
 {
-    const struct watch_ring *ring = &watch->node->ring;
+    const struct watch_ring *ring = &watch->node->engine.ring;
     uint64_t newest = ring->next - 1;
     char message[192];
 
@@ -121,7 +121,7 @@ static void on_message(struct rpc_handler *handler,
     struct watch *watch = container_of(handler, struct watch, handler);
     const Holdfast__V1__WatchRequest *request =
         (const Holdfast__V1__WatchRequest *)(const void *)message;
-    uint64_t newest = watch->node->ring.next - 1;
+    uint64_t newest = watch->node->engine.ring.next - 1;
 
     for (size_t i = 0; i < request->n_kinds; i++) {
         if (request->kinds[i] < HOLDFAST__V1__KIND__KIND_ZONE ||
@@ -136,7 +136,7 @@ static void on_message(struct rpc_handler *handler,
     watch->sent =
         request->after_revision == 0 ? newest : request->after_revision;
     if (watch->sent <= newest &&
-        watch_ring_reaches(&watch->node->ring, watch->sent)) {
+        watch_ring_reaches(&watch->node->engine.ring, watch->sent)) {
         send_events(watch, watch->sent); /* Says where it begins. */
     }
     pump(watch);

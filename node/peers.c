@@ -133,9 +133,10 @@ static void inbound_raw(struct rpc_handler *handler, const uint8_t *data,
 
     CHECK(peer != NULL); /* open_inbound() lets in members only. */
     if (!node->stopping) {
+        struct engine_time now = node_time();
+
         peer->silent_ticks = 0;
-        replica_receive(node->replica, inbound->from, data, len,
-                        clock_boot_ms());
+        engine_receive(&node->engine, inbound->from, data, len, &now);
     }
 }
 

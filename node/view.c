@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "node/api_check.h"
+#include "node/orders.h"
 #include "placement/placement.h"
 #include "state/labels.h"
 
@@ -112,7 +113,14 @@ static Holdfast__V1__HostLease *view_lease(struct arena *arena,
     Holdfast__V1__HostLease *view = view_alloc(arena, sizeof(*view));
 
     holdfast__v1__host_lease__init(view);
-    view->connected = lease->connected;
+    view->connected = lease->book != NULL;
+    if (lease->book != NULL && lease->book->unknown_count > 0) {
+        view->n_unknown_vm_uids = lease->book->unknown_count;
+        view->unknown_vm_uids = view_alloc(
+            arena, view->n_unknown_vm_uids * sizeof(*view->unknown_vm_uids));
+        memcpy(view->unknown_vm_uids, lease->book->unknown,
+               view->n_unknown_vm_uids * sizeof(*view->unknown_vm_uids));
+    }
     view->remaining_ms =
         lease->expires_ms > now_ms ? clamp32(lease->expires_ms - now_ms) : 0;
     return view;

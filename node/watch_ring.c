@@ -33,6 +33,14 @@ void watch_ring_close(struct watch_ring *ring)
     arena_close(&ring->arena);
 }
 
+void watch_ring_restart(struct watch_ring *ring, uint64_t revision)
+{
+    uint32_t capacity = ring->capacity;
+
+    watch_ring_close(ring);
+    watch_ring_init(ring, capacity, revision);
+}
+
 static void view_object(struct arena *arena, const struct state *state,
                         const struct event *event, Holdfast__V1__Event *view)
 {

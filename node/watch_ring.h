@@ -31,6 +31,9 @@ void watch_ring_init(struct watch_ring *ring, uint32_t capacity,
                      uint64_t revision);
 void watch_ring_close(struct watch_ring *ring);
 
+/* The state is another one now: empty again, behind its `revision`. */
+void watch_ring_restart(struct watch_ring *ring, uint64_t revision);
+
 /* The next event of this state; its revision is `next`. */
 void watch_ring_add(struct watch_ring *ring, const struct state *state,
                     const struct event *event);

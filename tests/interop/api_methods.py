@@ -104,6 +104,17 @@ class Hosts(RegionCase):
         self.refused("HostService/GetHost", {"name": "none"}, "NOT_FOUND",
                      "HOST_NOT_FOUND", "none")
 
+    def test_get_host_shows_unknown_vms(self):
+        """Rule 8: left alone, and shown."""
+        stranger = self.host("h-strange", "z1")
+        stranger.vms[77 << 32] = (3, "REPORT_STATE_RUNNING")
+
+        def unknown():
+            host = self.ok("HostService/GetHost", {"name": "h-strange"}).host
+            return list(host.lease.unknown_vm_uids)
+        wait_until(lambda: unknown() == [77 << 32], "it is listed")
+        self.assertEqual(stranger.vms, {77 << 32: (3, "REPORT_STATE_RUNNING")})
+
     def test_list_hosts(self):
         def names(**fields):
             return sorted(h.name for h in
