@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +26,8 @@
 #define READY_POLL_MS 20
 #define GUARD_LATE_MS 5000 /* Somebody should know. */
 #define QEMU_PROGRAM  "qemu-system-x86_64"
+
+#define STATE_LOCK_FILE "lock"
 
 static void send_lease(struct core *core, uint64_t deadline_ns)
 {
@@ -78,6 +81,31 @@ void agent_tick(struct agent *agent)
     CHECK(uv_timer_start(&agent->tick, on_tick, wait_ms, 0) == 0);
 }
 
+/* Two agents with one state_dir would be one host with two run directories,
+ * each sure that the other's VMs do not run. Held until the process ends. */
+static bool lock_state_dir(struct agent *agent)
+{
+    int fd = openat(agent->state_dir_fd, STATE_LOCK_FILE,
+                    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+
+    if (!locked) {
+        log_error(
+            "agent.state_dir", "path=%s error=\"%s\"",
+            agent->config->message->state_dir,
+            fd >= 0 && errno == EWOULDBLOCK
+                ? "another agent uses this state_dir; stop it, or give each "
+                  "agent a host name, a state_dir and a run_dir of its own"
+                : strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return false;
+    }
+    agent->state_lock_fd = fd;
+    return true;
+}
+
 static int open_state_dir(struct agent *agent)
 {
     const char *path = agent->config->message->state_dir;
@@ -87,6 +115,9 @@ static int open_state_dir(struct agent *agent)
         return HF_ERROR_IO;
     }
     agent->state_dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (agent->state_dir_fd >= 0 && !lock_state_dir(agent)) {
+        return HF_ERROR_BUSY;
+    }
     if (agent->state_dir_fd < 0 ||
         (mkdirat(agent->state_dir_fd, ORDER_DISKS_DIR, 0700) != 0 &&
          errno != EEXIST)) {
@@ -128,11 +159,32 @@ static int find_helpers(struct agent *agent)
     return 0;
 }
 
+/* Whether VMs may run that this run directory does not know. */
+static int check_boot(struct agent *agent)
+{
+    struct boot_check check = {
+        .state_dir_fd = agent->state_dir_fd,
+        .state_dir = agent->config->message->state_dir,
+        .run = &agent->run,
+    };
+    int result = boot_check(&check);
+
+    if (result == HF_ERROR_BUSY) {
+        log_error("agent.refused", "reason=\"%s\"", check.reason);
+    }
+    memcpy(agent->boot_id, check.boot_id, sizeof(agent->boot_id));
+    return result;
+}
+
 static int open_host(struct agent *agent)
 {
     const Holdfast__V1__AgentConfig *config = agent->config->message;
-    int result = run_dir_create(&agent->run, config->run_dir);
+    int result = open_state_dir(agent);
 
+    if (result != 0) {
+        return result;
+    }
+    result = run_dir_create(&agent->run, config->run_dir);
     if (result != 0) {
         log_error("agent.run_dir", "path=%s error=%s", config->run_dir,
                   hf_error_name(result));
@@ -145,12 +197,9 @@ static int open_host(struct agent *agent)
         run_dir_close(&agent->run);
         return result;
     }
-    result = open_state_dir(agent);
+    result = check_boot(agent);
     if (result == 0) {
         result = machine_host_id(agent->state_dir_fd, agent->host_id);
-    }
-    if (result == 0) {
-        result = machine_boot_id(&agent->run, agent->boot_id);
     }
     if (result == 0) {
         result = agent_region_load(agent);
@@ -164,10 +213,7 @@ static int open_host(struct agent *agent)
         agent->capacity.disk_gib = config->capacity->disk_gib;
     }
     if (result != 0) {
-        log_error("agent.identity", "error=%s%s", hf_error_name(result),
-                  result == HF_ERROR_BUSY
-                      ? " (VMs of an emptied run_dir still run)"
-                      : "");
+        log_error("agent.identity", "error=%s", hf_error_name(result));
         lease_page_close(&agent->lease);
         run_dir_close(&agent->run);
     }
@@ -354,6 +400,7 @@ int agent_init(struct agent *agent, uv_loop_t *loop,
     agent->loop = loop;
     agent->config = config;
     agent->state_dir_fd = -1;
+    agent->state_lock_fd = -1;
     map_init(&agent->vms);
     bytes_init(&agent->waiting);
     result = find_helpers(agent);
@@ -393,6 +440,7 @@ void agent_close(struct agent *agent)
     core_close(&agent->core);
     map_close(&agent->vms);
     bytes_close(&agent->waiting);
+    close(agent->state_lock_fd);
     close(agent->state_dir_fd);
     lease_page_close(&agent->lease);
     run_dir_close(&agent->run);

@@ -6,6 +6,7 @@
 #define AGENT_AGENT_H
 
 #include "agent/agent_config.h"
+#include "agent/boot_check.h"
 #include "agent/core.h"
 #include "agent/driver_exec.h"
 #include "agent/driver_qemu.h"
@@ -65,6 +66,7 @@ struct agent {
     uv_timer_t ready; /* Until guard and probes are there. */
     uv_signal_t signals[2];
     int state_dir_fd;
+    int state_lock_fd; /* One agent a state_dir. */
     struct machine_capacity capacity;
     char host_id[MACHINE_ID_BYTES];
     char boot_id[MACHINE_BOOT_BYTES];

@@ -279,6 +279,37 @@ static int adopt_one(struct agent *agent, struct scan_entry *found)
     return 0;
 }
 
+/* A shim whose files somebody removed runs its VM all the same; not to list it
+ * would be to say that the VM is gone (rules 1 and 8). */
+static int quarantine_lost(struct agent *agent)
+{
+    struct shim_found *found =
+        memory_alloc_array(SCAN_ENTRIES_MAX, sizeof(*found));
+    struct shim_place place;
+    int count = machine_place(&agent->run, &place);
+    int result;
+
+    if (count == 0) {
+        count = machine_find_shims(&place, found, SCAN_ENTRIES_MAX);
+    }
+    result = count < 0 ? count : 0;
+    for (int i = 0; i < count && result == 0; i++) {
+        if (found[i].uid == 0) {
+            continue;
+        }
+        result =
+            core_quarantine(&agent->core, found[i].uid, CORE_EPOCH_UNKNOWN);
+        if (result == 0) {
+            log_error("vm.files_lost", "uid=%" PRIu64 " shim=%d", found[i].uid,
+                      (int)found[i].pid);
+        } else if (result == HF_ERROR_EXISTS) {
+            result = 0; /* As all should: the scan found it. */
+        }
+    }
+    free(found);
+    return result;
+}
+
 int agent_adopt(struct agent *agent)
 {
     struct scan scan;
@@ -291,7 +322,7 @@ int agent_adopt(struct agent *agent)
         result = adopt_one(agent, &scan.entries[i]);
     }
     scan_close(&scan);
-    return result;
+    return result == 0 ? quarantine_lost(agent) : result;
 }
 
 void agent_release_vms(struct agent *agent)

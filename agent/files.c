@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,7 +80,8 @@ static int write_all(int fd, const char *data, size_t len)
     return 0;
 }
 
-int files_replace(int dir_fd, const char *name, const void *data, size_t len)
+static int replace(int dir_fd, const char *name, const void *data, size_t len,
+                   bool synced)
 {
     char temporary[NAME_MAX_OURS + 8];
     int written = snprintf(temporary, sizeof(temporary), "%s.tmp", name);
@@ -93,6 +95,9 @@ int files_replace(int dir_fd, const char *name, const void *data, size_t len)
         return HF_ERROR_IO;
     }
     error = write_all(fd, data, len);
+    if (error == 0 && synced && fsync(fd) < 0) {
+        error = HF_ERROR_IO;
+    }
     if (close(fd) < 0) {
         error = HF_ERROR_IO;
     }
@@ -101,8 +106,21 @@ int files_replace(int dir_fd, const char *name, const void *data, size_t len)
     }
     if (error != 0) {
         unlinkat(dir_fd, temporary, 0);
+    } else if (synced && fsync(dir_fd) < 0) {
+        error = HF_ERROR_IO;
     }
     return error;
+}
+
+int files_replace(int dir_fd, const char *name, const void *data, size_t len)
+{
+    return replace(dir_fd, name, data, len, false);
+}
+
+int files_replace_synced(int dir_fd, const char *name, const void *data,
+                         size_t len)
+{
+    return replace(dir_fd, name, data, len, true);
 }
 
 int files_parse_u64(const char *text, size_t len, uint64_t max, uint64_t *value)

@@ -16,6 +16,11 @@ int files_read(int dir_fd, const char *name, char *buf, size_t size,
  * content. Not synced: run directories do not outlive a boot. IO. */
 int files_replace(int dir_fd, const char *name, const void *data, size_t len);
 
+/* The same for what outlives a boot: after a crash at any time the old or the
+ * new content is there, whole; after a return of 0 the new one. IO. */
+int files_replace_synced(int dir_fd, const char *name, const void *data,
+                         size_t len);
+
 /* Digits only, no leading zero, at most `max`. INVALID. */
 int files_parse_u64(const char *text, size_t len, uint64_t max,
                     uint64_t *value);

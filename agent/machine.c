@@ -5,11 +5,13 @@
 #include "base/error.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -58,28 +60,17 @@ static int read_id(int dir_fd, const char *name, char id[MACHINE_ID_BYTES])
     return 0;
 }
 
+/* On the disk before anybody hears of it. */
 static int write_id(int dir_fd, const char *name, char id[MACHINE_ID_BYTES])
 {
     char text[MACHINE_ID_BYTES + 1];
-    int fd;
     int result = make_id(id);
 
     if (result != 0) {
         return result;
     }
     snprintf(text, sizeof(text), "%s\n", id);
-    result = files_replace(dir_fd, name, text, MACHINE_ID_BYTES);
-    if (result != 0) {
-        return result;
-    }
-    /* On the disk before anybody hears of it. */
-    fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return HF_ERROR_IO;
-    }
-    result = fsync(fd) == 0 && fsync(dir_fd) == 0 ? 0 : HF_ERROR_IO;
-    close(fd);
-    return result;
+    return files_replace_synced(dir_fd, name, text, MACHINE_ID_BYTES);
 }
 
 int machine_host_id(int state_dir_fd, char id[MACHINE_ID_BYTES])
@@ -91,12 +82,14 @@ int machine_host_id(int state_dir_fd, char id[MACHINE_ID_BYTES])
                : result;
 }
 
-bool machine_is_shim(const char *cmdline, size_t len, const char *run_dir)
+bool machine_shim_words(const char *cmdline, size_t len,
+                        struct shim_words *words)
 {
     const char *end = cmdline + len;
     const char *slash;
     const char *name;
 
+    *words = (struct shim_words){0};
     if (len == 0 || end[-1] != '\0') {
         return false;
     }
@@ -105,77 +98,111 @@ bool machine_is_shim(const char *cmdline, size_t len, const char *run_dir)
     if (strcmp(name, SHIM_NAME) != 0) {
         return false;
     }
-    for (const char *word = cmdline; word < end; word += strlen(word) + 1) {
+    for (const char *word = cmdline; word < end && strcmp(word, "--") != 0;
+         word += strlen(word) + 1) {
         const char *value = word + strlen(word) + 1;
 
-        if (strcmp(word, "--") == 0) {
-            return false;
-        }
-        if (strcmp(word, "--run-dir") == 0 && value < end) {
-            return strcmp(value, run_dir) == 0;
+        if (value < end && strcmp(word, "--run-dir") == 0) {
+            words->run_dir = value;
+        } else if (value < end && strcmp(word, "--uid") == 0) {
+            words->uid = value;
         }
     }
-    return false;
+    return true;
 }
 
-static bool is_shim_process(int proc_fd, const char *pid, const char *run_dir)
+/* The length of a process's command line, with a NUL at its end; 0: it ended
+ * meanwhile, or has none. */
+static size_t read_cmdline(int proc_fd, const char *pid, char *buf, size_t size)
 {
     char path[64];
-    char cmdline[CMDLINE_MAX];
     ssize_t len;
     int fd;
 
     if (strspn(pid, "0123456789") != strlen(pid) || strlen(pid) > 20) {
-        return false;
+        return 0;
     }
     snprintf(path, sizeof(path), "%.20s/cmdline", pid);
     fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return false; /* It ended meanwhile. */
+        return 0;
     }
-    len = read(fd, cmdline, sizeof(cmdline) - 1);
+    len = read(fd, buf, size - 1);
     close(fd);
     if (len <= 0) {
-        return false;
+        return 0;
     }
-    cmdline[len] = '\0';
-    return machine_is_shim(cmdline, (size_t)len + (cmdline[len - 1] != '\0'),
-                           run_dir);
+    buf[len] = '\0';
+    return (size_t)len + (buf[len - 1] != '\0');
 }
 
-static int no_shim_lives(const char *run_dir)
+static bool is_at(const struct shim_words *words,
+                  const struct shim_place *place)
+{
+    struct stat info;
+
+    if (words->run_dir == NULL) {
+        return false;
+    }
+    return strcmp(words->run_dir, place->run_dir) == 0 ||
+           (stat(words->run_dir, &info) == 0 && info.st_dev == place->device &&
+            info.st_ino == place->inode);
+}
+
+int machine_find_shims(const struct shim_place *place, struct shim_found *found,
+                       size_t max)
 {
     DIR *dir = opendir("/proc");
     struct dirent *entry;
-    int result = 0;
+    char cmdline[CMDLINE_MAX];
+    struct shim_words words;
+    size_t count = 0;
 
     if (dir == NULL) {
         return HF_ERROR_IO;
     }
-    while (result == 0 && (entry = readdir(dir)) != NULL) {
-        if (is_shim_process(dirfd(dir), entry->d_name, run_dir)) {
-            result = HF_ERROR_BUSY;
+    while (count < max && (errno = 0, entry = readdir(dir)) != NULL) {
+        size_t len =
+            read_cmdline(dirfd(dir), entry->d_name, cmdline, sizeof(cmdline));
+
+        if (len == 0 || !machine_shim_words(cmdline, len, &words) ||
+            !is_at(&words, place)) {
+            continue;
         }
+        found[count].pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (words.uid == NULL ||
+            run_dir_parse_uid(words.uid, &found[count].uid) != 0) {
+            found[count].uid = 0;
+        }
+        count++;
+    }
+    if (count < max && errno != 0) {
+        closedir(dir);
+        return HF_ERROR_IO;
     }
     closedir(dir);
-    return result;
+    return (int)count;
 }
 
-int machine_boot_id(const struct run_dir *run, char id[MACHINE_BOOT_BYTES])
+int machine_place(const struct run_dir *run, struct shim_place *place)
+{
+    struct stat info;
+
+    if (fstat(run->fd, &info) != 0) {
+        return HF_ERROR_IO;
+    }
+    *place = (struct shim_place){run->path, info.st_dev, info.st_ino};
+    return 0;
+}
+
+int machine_boot_id_read(int run_dir_fd, char id[MACHINE_BOOT_BYTES])
 {
     char boot[BOOT_ID_BYTES];
     char instance[MACHINE_ID_BYTES];
     int result = boot_id_read(boot);
 
-    if (result != 0) {
-        return result;
-    }
-    result = read_id(run->fd, INSTANCE_ID_FILE, instance);
-    if (result == HF_ERROR_NOT_FOUND || result == HF_ERROR_INVALID) {
-        result = no_shim_lives(run->path);
-        if (result == 0) {
-            result = write_id(run->fd, INSTANCE_ID_FILE, instance);
-        }
+    if (result == 0) {
+        result = read_id(run_dir_fd, INSTANCE_ID_FILE, instance);
     }
     if (result == 0) {
         /* At most 64 characters by the contract; 27 of the instance's 32
@@ -183,6 +210,27 @@ int machine_boot_id(const struct run_dir *run, char id[MACHINE_BOOT_BYTES])
         snprintf(id, MACHINE_BOOT_BYTES, "%s-%.27s", boot, instance);
     }
     return result;
+}
+
+int machine_boot_id(const struct run_dir *run, char id[MACHINE_BOOT_BYTES])
+{
+    char instance[MACHINE_ID_BYTES];
+    struct shim_place place;
+    struct shim_found found;
+    int result = machine_boot_id_read(run->fd, id);
+
+    if (result != HF_ERROR_NOT_FOUND && result != HF_ERROR_INVALID) {
+        return result;
+    }
+    result = machine_place(run, &place);
+    if (result == 0) {
+        result = machine_find_shims(&place, &found, 1);
+    }
+    if (result != 0) {
+        return result > 0 ? HF_ERROR_BUSY : result;
+    }
+    result = write_id(run->fd, INSTANCE_ID_FILE, instance);
+    return result == 0 ? machine_boot_id_read(run->fd, id) : result;
 }
 
 static uint32_t clamp(uint64_t value, uint32_t max)

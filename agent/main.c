@@ -33,6 +33,7 @@ static int run(const struct agent_config *config)
     signal(SIGPIPE, SIG_IGN);
     CHECK(uv_loop_init(&loop) == 0);
     if (agent_init(&agent, &loop, config) != 0) {
+        (void)uv_loop_close(&loop);
         return EXIT_FAILED; /* Nothing was ordered yet; VMs run on. */
     }
     notify_watchdog_start(&watchdog, &loop);

@@ -4,6 +4,7 @@
  * tmpfs that is empty after a boot, belongs to the agent's user, mode 0700.
  *
  *   RUN/lease               the lease page (agent/lease_page.h)
+ *   RUN/instance_id         random: part of the host's boot id
  *   RUN/region              id of the region whose VMs these are
  *                           (agent/region_file.h)
  *   RUN/guard/lock          flock: held by the guard while it lives

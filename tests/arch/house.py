@@ -40,7 +40,7 @@ PURE = {
     "node": ["api", "api_check", "api_errors", "api_host", "api_template",
              "api_vm", "api_zone", "failover", "judge", "leader_time", "lease", "orders",
              "region", "reports", "turn", "view", "watch_ring"],
-    "agent": ["core", "core_vm", "retry"],
+    "agent": ["boot_record", "core", "core_vm", "retry"],
 }
 # Parts of base/ that pure code must not use.
 IMPURE_BASE = ["clock", "log"]
