@@ -242,10 +242,17 @@ static int compare_to_uid(const void *key, const void *element)
     return uid < other ? -1 : uid > other;
 }
 
-/* One that was only assigned was never begun in this boot, and is ordered again
- * with the same epoch on the same host. Nothing of a former boot runs, `keep`
- * VMs among it (DESIGN.md section 6, point 6), and that is no failure of the
- * VM. */
+/* Assigned since the host last registered, it was never begun in this boot: it
+ * is ordered again with the same epoch on the same host. From before, it may
+ * have been begun in a former boot, and an epoch begins only once; that it was
+ * another boot is forgotten with the session that said so. */
+static bool may_be_begun_here(const struct vm *vm, const struct host *host)
+{
+    return vm->state == VM_ASSIGNED && vm->state_time_ms > host->state_time_ms;
+}
+
+/* Nothing of a former boot runs, `keep` VMs among it (DESIGN.md section 6,
+ * point 6), and that is no failure of the VM. */
 static void release_missing(struct turn_plan *plan, uint32_t host_slot,
                             const struct vm_report **sorted, size_t count,
                             bool rebooted)
@@ -259,10 +266,12 @@ static void release_missing(struct turn_plan *plan, uint32_t host_slot,
         uint32_t next = vm->host_next;
         const struct vm_report *const *listed =
             bsearch(&vm->uid, sorted, count, sizeof(*sorted), compare_to_uid);
+        bool failed = !rebooted && vm->state != VM_ASSIGNED;
 
-        if ((rebooted || vm->state != VM_ASSIGNED) &&
+        if ((rebooted ||
+             !may_be_begun_here(vm, state_host_at(plan->scratch, host_slot))) &&
             (listed == NULL || (*listed)->epoch < vm->epoch)) {
-            release(plan, vm, reason, !rebooted && vm->state != VM_STOPPING);
+            release(plan, vm, reason, failed);
         }
         slot = next;
     }

@@ -83,7 +83,8 @@ enum hello_verdict plan_hello(struct turn_plan *plan, const struct hello *hello,
 /* The first renewal of a session that is still the host's. It came after that
  * session's Welcome was received, so it is no older than the session, and no
  * order was given in it yet: a VM that had been confirmed here and is not
- * listed is gone; after a reboot so is one that was only assigned. */
+ * listed is gone; so is one that was only assigned, if the host has booted or
+ * registered since. */
 void plan_missing(struct turn_plan *plan, struct host_id host,
                   uint64_t generation, const struct vm_report *reports,
                   size_t count, bool rebooted);

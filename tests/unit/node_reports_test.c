@@ -285,11 +285,46 @@ static void a_long_healthy_run_makes_the_next_failure_the_first(void **unused)
     state_destroy(state);
 }
 
+/* Found by the simulator (seed 40): the session that told of a boot broke
+ * before its first renewal, the next one knew nothing of it, and the epoch that
+ * had begun before the boot began once more. */
+static void an_epoch_from_before_a_boot_does_not_begin_again(void **unused)
+{
+    struct state *state = state_create();
+    struct turn_plan plan = {.scratch = state, .sink = {ignore_event}};
+    struct change change = {.kind = CHANGE_VM_ASSIGN};
+    const struct host *host;
+
+    (void)unused;
+    bytes_init(&plan.entry);
+    state_begin(state, 1000);
+    create_vm(state);
+    host = state_host_at(state, 0);
+    state_begin(state, 2000);
+    change.vm_assign =
+        (struct change_vm_assign){{state_vm_at(state, 0)->uid}, {host->uid}, 1};
+    turn_change(&plan, &change);
+    /* A session of the same boot: the order is simply given again. */
+    plan_missing(&plan, (struct host_id){host->uid}, host->generation, NULL, 0,
+                 false);
+    assert_int_equal(state_vm_at(state, 0)->state, VM_ASSIGNED);
+    state_begin(state, 3000);
+    register_host(state, "h");
+    host = state_host_at(state, 0);
+    plan_missing(&plan, (struct host_id){host->uid}, host->generation, NULL, 0,
+                 false);
+    assert_int_equal(state_vm_at(state, 0)->state, VM_PENDING);
+    assert_int_equal(state_vm_at(state, 0)->restart_count, 0);
+    bytes_close(&plan.entry);
+    state_destroy(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_name_too_many_is_refused),
         cmocka_unit_test(another_boot_waits_for_the_lease_of_the_former),
+        cmocka_unit_test(an_epoch_from_before_a_boot_does_not_begin_again),
         cmocka_unit_test(a_long_healthy_run_makes_the_next_failure_the_first),
     };
 
