@@ -175,12 +175,22 @@ static void receive_append(struct replica *replica, uint64_t from,
 }
 
 static void receive_append_result(struct replica *replica, uint64_t from,
-                                  const struct message *message)
+                                  struct message *message)
 {
     /* An answer to a message of an earlier term speaks of that term's log. */
     if (message->term == core_term(replica->core) &&
         message->append_result.request_term != message->term) {
         return;
+    }
+    /* A refusal of what has matched since is late; two streams of one peer can
+     * overtake each other. libraft 0.22.1 ignores it while it pipelines, but
+     * while it probes it steps back below the match and stays there: no answer
+     * raises the match, so it never sends another entry. Taken as the answer
+     * to a heartbeat it still says that the member is there. */
+    if (message->append_result.rejected_index > 0 &&
+        message->append_result.rejected_index <=
+            core_match(replica->core, from)) {
+        message->append_result.rejected_index = 0;
     }
     to_core(replica, from, message);
 }

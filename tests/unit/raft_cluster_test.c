@@ -4,8 +4,10 @@
  *
  *   raft_cluster_test                    the cases, and a dozen seeds of chaos
  *   raft_cluster_test --seeds N [FIRST]  N seeds of chaos from FIRST on */
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "raft/message.h"
 #include "tests/support/sim_cluster.h"
 
 #include <inttypes.h>
@@ -222,6 +224,47 @@ static bool chaos(uint64_t seed, bool print)
     return violation == NULL && live;
 }
 
+static void say_result(struct sim_cluster *cluster, uint64_t leader,
+                       uint64_t from, uint64_t rejected, uint64_t last)
+{
+    struct message message = {
+        .type = MESSAGE_APPEND_RESULT,
+        .term = term_of(cluster, leader),
+        .append_result = {.request_term = term_of(cluster, leader),
+                          .rejected_index = rejected,
+                          .last_index = last}};
+    struct bytes out;
+    bytes_init(&out);
+    message_encode(&message, &out);
+    replica_receive(sim_cluster_replica(cluster, leader), from, out.data,
+                    out.len, sim_cluster_now_us(cluster) / 1000);
+    bytes_close(&out);
+}
+
+/* Found by the simulator (seed 7123). libraft, while it probes, steps back for
+ * a refusal that is older than what matched since, below the match: and then
+ * never forward again, for no answer is news. */
+static void a_late_refusal_does_not_stop_a_follower_for_ever(void **state)
+{
+    (void)state;
+    struct sim_options options = sim_options_default(3);
+    struct sim_cluster *cluster = sim_cluster_create(&options);
+    uint64_t leader = sim_cluster_elect(cluster, 5 * SECOND);
+    uint64_t follower = leader % 3 + 1;
+    assert_true(sim_cluster_settle(cluster, 20, 5 * SECOND));
+    uint64_t last = sim_cluster_applied(cluster, follower);
+    sim_cluster_cut(cluster, leader, follower, true);
+    sim_cluster_cut(cluster, follower, leader, true);
+    assert_true(sim_cluster_write(cluster, 5 * SECOND));
+    say_result(cluster, leader, follower, last + 1, last);
+    say_result(cluster, leader, follower, last, last - 10);
+    sim_cluster_heal(cluster);
+    assert_true(sim_cluster_settle(cluster, 1, 20 * SECOND));
+    assert_int_equal(sim_cluster_leader(cluster), leader);
+    good(cluster);
+    sim_cluster_destroy(cluster);
+}
+
 static void nothing_is_lost_in_chaos(void **state)
 {
     (void)state;
@@ -240,6 +283,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_transfer_that_nobody_takes_up_is_answered),
         cmocka_unit_test(a_leader_that_was_replaced_answers_no_barrier),
         cmocka_unit_test(a_barrier_takes_no_entry),
+        cmocka_unit_test(a_late_refusal_does_not_stop_a_follower_for_ever),
         cmocka_unit_test(nothing_is_lost_in_chaos),
     };
     log_set_level(LOG_ERROR);
