@@ -6,9 +6,9 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
-enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_level { LOG_OFF = -1, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* Lines above `level` are dropped; LOG_INFO at the start. */
+/* Lines above `level` are dropped, all with LOG_OFF; LOG_INFO at the start. */
 void log_set_level(enum log_level level);
 
 /* "error", "warn", "info" or "debug"; anything else is HF_ERROR_INVALID. */

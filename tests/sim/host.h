@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A simulated hypervisor machine: the agent's real core, and a model of what
+ * is below it: guests, the shims and the guard with the lease page. The model
+ * is what AGENT.md measured, at its worst: a kill takes up to the kill budget,
+ * a guard that acts for a stopped shim the margin more. */
+#ifndef TESTS_SIM_HOST_H
+#define TESTS_SIM_HOST_H
+
+#include "agent/core.h"
+#include "agent/retry.h"
+#include "tests/sim/stream.h"
+#include "tests/sim/world.h"
+
+#define SIM_GUESTS_MAX 64
+
+enum sim_guest_state {
+    SIM_GUEST_STARTING = 1,
+    SIM_GUEST_RUNNING,
+    SIM_GUEST_ENDED /* Its directory is there until it is forgotten. */
+};
+
+struct sim_guest {
+    uint64_t uid; /* 0: no guest. */
+    uint64_t epoch;
+    bool keep;
+    bool foreign; /* Nobody in the region knows it (rule 8). */
+    bool hangs;   /* Hears no polite stop. */
+    enum sim_guest_state state;
+    uint64_t number; /* Of this start; void events have another. */
+    bool failed;
+    char reason[48];
+};
+
+struct sim_host {
+    struct sim_world *world;
+    uint32_t index;
+    uint32_t zone;
+    char name[24];
+    bool powered;
+    bool cut; /* From every node. */
+    bool cut_node[SIM_ZONES_MAX];
+    uint32_t boot;
+    bool had_foreign; /* A guest that nobody knows, since the start. */
+    struct sim_clock clock;
+    uint64_t paused_until_us; /* All of it, guests too. */
+    uint64_t resumed_us;      /* When the last pause ended. */
+
+    /* The agent's process. */
+    bool agent_up;
+    uint64_t agent_life;
+    uint64_t agent_paused_until_us;
+    struct core core;
+    struct retry retry;
+    struct random random;
+    struct sim_stream *stream;
+    uint64_t session;
+    uint64_t poke_us;
+    struct list orders; /* That came before the first acknowledgement. */
+
+    /* Below it; outlives it. */
+    uint64_t deadline_ns; /* The lease page; this boot's clock. */
+    bool shims_stopped;
+    struct sim_guest guests[SIM_GUESTS_MAX];
+    uint64_t guest_numbers;
+    uint32_t start_fails_permille;
+};
+
+struct sim_host *sim_host_create(struct sim_world *world, uint32_t index);
+void sim_host_destroy(struct sim_host *host);
+
+void sim_host_power(struct sim_host *host, bool on);
+void sim_host_pause(struct sim_host *host, uint64_t until_us);
+void sim_host_set_rate(struct sim_host *host, int32_t ppm);
+void sim_agent_start(struct sim_host *host);
+void sim_agent_kill(struct sim_host *host);
+void sim_agent_pause(struct sim_host *host, uint64_t until_us);
+
+/* A running guest ends by itself; false when there is none. */
+bool sim_host_lose_guest(struct sim_host *host);
+bool sim_host_hang_guest(struct sim_host *host);
+
+/* Whether the way between the host and a node's zone is open, in the
+ * direction asked for. */
+bool sim_host_reaches(const struct sim_host *host, uint32_t node, bool towards);
+
+/* From the stream. */
+void sim_agent_reply(struct sim_host *host, struct sim_stream *stream,
+                     const struct sim_reply *reply);
+
+/* When the agent takes in what comes now. */
+uint64_t sim_agent_awake_us(const struct sim_host *host);
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Runs worlds, one seed after the other; the first broken rule ends it with the
+ * last events as a story and the command that tells it again. */
+#include "base/log.h"
+#include "tests/sim/world.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct run {
+    struct sim_options options;
+    uint64_t first;
+    uint64_t seeds;
+    bool replay; /* Each seed twice: it must be the same story. */
+    const char *program;
+};
+
+struct totals {
+    struct sim_figures figures;
+    uint64_t virtual_us;
+    uint64_t hash;
+};
+
+static void usage(const char *program)
+{
+    (void)fprintf(stderr,
+                  "usage: %s [--seeds N] [--first S] [--zones N] [--hosts N] "
+                  "[--vms N] [--replay] [--verbose]\n"
+                  "Lives through N regions (default 1) with the seeds from S "
+                  "(default 1) on. Exits 1 at the first\nbroken rule. With "
+                  "--replay each seed is lived through twice and must give the "
+                  "same trace.\n",
+                  program);
+}
+
+static uint64_t number(const char *text)
+{
+    char *end;
+    unsigned long long value = strtoull(text, &end, 10);
+
+    if (*text == '\0' || *end != '\0') {
+        (void)fprintf(stderr, "'%s' is not a number\n", text);
+        exit(2);
+    }
+    return value;
+}
+
+static void parse(struct run *run, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"seeds", required_argument, NULL, 'n'},
+        {"first", required_argument, NULL, 's'},
+        {"zones", required_argument, NULL, 'z'},
+        {"hosts", required_argument, NULL, 'h'},
+        {"vms", required_argument, NULL, 'v'},
+        {"replay", no_argument, NULL, 'r'},
+        {"verbose", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'n':
+            run->seeds = number(optarg);
+            break;
+        case 's':
+            run->first = number(optarg);
+            break;
+        case 'z':
+            run->options.zones = (uint32_t)number(optarg);
+            break;
+        case 'h':
+            run->options.hosts_in_zone = (uint32_t)number(optarg);
+            break;
+        case 'v':
+            run->options.vms = (uint32_t)number(optarg);
+            break;
+        case 'r':
+            run->replay = true;
+            break;
+        case 'V':
+            run->options.verbose = true;
+            break;
+        default:
+            usage(argv[0]);
+            exit(2);
+        }
+    }
+}
+
+static void add(struct totals *totals, const struct sim_world *world)
+{
+    totals->virtual_us += world->now_us;
+    totals->hash ^= world->trace_hash;
+    totals->figures.events += world->figures.events;
+    totals->figures.operations += world->figures.operations;
+    totals->figures.unknown += world->figures.unknown;
+    totals->figures.starts += world->figures.starts;
+    totals->figures.kills += world->figures.kills;
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        totals->figures.faults[i] += world->figures.faults[i];
+    }
+}
+
+static void tell(const struct run *run, const struct sim_world *world)
+{
+    uint64_t first = world->trace_count > SIM_TRACE_LINES
+                         ? world->trace_count - SIM_TRACE_LINES
+                         : 0;
+
+    for (uint64_t i = first; i < world->trace_count; i++) {
+        printf("%s\n", world->trace[i % SIM_TRACE_LINES]);
+    }
+    printf("\nseed %" PRIu64 " breaks the rule %s\n"
+           "again: %s --first %" PRIu64 " --seeds 1 --zones %" PRIu32
+           " --hosts %" PRIu32 " --vms %" PRIu32 " --verbose\n",
+           world->options.seed, world->violation, run->program,
+           world->options.seed, world->options.zones,
+           world->options.hosts_in_zone, world->options.vms);
+}
+
+static void summary(const struct run *run, const struct totals *totals,
+                    double seconds)
+{
+    uint64_t faults = 0;
+
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        faults += totals->figures.faults[i];
+        printf("%s%s %" PRIu64, i == 0 ? "" : ", ", sim_fault_names[i],
+               totals->figures.faults[i]);
+    }
+    printf("\n%" PRIu64 " seeds, %.2f virtual hours, %.0f virtual s/s, %" PRIu64
+           " faults, %" PRIu64 " operations, %" PRIu64 " unknown, %" PRIu64
+           " starts, %" PRIu64
+           " kills by lease, 0 violations, trace %016" PRIx64 "\n",
+           run->seeds, (double)totals->virtual_us / 3.6e9,
+           (double)totals->virtual_us / 1e6 / seconds, faults,
+           totals->figures.operations, totals->figures.unknown,
+           totals->figures.starts, totals->figures.kills, totals->hash);
+}
+
+static double now_s(void)
+{
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static uint64_t trace_of(const struct sim_options *options)
+{
+    struct sim_world *world = sim_world_create(options);
+    uint64_t hash;
+
+    sim_world_run(world);
+    hash = world->trace_hash;
+    sim_world_destroy(world);
+    return hash;
+}
+
+/* False when a rule was broken, or it was another story the second time. */
+static bool live(struct run *run, uint64_t seed, struct totals *totals)
+{
+    struct sim_world *world;
+    bool good;
+
+    run->options.seed = seed;
+    world = sim_world_create(&run->options);
+    sim_world_run(world);
+    add(totals, world);
+    good = world->violation[0] == '\0';
+    if (!good) {
+        tell(run, world);
+    } else if (run->replay && trace_of(&run->options) != world->trace_hash) {
+        printf("seed %" PRIu64 " gives another trace the second time\n", seed);
+        good = false;
+    }
+    sim_world_destroy(world);
+    return good;
+}
+
+int main(int argc, char **argv)
+{
+    struct run run = {.options = sim_options_default(1),
+                      .first = 1,
+                      .seeds = 1,
+                      .program = argv[0]};
+    struct totals totals = {0};
+    double begin_s = now_s();
+
+    parse(&run, argc, argv);
+    log_set_level(LOG_OFF);
+    for (uint64_t seed = run.first; seed < run.first + run.seeds; seed++) {
+        if (!live(&run, seed, &totals)) {
+            return 1;
+        }
+    }
+    summary(&run, &totals, now_s() - begin_s);
+    return 0;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A world's life: it is built, set up, troubled, healed, and looked at. */
+#include "base/check.h"
+#include "base/memory.h"
+#include "tests/sim/check.h"
+#include "tests/sim/client.h"
+#include "tests/sim/fault.h"
+#include "tests/sim/host.h"
+#include "tests/sim/node.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* Of the quiet time, the last part in which nothing may change any more. */
+#define STILL_US (10 * SIM_SECOND)
+
+struct sim_world *sim_world_create(const struct sim_options *options)
+{
+    struct sim_world *world = memory_alloc(sizeof(*world));
+
+    CHECK(options->zones >= 1 && options->zones <= SIM_ZONES_MAX);
+    CHECK(options->clients >= 1 && options->clients <= SIM_CLIENTS_MAX);
+    CHECK(options->vms / options->clients <= SIM_VMS_MAX);
+    world->options = *options;
+    random_init(&world->random, options->seed);
+    list_init(&world->streams);
+    world->delay_us = options->delay_us;
+    world->check = sim_check_create(world);
+    world->node_count = options->zones;
+    world->host_count = options->zones * options->hosts_in_zone;
+    CHECK(world->host_count <= SIM_HOSTS_MAX);
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        world->nodes[i] = sim_node_create(world, i);
+    }
+    for (uint32_t i = 0; i < world->host_count; i++) {
+        world->hosts[i] = sim_host_create(world, i);
+    }
+    for (uint32_t i = 0; i < options->clients; i++) {
+        world->clients[i] = sim_client_create(world, i);
+    }
+    return world;
+}
+
+void sim_world_destroy(struct sim_world *world)
+{
+    for (uint32_t i = 0; i < world->host_count; i++) {
+        sim_host_destroy(world->hosts[i]);
+    }
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        sim_node_destroy(world->nodes[i]);
+    }
+    for (size_t i = 0; i < world->heap_count; i++) {
+        world->heap[i]->free(world->heap[i]);
+    }
+    for (uint32_t i = 0; i < world->options.clients; i++) {
+        sim_client_destroy(world->clients[i]);
+    }
+    CHECK(list_empty(&world->streams));
+    sim_check_destroy(world->check);
+    free(world->heap);
+    free(world);
+}
+
+static void begin(struct sim_world *world)
+{
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        sim_node_start(world->nodes[i]);
+    }
+    for (uint32_t i = 0; i < world->host_count; i++) {
+        sim_agent_start(world->hosts[i]);
+    }
+    for (uint32_t i = 0; i < world->options.clients; i++) {
+        sim_client_start(world->clients[i]);
+    }
+    sim_world_run_until(world, 20 * SIM_SECOND);
+    if (!sim_clients_are_set_up(world)) {
+        sim_violation(world, "set-up", "not done after 20 s");
+    }
+}
+
+/* Everything is well, and stays as it is. */
+static void rest(struct sim_world *world)
+{
+    uint64_t end_us = world->now_us + world->options.quiet_us;
+    struct sim_node *leader;
+    uint64_t hash = 0;
+
+    for (uint32_t i = 0; i < world->options.clients; i++) {
+        sim_client_stop(world->clients[i]);
+    }
+    sim_world_run_until(world, end_us - STILL_US);
+    leader = sim_world_leader(world);
+    if (leader != NULL) {
+        hash = state_hash(leader->engine.state);
+    }
+    sim_world_run_until(world, end_us);
+    if (world->violation[0] != '\0') {
+        return;
+    }
+    sim_check_rest(world);
+    leader = sim_world_leader(world);
+    if (leader != NULL && state_hash(leader->engine.state) != hash) {
+        sim_violation(world, "idle-is-still",
+                      "the state still changes when nothing happens");
+    }
+    for (uint32_t i = 0; i < world->options.clients && leader != NULL; i++) {
+        sim_client_check(world->clients[i]);
+    }
+}
+
+void sim_world_run(struct sim_world *world)
+{
+    begin(world);
+    world->trouble = true;
+    sim_faults_start(world, world->now_us + world->options.trouble_us);
+    sim_world_run_until(world, world->now_us + world->options.trouble_us);
+    world->trouble = false;
+    if (world->violation[0] == '\0') {
+        sim_faults_heal(world);
+        rest(world);
+    }
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A whole region in one thread: nodes, hosts, guests, clients, disks, network
+ * and clocks, in virtual time, everything from one seed. What decides is the
+ * real code: the engine on the real replica and libraft's core, and the
+ * agent's core. This file is its time, its chance, its memory of what happened
+ * and the first thing that must not have happened. */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "base/random.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SIM_ZONES_MAX   5
+#define SIM_HOSTS_MAX   32
+#define SIM_CLIENTS_MAX 8
+#define SIM_VMS_MAX     64
+#define SIM_TRACE_LINES 100
+#define SIM_TRACE_BYTES 200
+
+#define SIM_MS     UINT64_C(1000)
+#define SIM_SECOND UINT64_C(1000000)
+
+/* What the driver of faults does, one count each. */
+enum sim_fault {
+    SIM_FAULT_NODE_KILL,
+    SIM_FAULT_NODE_POWER,
+    SIM_FAULT_NODE_PAUSE,
+    SIM_FAULT_DISK_SLOW,
+    SIM_FAULT_DISK_DIES,
+    SIM_FAULT_TRANSFER,
+    SIM_FAULT_WALL_CLOCK,
+    SIM_FAULT_CLOCK_RATE,
+    SIM_FAULT_CUT,
+    SIM_FAULT_CUT_ONE_WAY,
+    SIM_FAULT_CUT_HOST,
+    SIM_FAULT_NETWORK,
+    SIM_FAULT_HOST_POWER,
+    SIM_FAULT_HOST_PAUSE,
+    SIM_FAULT_AGENT_KILL,
+    SIM_FAULT_AGENT_PAUSE,
+    SIM_FAULT_SHIMS_STOP,
+    SIM_FAULT_VM_DIES,
+    SIM_FAULT_VM_HANGS,
+    SIM_FAULT_VM_START,
+    SIM_FAULT_ZONE_POWER,
+    SIM_FAULT_ZONE_NETWORK,
+    SIM_FAULT_COUNT
+};
+
+extern const char *const sim_fault_names[SIM_FAULT_COUNT];
+
+struct sim_options {
+    uint64_t seed;
+    uint32_t zones;
+    uint32_t hosts_in_zone;
+    uint32_t clients;
+    uint32_t vms;        /* Names that the clients use. */
+    uint64_t trouble_us; /* How long there are faults. */
+    uint64_t quiet_us;   /* Then: until everything must be well. */
+    uint64_t delay_us;   /* One way between zones, at most, when well. */
+    bool only_zone_loss; /* One clean loss of a zone, nothing else. */
+    bool leaders_zone;   /* ... the leader's. */
+    bool verbose;        /* The whole trace goes to stderr. */
+};
+
+/* Something to come; embed it. free() is called after run() when that returns
+ * true, and instead of it when the world ends first; else the event has gone
+ * into other hands. */
+struct sim_event {
+    uint64_t at_us;
+    uint64_t number; /* Order of equal times. */
+    bool (*run)(struct sim_event *event);
+    void (*free)(struct sim_event *event);
+};
+
+/* A machine's monotonic clock: its own offset and rate. */
+struct sim_clock {
+    uint64_t world_us; /* Since then... */
+    uint64_t local_us; /* ... when it showed this, ... */
+    int32_t ppm;       /* ... it has run so much too fast. */
+};
+
+struct sim_node;
+struct sim_host;
+struct sim_client;
+
+/* What is measured, over the world's life. */
+struct sim_figures {
+    uint64_t events;
+    uint64_t operations; /* Of clients, that ended with a definite answer. */
+    uint64_t unknown;    /* ... that did not. */
+    uint64_t starts;     /* Of guests. */
+    uint64_t kills;      /* Of guests, by shim or guard at the deadline. */
+    uint64_t elections;  /* Proved leaders. */
+    uint64_t faults[SIM_FAULT_COUNT];
+    uint64_t start_order_us; /* only_zone_loss: the last start order; */
+    uint64_t running_us;     /* and when all ran, both from the loss. */
+    uint32_t moved;          /* VMs that had to. */
+};
+
+struct sim_check;
+
+struct sim_world {
+    struct sim_options options;
+    struct random random;
+    uint64_t now_us;
+    struct sim_event **heap;
+    size_t heap_count;
+    size_t heap_capacity;
+    uint64_t numbers;
+
+    uint32_t node_count;
+    uint32_t host_count;
+    struct sim_node *nodes[SIM_ZONES_MAX];
+    struct sim_host *hosts[SIM_HOSTS_MAX];
+    struct sim_client *clients[SIM_CLIENTS_MAX];
+    struct sim_check *check;
+    struct list streams; /* All that are open. */
+
+    /* The network: [from zone][to zone], and a host's way to everybody. */
+    bool cut[SIM_ZONES_MAX][SIM_ZONES_MAX];
+    uint64_t delay_us; /* Between zones, at most, now. */
+    uint32_t loss_permille;
+    bool trouble; /* Faults are going on. */
+
+    struct sim_figures figures;
+    char trace[SIM_TRACE_LINES][SIM_TRACE_BYTES];
+    uint64_t trace_count;
+    uint64_t trace_hash;
+    char violation[400];
+};
+
+/* Sensible values. */
+struct sim_options sim_options_default(uint64_t seed);
+
+/* Builds a region and lives through it. The result is in `figures`,
+ * `violation` and `trace`. */
+struct sim_world *sim_world_create(const struct sim_options *options);
+void sim_world_run(struct sim_world *world);
+void sim_world_destroy(struct sim_world *world);
+
+/* Runs until the time, or the first violation. */
+void sim_world_run_until(struct sim_world *world, uint64_t until_us);
+
+/* Takes the event over. */
+void sim_world_add(struct sim_world *world, struct sim_event *event,
+                   uint64_t at_us);
+
+/* For people, and for the hash by which runs are compared. */
+void sim_trace(struct sim_world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The first one counts and ends the run. `rule` is the check's name. */
+void sim_violation(struct sim_world *world, const char *rule,
+                   const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Chance: in [0, bound), in [low, high], and of so many in a thousand. */
+uint64_t sim_below(struct sim_world *world, uint64_t bound);
+uint64_t sim_between(struct sim_world *world, uint64_t low, uint64_t high);
+bool sim_chance(struct sim_world *world, uint32_t permille);
+
+/* One way between two zones, now; both may be the same. */
+uint64_t sim_latency(struct sim_world *world, uint32_t from, uint32_t to);
+
+uint64_t sim_clock_local(const struct sim_clock *clock, uint64_t world_us);
+uint64_t sim_clock_world(const struct sim_clock *clock, uint64_t local_us);
+void sim_clock_set_rate(struct sim_clock *clock, uint64_t world_us,
+                        int32_t ppm);
+
+#endif
