@@ -5,6 +5,7 @@
 #include "base/container.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/planted.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -296,6 +297,10 @@ void core_order(struct core *core, uint64_t session, uint64_t now_ns,
 {
     struct core_vm *vm = map_get(&core->vms, order->uid);
 
+    if (PLANTED(UNKNOWN_KILLED) && order->action == CORE_ORDER_KILL) {
+        core->actions->kill(core, order->uid, "ordered");
+        return;
+    }
     if (session != core->session || core->link != CORE_LINK_UP ||
         order->uid == 0 || order->epoch == 0 ||
         order->epoch == CORE_EPOCH_UNKNOWN ||

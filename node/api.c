@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/planted.h"
 #include "node/api_check.h"
 #include "node/view.h"
 
@@ -372,6 +373,13 @@ void api_mutate(const struct api_method *method,
     }
     reply->remembering = request_id_of(request)[0] != '\0';
     method->mutate(request, plan, reply);
+    if (PLANTED(REFUSAL_WRITES) && reply->code != RPC_OK) {
+        struct change change = {.kind = CHANGE_ZONE_CORDON};
+
+        change.zone_cordon.zone.uid = state_zone_at(plan->scratch, 0)->uid;
+        turn_change(plan, &change);
+        return;
+    }
     /* A refusal leaves no trace (rule 9). */
     CHECK(reply->code == RPC_OK || plan->change_count == changes);
     if (reply->code == RPC_OK && reply->remembering) {

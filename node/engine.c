@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/planted.h"
 #include "state/snapshot.h"
 
 #include <inttypes.h>
@@ -37,6 +38,14 @@ static void on_event(struct event_sink *sink, const struct event *event)
 {
     struct engine *engine = container_of(sink, struct engine, sink);
 
+    if (PLANTED(EVENT_DIFFERS) && !engine_leads(engine) &&
+        event->revision % 64 == 0) {
+        struct event other = *event;
+
+        other.time_ms++;
+        watch_ring_add(&engine->ring, engine->state, &other);
+        return;
+    }
     watch_ring_add(&engine->ring, engine->state, event);
     if (!engine_leads(engine)) {
         return;
@@ -97,8 +106,20 @@ static void apply(struct replica_owner *owner, uint64_t index, uint64_t term,
     (void)term;
     arena_clear(&engine->arena);
     rv = batch_decode(data, len, &engine->arena, &batch);
+    if (PLANTED(CHANGE_SKIPPED) && rv == 0 && engine_leads(engine) &&
+        index % 64 == 0) {
+        batch.count--;
+    }
     if (rv == 0) {
         rv = state_apply_batch(engine->state, &batch, &engine->sink);
+    }
+    if (PLANTED(STATE_LOST) && index % 256 == 0) {
+        state_destroy(engine->state);
+        engine->state = state_create();
+        engine->applied = engine->state;
+    }
+    if (PLANTED(GIVES_UP) && index % 256 == 0) {
+        rv = HF_ERROR_CORRUPT;
     }
     if (rv != 0) {
         stop_applying(engine, index, rv);
@@ -253,6 +274,9 @@ static void submit_done(struct replica_submit *request,
     struct engine *engine = container_of(request, struct engine, submit);
 
     (void)index;
+    if (PLANTED(ANSWER_EARLY)) {
+        return;
+    }
     turn_finished(&engine->turn, outcome_status(outcome));
 }
 
@@ -275,15 +299,23 @@ static bool log_ready(struct turn_log *log)
 static int log_submit(struct turn_log *log, const void *data, size_t len)
 {
     struct engine *engine = container_of(log, struct engine, log);
+    int rv = replica_submit(engine->replica, data, len, &engine->submit,
+                            submit_done);
 
-    return replica_submit(engine->replica, data, len, &engine->submit,
-                          submit_done);
+    if (PLANTED(ANSWER_EARLY) && rv == 0) {
+        turn_finished(&engine->turn, 0);
+    }
+    return rv;
 }
 
 static int log_barrier(struct turn_log *log)
 {
     struct engine *engine = container_of(log, struct engine, log);
 
+    if (PLANTED(READ_UNPROVED)) {
+        turn_finished(&engine->turn, 0);
+        return 0;
+    }
     return replica_barrier(engine->replica, &engine->barrier, barrier_done);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/planted.h"
 #include "node/limits.h"
 
 #include <stdlib.h>
@@ -218,7 +219,7 @@ static void plan_failover(struct turn_controller *controller,
     uint32_t count;
     bool more;
 
-    if (is_settling(failover, plan)) {
+    if (is_settling(failover, plan) || PLANTED(NO_FAILOVER)) {
         return;
     }
     if (state_pending_first(plan->scratch) == SLOT_NONE ||

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/planted.h"
 #include "node/limits.h"
 
 #include <stdlib.h>
@@ -230,7 +231,7 @@ static bool look_at_stray(struct order_book *book, struct order_entry *entry,
         if (book->unknown_count < UNKNOWN_MAX) {
             book->unknown[book->unknown_count++] = entry->uid;
         }
-        return false;
+        return PLANTED(UNKNOWN_KILLED);
     }
     return entry->epoch < vm->epoch ||
            (entry->epoch == vm->epoch && vm->host != host_slot);

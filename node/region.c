@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/container.h"
+#include "base/planted.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,6 +15,11 @@ static void plan_birth(struct turn_controller *controller,
         container_of(controller, struct region_birth, controller);
     struct change change = {.kind = CHANGE_REGION};
 
+    if (PLANTED(NEVER_IDLE) && state_zone_slots(plan->scratch) > 0) {
+        change.kind = CHANGE_ZONE_CORDON;
+        change.zone_cordon.zone.uid = state_zone_at(plan->scratch, 0)->uid;
+        turn_change(plan, &change);
+    }
     if (region_id_is_set(state_region(plan->scratch))) {
         return;
     }

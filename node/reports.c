@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/planted.h"
 #include "node/limits.h"
 #include "node/region.h"
 
@@ -248,7 +249,8 @@ static int compare_to_uid(const void *key, const void *element)
  * another boot is forgotten with the session that said so. */
 static bool may_be_begun_here(const struct vm *vm, const struct host *host)
 {
-    return vm->state == VM_ASSIGNED && vm->state_time_ms > host->state_time_ms;
+    return vm->state == VM_ASSIGNED &&
+           (PLANTED(EPOCH_AGAIN) || vm->state_time_ms > host->state_time_ms);
 }
 
 /* Nothing of a former boot runs, `keep` VMs among it (DESIGN.md section 6,

@@ -3,6 +3,7 @@
  * Changes of VMs. A VM is in one of two lists through host_next and host_prev:
  * that of its host, or, while PENDING, that of the pending. */
 #include "base/check.h"
+#include "base/planted.h"
 #include "state/internal.h"
 
 void vm_set_state(struct state *state, struct vm *vm, enum vm_state next)
@@ -78,7 +79,9 @@ static void account(struct state *state, struct host *host,
 {
     struct zone *zone = record_edit(state, TABLE_ZONE, host->zone);
 
-    resources_add(&host->used, resources, sign);
+    if (!PLANTED(USE_KEPT) || sign > 0) {
+        resources_add(&host->used, resources, sign);
+    }
     host->vm_count += (uint32_t)sign;
     zone->vm_count += (uint32_t)sign;
     if (host->state == HOST_UP) {

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/planted.h"
 #include "state/internal.h"
 
 #include <string.h>
@@ -107,7 +108,7 @@ bool state_reply(const struct state *state, struct text request_id,
     const struct reply *reply;
     struct text packed;
 
-    if (slot == SLOT_NONE) {
+    if (slot == SLOT_NONE || PLANTED(REPLY_FORGOTTEN)) {
         return false;
     }
     reply = table_get(&state->tables[TABLE_REPLY], slot);

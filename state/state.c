@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/planted.h"
 #include "state/internal.h"
 
 #include <stdlib.h>
@@ -187,7 +188,7 @@ static void apply_region(struct state *state,
 
 void state_begin(struct state *state, uint64_t time_ms)
 {
-    if (time_ms > state->head.time_ms) {
+    if (time_ms > state->head.time_ms || PLANTED(TIME_FALLS)) {
         state->head.time_ms = time_ms;
     }
 }

@@ -309,12 +309,18 @@ void sim_check_refusal(struct sim_world *world, bool decided,
 /* --- Rule 10: settings cannot break safety ----------------------------------
  */
 
+/* DESIGN.md section 6, written down a second time on purpose. */
 static void check_settings(struct sim_world *world, const struct state *state)
 {
-    const char *wrong = settings_check(state_settings(state));
+    const struct settings *s = state_settings(state);
+    double run_ms =
+        s->lease_run_ms * (1 + 2 * s->clock_error_permille / 1000.0);
 
-    if (wrong != NULL) {
-        sim_violation(world, "settings-are-safe", "%s", wrong);
+    if (run_ms + s->kill_budget_ms + s->margin_ms > s->lease_wait_ms) {
+        sim_violation(
+            world, "settings-are-safe",
+            "hosts may run for %.0f ms, and the leader waits %" PRIu32 " ms",
+            run_ms + s->kill_budget_ms + s->margin_ms, s->lease_wait_ms);
     }
 }
 
@@ -412,7 +418,7 @@ static void check_strays(struct sim_world *world, const struct state *state)
                 continue;
             }
             if (state_vm(state, (struct vm_id){guest->uid}) == NULL) {
-                sim_violation(world, "no-strays",
+                sim_violation(world, "all-run",
                               "%s still runs vm %" PRIx64 ", which was deleted",
                               world->hosts[i]->name, guest->uid);
             }
@@ -431,6 +437,35 @@ static void check_unknown(struct sim_world *world)
              host->guests[0].state != SIM_GUEST_RUNNING)) {
             sim_violation(world, "unknown-is-not-dead",
                           "%s ended a VM that it does not know", host->name);
+        }
+    }
+}
+
+static bool is_pinned_to(const struct state *state, const struct vm *vm,
+                         uint32_t zone)
+{
+    return vm->zone != SLOT_NONE &&
+           strtoul(state_zone_at(state, vm->zone)->name + 1, NULL, 10) ==
+               zone + 1;
+}
+
+void sim_check_zone_loss(struct sim_world *world, uint32_t zone)
+{
+    const struct sim_node *leader = sim_world_leader(world);
+    const struct state *state;
+
+    if (leader == NULL) {
+        sim_violation(world, "all-run", "there is no leader");
+        return;
+    }
+    state = leader->engine.state;
+    for (uint32_t slot = 0; slot < state_vm_slots(state); slot++) {
+        const struct vm *vm = state_vm_at(state, slot);
+
+        /* A `keep` VM waits for its host, LOST. */
+        if (vm != NULL && !is_pinned_to(state, vm, zone) &&
+            vm->state != VM_LOST) {
+            check_vm_at_rest(world, vm);
         }
     }
 }

@@ -39,6 +39,9 @@ void sim_check_answer(struct sim_world *world, uint64_t floor,
 void sim_check_refusal(struct sim_world *world, bool decided,
                        const char *reason);
 
+/* A zone was lost long enough ago: all that may run elsewhere does. */
+void sim_check_zone_loss(struct sim_world *world, uint32_t zone);
+
 /* The faults are over for `quiet_us`: everything must be well. */
 void sim_check_rest(struct sim_world *world);
 

@@ -193,7 +193,7 @@ static bool call_run(struct sim_event *event)
     } else if (!sim_node_runs(node)) {
         call_free(event);
     } else if (sim_node_awake_us(node) > call->client->world->now_us) {
-        sim_world_add(call->client->world, event, sim_node_awake_us(node));
+        sim_world_add(call->client->world, event, sim_node_waking_us(node));
     } else {
         at_node(call);
     }

@@ -150,6 +150,10 @@ static bool guest_event_run(struct sim_event *event)
     switch (at->kind) {
     case GUEST_UP:
         guest->state = SIM_GUEST_RUNNING;
+        if (host->world->lost_us != 0) {
+            host->world->figures.running_us =
+                host->world->now_us - host->world->lost_us;
+        }
         sim_trace(host->world, "%s: vm %" PRIx64 " epoch %" PRIu64 " runs",
                   host->name, guest->uid, guest->epoch);
         agent_event(host, guest->uid, CORE_VM_RUNNING, "", false);

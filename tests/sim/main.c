@@ -3,6 +3,7 @@
  * Runs worlds, one seed after the other; the first broken rule ends it with the
  * last events as a story and the command that tells it again. */
 #include "base/log.h"
+#include "base/memory.h"
 #include "tests/sim/world.h"
 
 #include <getopt.h>
@@ -22,20 +23,26 @@ struct run {
 
 struct totals {
     struct sim_figures figures;
+    uint64_t *orders_us;  /* Of each zone loss: the last start order; */
+    uint64_t *running_us; /* and when all ran. */
+    size_t losses;
     uint64_t virtual_us;
     uint64_t hash;
 };
 
 static void usage(const char *program)
 {
-    (void)fprintf(stderr,
-                  "usage: %s [--seeds N] [--first S] [--zones N] [--hosts N] "
-                  "[--vms N] [--replay] [--verbose]\n"
-                  "Lives through N regions (default 1) with the seeds from S "
-                  "(default 1) on. Exits 1 at the first\nbroken rule. With "
-                  "--replay each seed is lived through twice and must give the "
-                  "same trace.\n",
-                  program);
+    (void)fprintf(
+        stderr,
+        "usage: %s [--seeds N] [--first S] [--zones N] [--hosts N] "
+        "[--vms N] [--replay] [--verbose] "
+        "[--zone-loss leader|other]\n"
+        "Lives through N regions (default 1) with the seeds from S "
+        "(default 1) on. Exits 1 at the first\nbroken rule. With "
+        "--replay each seed is lived through twice and must give the "
+        "same trace. With --zone-loss one zone loses power while all is "
+        "well,\nand it is told how long the failover took.\n",
+        program);
 }
 
 static uint64_t number(const char *text)
@@ -58,6 +65,7 @@ static void parse(struct run *run, int argc, char **argv)
         {"zones", required_argument, NULL, 'z'},
         {"hosts", required_argument, NULL, 'h'},
         {"vms", required_argument, NULL, 'v'},
+        {"zone-loss", required_argument, NULL, 'l'},
         {"replay", no_argument, NULL, 'r'},
         {"verbose", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -80,6 +88,10 @@ static void parse(struct run *run, int argc, char **argv)
             break;
         case 'v':
             run->options.vms = (uint32_t)number(optarg);
+            break;
+        case 'l':
+            run->options.only_zone_loss = true;
+            run->options.leaders_zone = strcmp(optarg, "leader") == 0;
             break;
         case 'r':
             run->replay = true;
@@ -106,6 +118,47 @@ static void add(struct totals *totals, const struct sim_world *world)
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {
         totals->figures.faults[i] += world->figures.faults[i];
     }
+}
+
+/* Losses of a zone in which nothing ran say nothing. */
+static void add_loss(struct totals *totals, const struct sim_world *world)
+{
+    size_t count = totals->losses + 1;
+
+    if (world->figures.start_order_us == 0) {
+        return;
+    }
+    totals->orders_us =
+        memory_realloc_array(totals->orders_us, count, sizeof(uint64_t));
+    totals->running_us =
+        memory_realloc_array(totals->running_us, count, sizeof(uint64_t));
+    totals->orders_us[totals->losses] = world->figures.start_order_us;
+    totals->running_us[totals->losses] = world->figures.running_us;
+    totals->losses = count;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a;
+    uint64_t right = *(const uint64_t *)b;
+
+    return left < right ? -1 : left > right;
+}
+
+static double seconds_at(const uint64_t *times_us, size_t at)
+{
+    return (double)times_us[at] / 1e6;
+}
+
+static void tell_times(const char *what, uint64_t *times_us, size_t count)
+{
+    size_t middle = count / 2;
+    size_t late = count * 99 / 100;
+
+    qsort(times_us, count, sizeof(*times_us), compare_times);
+    printf("%-18s min %.2f s, median %.2f s, p99 %.2f s, max %.2f s\n", what,
+           seconds_at(times_us, 0), seconds_at(times_us, middle),
+           seconds_at(times_us, late), seconds_at(times_us, count - 1));
 }
 
 static void tell(const struct run *run, const struct sim_world *world)
@@ -174,6 +227,7 @@ static bool live(struct run *run, uint64_t seed, struct totals *totals)
     world = sim_world_create(&run->options);
     sim_world_run(world);
     add(totals, world);
+    add_loss(totals, world);
     good = world->violation[0] == '\0';
     if (!good) {
         tell(run, world);
@@ -201,6 +255,13 @@ int main(int argc, char **argv)
             return 1;
         }
     }
+    if (totals.losses > 0) {
+        printf("%zu losses of a zone with VMs in it\n", totals.losses);
+        tell_times("last start order", totals.orders_us, totals.losses);
+        tell_times("all run", totals.running_us, totals.losses);
+    }
+    free(totals.orders_us);
+    free(totals.running_us);
     summary(&run, &totals, now_s() - begin_s);
     return 0;
 }

@@ -42,6 +42,11 @@ uint64_t sim_node_awake_us(const struct sim_node *node)
                                                        : node->world->now_us;
 }
 
+uint64_t sim_node_waking_us(const struct sim_node *node)
+{
+    return sim_node_awake_us(node) + sim_below(node->world, 500);
+}
+
 struct sim_node *sim_world_leader(const struct sim_world *world)
 {
     struct sim_node *leader = NULL;
@@ -229,7 +234,7 @@ static bool peer_message_run(struct sim_event *event)
     }
     if (sim_node_awake_us(node) > node->world->now_us) {
         peer_message_add(node, message->from, message->data, message->len,
-                         node->paused_until_us);
+                         sim_node_waking_us(node));
         return true;
     }
     node->heard_us[message->from] = node->world->now_us;

@@ -62,6 +62,10 @@ bool sim_node_runs(const struct sim_node *node);
 /* When what comes now is taken in: now, or when its pause ends. */
 uint64_t sim_node_awake_us(const struct sim_node *node);
 
+/* The same for one of many things that wait: sockets are not read in the order
+ * in which they were written. */
+uint64_t sim_node_waking_us(const struct sim_node *node);
+
 /* After something was handed to its engine: what is due, and the checks. */
 void sim_node_settle(struct sim_node *node);
 

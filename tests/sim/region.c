@@ -79,6 +79,13 @@ static void begin(struct sim_world *world)
     }
 }
 
+static void stop_clients(struct sim_world *world)
+{
+    for (uint32_t i = 0; i < world->options.clients; i++) {
+        sim_client_stop(world->clients[i]);
+    }
+}
+
 /* Everything is well, and stays as it is. */
 static void rest(struct sim_world *world)
 {
@@ -86,9 +93,7 @@ static void rest(struct sim_world *world)
     struct sim_node *leader;
     uint64_t hash = 0;
 
-    for (uint32_t i = 0; i < world->options.clients; i++) {
-        sim_client_stop(world->clients[i]);
-    }
+    stop_clients(world);
     sim_world_run_until(world, end_us - STILL_US);
     leader = sim_world_leader(world);
     if (leader != NULL) {
@@ -109,13 +114,44 @@ static void rest(struct sim_world *world)
     }
 }
 
+/* A zone loses power while all is well and quiet. */
+static void lose_zone(struct sim_world *world)
+{
+    struct sim_node *leader;
+    uint32_t zone;
+
+    sim_world_run_until(world, world->now_us + 20 * SIM_SECOND);
+    stop_clients(world);
+    sim_world_run_until(world, world->now_us + 20 * SIM_SECOND +
+                                   sim_below(world, 2 * SIM_SECOND));
+    leader = sim_world_leader(world);
+    if (leader == NULL) {
+        sim_violation(world, "all-run", "there is no leader");
+        return;
+    }
+    zone = leader->index;
+    if (!world->options.leaders_zone) {
+        zone = (zone + 1 + (uint32_t)sim_below(world, world->node_count - 1)) %
+               world->node_count;
+    }
+    sim_trace(world, "zone z%" PRIu32 " loses power", zone + 1);
+    world->lost_us = world->now_us;
+    sim_zone_power(world, zone, false);
+    sim_world_run_until(world, world->now_us + 30 * SIM_SECOND);
+    if (world->violation[0] == '\0') {
+        sim_check_zone_loss(world, zone);
+    }
+}
+
 void sim_world_run(struct sim_world *world)
 {
     begin(world);
-    world->trouble = true;
+    if (world->options.only_zone_loss) {
+        lose_zone(world);
+        return;
+    }
     sim_faults_start(world, world->now_us + world->options.trouble_us);
     sim_world_run_until(world, world->now_us + world->options.trouble_us);
-    world->trouble = false;
     if (world->violation[0] == '\0') {
         sim_faults_heal(world);
         rest(world);

@@ -239,6 +239,10 @@ static void on_order(struct session *session, const struct order *order)
                   .stop_grace_ms = 2000}};
     static const char *const words[] = {"?", "start", "stop", "kill"};
 
+    if (order->action == ORDER_START && stream->world->lost_us != 0) {
+        stream->world->figures.start_order_us =
+            stream->world->now_us - stream->world->lost_us;
+    }
     sim_trace(stream->world,
               "n%" PRIu32 " tells %s to %s vm %" PRIx64 " epoch %" PRIu64,
               stream->leader + 1, stream->machine->name, words[order->action],

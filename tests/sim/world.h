@@ -101,7 +101,6 @@ struct sim_figures {
     uint64_t faults[SIM_FAULT_COUNT];
     uint64_t start_order_us; /* only_zone_loss: the last start order; */
     uint64_t running_us;     /* and when all ran, both from the loss. */
-    uint32_t moved;          /* VMs that had to. */
 };
 
 struct sim_check;
@@ -127,7 +126,7 @@ struct sim_world {
     bool cut[SIM_ZONES_MAX][SIM_ZONES_MAX];
     uint64_t delay_us; /* Between zones, at most, now. */
     uint32_t loss_permille;
-    bool trouble; /* Faults are going on. */
+    uint64_t lost_us; /* When a zone was lost on purpose; 0: none was. */
 
     struct sim_figures figures;
     char trace[SIM_TRACE_LINES][SIM_TRACE_BYTES];
