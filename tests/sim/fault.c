@@ -2,6 +2,7 @@
 #include "tests/sim/fault.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "tests/sim/host.h"
 #include "tests/sim/node.h"
@@ -386,20 +387,33 @@ static void trouble_free(struct sim_event *event)
     free(container_of(event, struct trouble, event));
 }
 
+/* Each fault has its own chance, so that the others stay as they are when one
+ * is left out. */
 static bool trouble_run(struct sim_event *event)
 {
     struct trouble *trouble = container_of(event, struct trouble, event);
     struct sim_world *world = trouble->world;
-    enum sim_fault fault = some_fault(world);
+    const struct sim_options *options = &world->options;
+    struct random rest = world->random;
+    size_t number = world->fault_count;
+    enum sim_fault fault;
+    uint64_t pause_us;
 
     if (world->now_us >= trouble->until_us) {
         return true;
     }
-    world->figures.faults[fault]++;
-    sim_trace(world, "FAULT %s", sim_fault_names[fault]);
-    faults[fault].happens(world);
-    sim_world_add(world, event,
-                  world->now_us + sim_between(world, SIM_MS, 4 * SIM_SECOND));
+    world->fault_count++;
+    random_init(&world->random, hash_u64(options->seed) ^ number);
+    fault = some_fault(world);
+    pause_us = sim_between(world, SIM_MS, 4 * SIM_SECOND);
+    if (options->keep_count == 0 ||
+        (number < options->keep_count && options->keep[number])) {
+        world->figures.faults[fault]++;
+        sim_trace(world, "FAULT %zu %s", number, sim_fault_names[fault]);
+        faults[fault].happens(world);
+    }
+    world->random = rest;
+    sim_world_add(world, event, world->now_us + pause_us);
     return false;
 }
 

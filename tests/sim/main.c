@@ -4,6 +4,7 @@
  * last events as a story and the command that tells it again. */
 #include "base/log.h"
 #include "base/memory.h"
+#include "tests/sim/shrink.h"
 #include "tests/sim/world.h"
 
 #include <getopt.h>
@@ -18,7 +19,11 @@ struct run {
     uint64_t first;
     uint64_t seeds;
     bool replay; /* Each seed twice: it must be the same story. */
+    bool shrink; /* Look for a shorter story of what breaks. */
+    bool *keep;  /* See sim_options. */
+    size_t keep_count;
     const char *program;
+    const char *commit; /* For the story. */
 };
 
 struct totals {
@@ -37,11 +42,14 @@ static void usage(const char *program)
         "usage: %s [--seeds N] [--first S] [--zones N] [--hosts N] "
         "[--vms N] [--replay] [--verbose] "
         "[--zone-loss leader|other]\n"
+        "       [--shrink] [--faults N,N,...] [--commit NAME]\n"
         "Lives through N regions (default 1) with the seeds from S "
         "(default 1) on. Exits 1 at the first\nbroken rule. With "
         "--replay each seed is lived through twice and must give the "
         "same trace. With --zone-loss one zone loses power while all is "
-        "well,\nand it is told how long the failover took.\n",
+        "well,\nand it is told how long the failover took. With --shrink "
+        "a run that breaks a rule is repeated\nwith ever fewer faults "
+        "that still break it; --faults lets only those happen.\n",
         program);
 }
 
@@ -57,6 +65,24 @@ static uint64_t number(const char *text)
     return value;
 }
 
+static void keep_faults(struct run *run, char *list)
+{
+    char *rest = list;
+    const char *word;
+
+    while ((word = strsep(&rest, ",")) != NULL) {
+        size_t fault = number(word);
+        size_t count = fault < run->keep_count ? run->keep_count : fault + 1;
+
+        run->keep = memory_realloc_array(run->keep, count, sizeof(*run->keep));
+        memset(run->keep + run->keep_count, 0, count - run->keep_count);
+        run->keep_count = count;
+        run->keep[fault] = true;
+    }
+    run->options.keep = run->keep;
+    run->options.keep_count = run->keep_count;
+}
+
 static void parse(struct run *run, int argc, char **argv)
 {
     static const struct option options[] = {
@@ -67,6 +93,9 @@ static void parse(struct run *run, int argc, char **argv)
         {"vms", required_argument, NULL, 'v'},
         {"zone-loss", required_argument, NULL, 'l'},
         {"replay", no_argument, NULL, 'r'},
+        {"commit", required_argument, NULL, 'c'},
+        {"shrink", no_argument, NULL, 'k'},
+        {"faults", required_argument, NULL, 'f'},
         {"verbose", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
@@ -95,6 +124,15 @@ static void parse(struct run *run, int argc, char **argv)
             break;
         case 'r':
             run->replay = true;
+            break;
+        case 'c':
+            run->commit = optarg;
+            break;
+        case 'k':
+            run->shrink = true;
+            break;
+        case 'f':
+            keep_faults(run, optarg);
             break;
         case 'V':
             run->options.verbose = true;
@@ -161,6 +199,21 @@ static void tell_times(const char *what, uint64_t *times_us, size_t count)
            seconds_at(times_us, late), seconds_at(times_us, count - 1));
 }
 
+static void tell_again(const struct run *run, const struct sim_options *options)
+{
+    printf("again: %s --first %" PRIu64 " --seeds 1 --zones %" PRIu32
+           " --hosts %" PRIu32 " --vms %" PRIu32,
+           run->program, options->seed, options->zones, options->hosts_in_zone,
+           options->vms);
+    for (size_t i = 0, said = 0; i < options->keep_count; i++) {
+        if (options->keep[i]) {
+            printf("%s%zu", said == 0 ? " --faults " : ",", i);
+            said++;
+        }
+    }
+    printf(" --verbose\n");
+}
+
 static void tell(const struct run *run, const struct sim_world *world)
 {
     uint64_t first = world->trace_count > SIM_TRACE_LINES
@@ -170,12 +223,23 @@ static void tell(const struct run *run, const struct sim_world *world)
     for (uint64_t i = first; i < world->trace_count; i++) {
         printf("%s\n", world->trace[i % SIM_TRACE_LINES]);
     }
-    printf("\nseed %" PRIu64 " breaks the rule %s\n"
-           "again: %s --first %" PRIu64 " --seeds 1 --zones %" PRIu32
-           " --hosts %" PRIu32 " --vms %" PRIu32 " --verbose\n",
-           world->options.seed, world->violation, run->program,
-           world->options.seed, world->options.zones,
-           world->options.hosts_in_zone, world->options.vms);
+    printf("\nseed %" PRIu64 " at %s breaks the rule %s\n", world->options.seed,
+           run->commit, world->violation);
+    tell_again(run, &world->options);
+}
+
+static void shrink(const struct run *run, const struct sim_world *world)
+{
+    struct sim_options options = world->options;
+    bool *keep = memory_alloc_array(world->fault_count + 1, sizeof(*keep));
+    size_t left =
+        sim_shrink(&options, world->violation, keep, world->fault_count);
+
+    printf("\n%zu of %zu faults are enough:\n", left, world->fault_count);
+    options.keep = keep;
+    options.keep_count = world->fault_count;
+    tell_again(run, &options);
+    free(keep);
 }
 
 static void summary(const struct run *run, const struct totals *totals,
@@ -231,6 +295,9 @@ static bool live(struct run *run, uint64_t seed, struct totals *totals)
     good = world->violation[0] == '\0';
     if (!good) {
         tell(run, world);
+        if (run->shrink) {
+            shrink(run, world);
+        }
     } else if (run->replay && trace_of(&run->options) != world->trace_hash) {
         printf("seed %" PRIu64 " gives another trace the second time\n", seed);
         good = false;
@@ -244,7 +311,8 @@ int main(int argc, char **argv)
     struct run run = {.options = sim_options_default(1),
                       .first = 1,
                       .seeds = 1,
-                      .program = argv[0]};
+                      .program = argv[0],
+                      .commit = "the present commit"};
     struct totals totals = {0};
     double begin_s = now_s();
 
@@ -260,6 +328,7 @@ int main(int argc, char **argv)
         tell_times("last start order", totals.orders_us, totals.losses);
         tell_times("all run", totals.running_us, totals.losses);
     }
+    free(run.keep);
     free(totals.orders_us);
     free(totals.running_us);
     summary(&run, &totals, now_s() - begin_s);

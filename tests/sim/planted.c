@@ -8,6 +8,8 @@
 #include "base/check.h"
 #include "base/container.h"
 #include "base/log.h"
+#include "base/memory.h"
+#include "tests/sim/shrink.h"
 #include "tests/sim/world.h"
 
 #include <inttypes.h>
@@ -25,24 +27,44 @@ static const struct {
     enum planted bug;
     const char *name;
     const char *rule;
+    uint64_t first; /* Seed; the rare ones begin where it was found last. */
 } bugs[] = {
-    {PLANTED_LEASE_ENDS_EARLY, "lease-ends-early", "one-copy"},
-    {PLANTED_EPOCH_AGAIN, "epoch-again", "epochs-rise"},
-    {PLANTED_ANSWER_EARLY, "answer-early", "nothing-lost"},
-    {PLANTED_READ_UNPROVED, "read-unproved", "linearizable"},
-    {PLANTED_REPLY_FORGOTTEN, "reply-forgotten", "once"},
-    {PLANTED_CHANGE_SKIPPED, "change-skipped", "replicas-agree"},
-    {PLANTED_USE_KEPT, "use-kept", "capacity-holds"},
-    {PLANTED_EVENT_DIFFERS, "event-differs", "watches-have-no-gaps"},
-    {PLANTED_REFUSAL_WRITES, "refusal-writes", "bad-input-costs-nothing"},
-    {PLANTED_SETTINGS_FREE, "settings-free", "settings-are-safe"},
-    {PLANTED_UNKNOWN_KILLED, "unknown-killed", "unknown-is-not-dead"},
-    {PLANTED_STATE_LOST, "state-lost", "revisions-rise"},
-    {PLANTED_TIME_FALLS, "time-falls", "time-rises"},
-    {PLANTED_NO_FAILOVER, "no-failover", "all-run"},
-    {PLANTED_NEVER_IDLE, "never-idle", "idle-is-still"},
-    {PLANTED_GIVES_UP, "gives-up", "no-failure"},
+    {PLANTED_LEASE_ENDS_EARLY, "lease-ends-early", "one-copy", 1},
+    {PLANTED_EPOCH_AGAIN, "epoch-again", "epochs-rise", 86},
+    {PLANTED_ANSWER_EARLY, "answer-early", "nothing-lost", 71},
+    {PLANTED_READ_UNPROVED, "read-unproved", "linearizable", 146},
+    {PLANTED_REPLY_FORGOTTEN, "reply-forgotten", "once", 1},
+    {PLANTED_CHANGE_SKIPPED, "change-skipped", "replicas-agree", 1},
+    {PLANTED_USE_KEPT, "use-kept", "capacity-holds", 1},
+    {PLANTED_EVENT_DIFFERS, "event-differs", "watches-have-no-gaps", 1},
+    {PLANTED_REFUSAL_WRITES, "refusal-writes", "bad-input-costs-nothing", 1},
+    {PLANTED_SETTINGS_FREE, "settings-free", "settings-are-safe", 1},
+    {PLANTED_UNKNOWN_KILLED, "unknown-killed", "unknown-is-not-dead", 1},
+    {PLANTED_STATE_LOST, "state-lost", "revisions-rise", 1},
+    {PLANTED_TIME_FALLS, "time-falls", "time-rises", 1},
+    {PLANTED_NO_FAILOVER, "no-failover", "all-run", 1},
+    {PLANTED_NEVER_IDLE, "never-idle", "idle-is-still", 1},
+    {PLANTED_GIVES_UP, "gives-up", "no-failure", 1},
 };
+
+/* A story that breaks a rule gets shorter, and still breaks it. */
+static bool shrinks(uint64_t seed)
+{
+    struct sim_options options = sim_options_default(seed);
+    struct sim_world *world = sim_world_create(&options);
+    bool *keep;
+    size_t left;
+    size_t all;
+
+    sim_world_run(world);
+    all = world->fault_count;
+    keep = memory_alloc_array(all + 1, sizeof(*keep));
+    left = sim_shrink(&options, world->violation, keep, all);
+    printf("%-18s %-24s %zu of %zu faults are enough\n", "", "", left, all);
+    free(keep);
+    sim_world_destroy(world);
+    return left < all && left <= 5;
+}
 
 /* In a child: some bugs end the process before any rule is asked. */
 static bool catches(uint64_t seed, const char *rule)
@@ -73,22 +95,24 @@ int main(int argc, char **argv)
 
     log_set_level(LOG_OFF);
     for (size_t i = 0; i < ARRAY_LEN(bugs); i++) {
-        uint64_t seed = 1;
+        uint64_t seed = bugs[i].first;
 
         if (only != NULL && strcmp(only, bugs[i].name) != 0) {
             continue;
         }
         planted = bugs[i].bug;
-        while (seed <= SEEDS_MAX && !catches(seed, bugs[i].rule)) {
+        while (seed < bugs[i].first + SEEDS_MAX &&
+               !catches(seed, bugs[i].rule)) {
             seed++;
         }
-        if (seed > SEEDS_MAX) {
+        if (seed == bugs[i].first + SEEDS_MAX) {
             failed++;
             printf("%-18s %-24s NOT CAUGHT in %d seeds\n", bugs[i].name,
                    bugs[i].rule, SEEDS_MAX);
         } else {
             printf("%-18s %-24s caught by seed %" PRIu64 "\n", bugs[i].name,
                    bugs[i].rule, seed);
+            failed += planted == PLANTED_LEASE_ENDS_EARLY && !shrinks(seed);
         }
         (void)fflush(stdout);
     }

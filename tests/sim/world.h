@@ -67,6 +67,10 @@ struct sim_options {
     bool only_zone_loss; /* One clean loss of a zone, nothing else. */
     bool leaders_zone;   /* ... the leader's. */
     bool verbose;        /* The whole trace goes to stderr. */
+    /* Of the faults, by number in their order, only those happen that are kept;
+     * keep_count 0: all. Lent. */
+    const bool *keep;
+    size_t keep_count;
 };
 
 /* Something to come; embed it. free() is called after run() when that returns
@@ -126,6 +130,7 @@ struct sim_world {
     bool cut[SIM_ZONES_MAX][SIM_ZONES_MAX];
     uint64_t delay_us; /* Between zones, at most, now. */
     uint32_t loss_permille;
+    size_t fault_count;
     uint64_t lost_us; /* When a zone was lost on purpose; 0: none was. */
 
     struct sim_figures figures;
