@@ -6,6 +6,7 @@
 #include "node/api.h"
 #include "tests/sim/check.h"
 #include "tests/sim/node.h"
+#include "tests/sim/operator.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -40,7 +41,8 @@ enum op_kind {
     OP_UPDATE,
     OP_DELETE,
     OP_BAD_SETTINGS,
-    OP_BAD_NAME
+    OP_BAD_NAME,
+    OP_OTHER /* Of which nothing is remembered. */
 };
 
 struct operation {
@@ -61,7 +63,7 @@ struct sim_client {
     uint32_t index;
     uint32_t node; /* Asked next. */
     uint32_t setup;
-    bool set_up;
+    uint32_t tidied; /* Zones and hosts that it has uncordoned at the end. */
     bool stopped;
     bool busy;
     uint64_t numbers;
@@ -285,7 +287,7 @@ static void attempt(struct sim_client *client)
     struct operation *op = &client->op;
     struct call *call;
 
-    if (op->attempts >= ATTEMPTS && op->kind != OP_SETUP) {
+    if (op->attempts >= ATTEMPTS && op->kind != OP_SETUP && !client->stopped) {
         give_up(client);
         return;
     }
@@ -642,7 +644,7 @@ static void ask_bad_settings(struct sim_client *client)
     char id[40];
 
     request_id(client, id);
-    settings.lease_run_ms = (uint32_t)sim_between(client->world, 4500, 20000);
+    settings.lease_run_ms = (uint32_t)sim_between(client->world, 8000, 20000);
     request.settings = &settings;
     request.update_mask = mask;
     request.n_update_mask = 1;
@@ -661,6 +663,22 @@ static void ask_bad_name(struct sim_client *client)
     request.name = name;
     request.request_id = id;
     ask(client, OP_BAD_NAME, 0, "CreateZone", &request.base);
+}
+
+void sim_client_ask(struct sim_client *client, const char *method,
+                    const ProtobufCMessage *message)
+{
+    ask(client, OP_OTHER, 0, method, message);
+}
+
+void sim_client_request_id(const struct sim_client *client, char id[40])
+{
+    request_id(client, id);
+}
+
+struct sim_world *sim_client_world(const struct sim_client *client)
+{
+    return client->world;
 }
 
 static void begin_on_vm(struct sim_client *client)
@@ -691,18 +709,45 @@ static void begin_on_vm(struct sim_client *client)
     }
 }
 
+/* Any; often one that takes itself for the leader, for those that do so wrongly
+ * must not answer. */
+static uint32_t choose_node(struct sim_client *client)
+{
+    struct sim_world *world = client->world;
+    uint32_t node = (uint32_t)sim_below(world, world->node_count);
+
+    if (sim_chance(world, 500)) {
+        return node;
+    }
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        uint32_t at = (node + i) % world->node_count;
+
+        if (sim_node_runs(world->nodes[at]) &&
+            engine_leads(&world->nodes[at]->engine)) {
+            return at;
+        }
+    }
+    return node;
+}
+
 static void begin(struct sim_client *client)
 {
     struct sim_world *world = client->world;
 
-    if (client->stopped) {
+    if (client->stopped &&
+        (client->index != 0 || world->lost_us != 0 ||
+         client->tidied == world->node_count + world->host_count)) {
         return;
     }
-    client->node = (uint32_t)sim_below(world, world->node_count);
+    client->node = choose_node(client);
     if (client->index == 0 && client->setup <= world->options.zones) {
         set_up(client);
     } else if (!sim_clients_are_set_up(world)) {
         wake_in(client, WAKE_NEXT, 100 * SIM_MS);
+    } else if (client->stopped) {
+        sim_operator_tidies(client, client->tidied++);
+    } else if (sim_chance(world, 40) && !world->options.only_zone_loss) {
+        sim_operator_acts(client);
     } else if (sim_chance(world, 10)) {
         ask_bad_settings(client);
     } else if (sim_chance(world, 10)) {

@@ -234,7 +234,7 @@ static bool peer_message_run(struct sim_event *event)
     }
     if (sim_node_awake_us(node) > node->world->now_us) {
         peer_message_add(node, message->from, message->data, message->len,
-                         sim_node_waking_us(node));
+                         sim_node_awake_us(node) + node->peers_late_us);
         return true;
     }
     node->heard_us[message->from] = node->world->now_us;
@@ -487,6 +487,7 @@ void sim_node_pause(struct sim_node *node, uint64_t until_us)
     if (until_us > node->paused_until_us) {
         node->paused_until_us = until_us;
     }
+    node->peers_late_us = sim_below(node->world, 2 * SIM_MS);
 }
 
 static void transferred(struct replica_transfer *transfer, int status)

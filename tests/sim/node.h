@@ -24,6 +24,7 @@ struct sim_node {
     bool failing; /* The engine gave up: it ends after this event. */
     uint64_t life;
     uint64_t paused_until_us;
+    uint64_t peers_late_us; /* After a pause, peers are heard so much later. */
     struct sim_clock clock;
     int64_t wall_ms; /* What its wall clock is ahead of the truth. */
     struct sim_disk *disk;
