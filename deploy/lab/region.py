@@ -139,19 +139,23 @@ class Region:
                 file.write(f"region: demo\nname: node-{zone}\n"
                            f"data_dir: {self.disk}/node-{zone}\n"
                            f"nodes:\n{members}")
-        for host, zone in self.hosts.items():
-            own_first = sorted(self.zones, key=lambda z: (z != zone, z))
-            nodes = ", ".join(f'"{self.addresses[z]}"' for z in own_first)
-            with open(self.config(host), "w") as file:
-                file.write(
-                    f"host: {host}\nzone: {zone}\nnodes: [{nodes}]\n"
-                    f"run_dir: {self.run}/{host}\n"
-                    f"state_dir: {self.disk}/{host}\n"
-                    f"image_dir: {self.disk}/images\n"
-                    f"capacity: {{cpu_milli: {self.cpus * 1000}, "
-                    "memory_mib: 65536, disk_gib: 100}\n"
-                    f"pools: [{{name: san, path: {self.pool}}}]\n"
-                    f"drivers: [DRIVER_{self.driver.upper()}]\n")
+        for host in self.hosts:
+            self._write_host(host)
+
+    def _write_host(self, host):
+        zone = self.hosts[host]
+        own_first = sorted(self.zones, key=lambda z: (z != zone, z))
+        nodes = ", ".join(f'"{self.addresses[z]}"' for z in own_first)
+        with open(self.config(host), "w") as file:
+            file.write(
+                f"host: {host}\nzone: {zone}\nnodes: [{nodes}]\n"
+                f"run_dir: {self.run}/{host}\n"
+                f"state_dir: {self.disk}/{host}\n"
+                f"image_dir: {self.disk}/images\n"
+                f"capacity: {{cpu_milli: {self.cpus * 1000}, "
+                "memory_mib: 65536, disk_gib: 100}\n"
+                f"pools: [{{name: san, path: {self.pool}}}]\n"
+                f"drivers: [DRIVER_{self.driver.upper()}]\n")
 
     def config(self, name):
         return os.path.join(self.disk, "config", f"{name}.yaml")
@@ -179,11 +183,19 @@ class Region:
             if of_zone == zone:
                 self.start_agent(host)
 
-    def of_hosts(self, zone):
-        """Pids of guards, shims and guests: they name their host's run folder
+    def of_host(self, host):
+        """Pids of its agent, guard, shims and guests: they name its run folder
         or work in it."""
-        folders = [f"{self.run}/{h}/" for h, z in self.hosts.items()
-                   if z == zone]
+        return self._within([f"{self.run}/{host}/"]) + [
+            child.pid for name, child in self.children.items() if name == host]
+
+    def of_hosts(self, zone):
+        """Pids of guards, shims and guests."""
+        return self._within([f"{self.run}/{h}/" for h, z in self.hosts.items()
+                             if z == zone])
+
+    @staticmethod
+    def _within(folders):
         found = []
         for pid, line in processes().items():
             words = [word + "/" for word in line.split("\0")]
