@@ -10,6 +10,7 @@ import threading
 import time
 
 import kill_test
+import order
 from clients import (Acknowledgements, CLASS, Gate, History, Keeper, Sharer,
                      now_us)
 from cluster import CLIENT, Cluster
@@ -103,6 +104,8 @@ class Bench:
         self.seed = seed
         self.history = History(options.history or
                                f"{self.cluster.disk}/history.jsonl")
+        self.skipped = 0
+        self.out_of_order = []  # What the history check found.
         self.homes = {}  # Guest -> (zone it is pinned to or None, home host).
         self.extras = set()  # Guests of one scenario.
         self.begin_facts()
@@ -385,6 +388,7 @@ class Bench:
         strange = restarted - self.must - self.may
         need(not strange, "restarted without need:", *sorted(strange))
         self.compare_replicas()
+        self.check_history()
         self.delete_extras()
         self.look()
 
@@ -412,7 +416,16 @@ class Bench:
             for node in self.cluster.nodes:
                 self.compare(node, keepers)
         finally:
-            self.gate.open.set()
+            self.let_go_on()
+
+    def let_go_on(self):
+        """And waits until all have noticed, or the next rest may begin with
+        one that has not."""
+        self.gate.open.set()
+        end = time.monotonic() + PATIENCE_S
+        while any(w.resting.is_set() and w.is_alive() for w in self.workers):
+            need(time.monotonic() < end, "a client does not go on")
+            time.sleep(0.01)
 
     def compare(self, node, keepers):
         client = self.cluster.client(node)
@@ -433,6 +446,19 @@ class Bench:
         expected = {n: c for k in keepers for n, c in k.classes.items()}
         kill_test.check_things(node, "classes", classes, len(classes),
                                expected)
+
+    def check_history(self):
+        """All that the sharers were told so far; they rest meanwhile, so that
+        nothing of it is still open."""
+        self.gate.open.clear()
+        try:
+            self.wait("clients rest", lambda: all(
+                w.resting.is_set() for w in self.workers))
+            self.history.flush()
+            self.out_of_order, self.skipped = order.check(order.read(self.history.path))
+        finally:
+            self.let_go_on()
+        need(not self.out_of_order, *self.out_of_order[:3])
 
     def unavailability(self):
         return self.acknowledgements.longest_gap(self.begin_us, now_us())

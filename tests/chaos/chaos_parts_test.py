@@ -17,6 +17,7 @@ for folder in ("../../deploy/lab", "../interop", "."):
 
 # pylint: disable=wrong-import-position
 import clients  # noqa: E402
+import order  # noqa: E402
 from bench import Bench, Broken, Replicas  # noqa: E402
 from relay import Network  # noqa: E402
 
@@ -209,6 +210,64 @@ class JudgesTest(unittest.TestCase):
                 check(node, "VMs", found, len(found), expected)
 
 
+def told(kind, begin, end, **more):
+    return {"client": 0, "kind": kind, "key": "vm", "begin_us": begin,
+            "end_us": end, "outcome": "ok", **more}
+
+
+GOOD = [
+    told("create", 0, 10, at=5, uid=1, revision=5, value="a"),
+    told("get", 20, 30, at=6, uid=1, revision=5, value="a"),
+    told("cas", 25, 50, at=7, uid=1, revision=7, value="b",
+         expect_revision=5),
+    told("get", 26, 49, at=7, uid=1, revision=7, value="b"),
+    {**told("cas", 55, 60, expect_revision=5), "outcome": "refused",
+     "code": "ABORTED"},
+    told("delete", 70, 80, at=9, uid=1, revision=7),
+    {**told("get", 75, 90), "outcome": "refused", "code": "NOT_FOUND"},
+    told("create", 95, 99, at=12, uid=2, revision=12, value="c"),
+]
+
+
+class OrderTest(unittest.TestCase):
+    def found(self, index, **changed):
+        records = [dict(r) for r in GOOD]
+        records[index].update(changed)
+        return order.check(records)[0]
+
+    def test_a_good_history_is_well(self):
+        self.assertEqual(order.check(GOOD), ([], 0))
+
+    def test_what_is_planted_is_found(self):
+        planted = {
+            "a stale read": (3, {"begin_us": 60, "end_us": 65, "at": 6,
+                                 "revision": 5, "value": "a"}),
+            "a read of a value that never was": (1, {"value": "x"}),
+            "another VM": (3, {"uid": 9}),
+            "a lost update": (2, {"expect_revision": 4}),
+            "a second create": (5, {"kind": "create"}),
+            "an effect before what was told": (5, {"at": 6}),
+            "not found, though it was there": (6, {"begin_us": 55,
+                                                   "end_us": 60}),
+            "refused, though nothing had changed": (4, {
+                "expect_revision": 7}),
+            "two at one revision": (2, {"at": 5, "revision": 5}),
+        }
+        for what, (index, changed) in planted.items():
+            with self.subTest(what):
+                self.assertTrue(self.found(index, **changed))
+
+    def test_a_deleted_vm_that_is_read_later_is_found(self):
+        late = told("get", 91, 93, at=10, uid=1, revision=7, value="b")
+        self.assertTrue(order.check([*GOOD, late])[0])
+
+    def test_after_an_unknown_write_its_key_is_skipped(self):
+        unknown = told("update", 92, None, value="d")
+        unknown.update(outcome="unknown")
+        wrong, skipped = order.check([*GOOD, unknown])
+        self.assertEqual((wrong, skipped), ([], 2))
+
+
 class FactsTest(unittest.TestCase):
     """settle() without a region."""
 
@@ -219,7 +278,8 @@ class FactsTest(unittest.TestCase):
             well=lambda: None)
         self.bench.cluster = self.bench.judge = self.bench.replicas = nothing
         self.bench.workers = []
-        for name in ("wait_whole", "compare_replicas", "delete_extras"):
+        for name in ("wait_whole", "compare_replicas", "check_history",
+                     "delete_extras"):
             setattr(self.bench, name, lambda: None)
         self.bench.all_beat = lambda: True
         self.bench.begin_facts()

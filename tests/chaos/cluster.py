@@ -21,8 +21,10 @@ GUEST = os.path.join(HERE, "..", "..", "deploy", "lab", "exec-guest")
 HOST_CPUS = 6
 CLIENT = "client"
 # Longer than the default: on a machine that is busy with other things an
-# election must have the reason that a scenario gave it.
-ELECTION_MS = 1000
+# election must have the reason that a scenario gave it. And short enough that a
+# leader that gives up and one that is elected, each within twice this, leave
+# hosts the time to renew.
+ELECTION_MS = 500
 
 
 class Node:
