@@ -261,6 +261,17 @@ class OrderTest(unittest.TestCase):
         late = told("get", 91, 93, at=10, uid=1, revision=7, value="b")
         self.assertTrue(order.check([*GOOD, late])[0])
 
+    def test_what_saw_a_write_that_is_skipped_is_skipped_too(self):
+        unknown = told("update", 34, None, value="d")
+        unknown.update(outcome="unknown")
+        wrong, skipped = order.check([*GOOD, unknown])
+        # The get that ended before it began is judged, the update that was
+        # answered later is not, nor is the get that saw that one.
+        self.assertEqual((wrong, skipped), ([], 7))
+        early = told("get", 28, 33, at=7, uid=1, revision=7, value="b")
+        wrong, skipped = order.check([*GOOD, unknown, early])
+        self.assertEqual((wrong, skipped), ([], 8))
+
     def test_after_an_unknown_write_its_key_is_skipped(self):
         unknown = told("update", 92, None, value="d")
         unknown.update(outcome="unknown")

@@ -92,6 +92,16 @@ def check(records):
                        r["outcome"] == "unknown"), default=None)
         known = [r for r in of_key if r["outcome"] != "unknown" and
                  (unknown is None or r["end_us"] < unknown)]
+        # A write that was answered later may have been seen before: what can
+        # have seen it goes with it.
+        later = [r for r in of_key if r["outcome"] == "ok" and
+                 r["kind"] != "get" and unknown is not None and
+                 r["end_us"] >= unknown]
+        seen = min((r["at"] for r in later), default=float("inf"))
+        begun = min((r["begin_us"] for r in later), default=float("inf"))
+        known = [r for r in known if (
+            r["end_us"] < begun if r["outcome"] == "refused"
+            else r["kind"] != "get" or r["at"] < seen)]
         skipped += len(of_key) - len(known)
         key = Key([r for r in known if r["outcome"] == "ok" and
                    r["kind"] != "get"], wrong)
