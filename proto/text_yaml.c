@@ -7,14 +7,20 @@
 #include "proto/text_field.h"
 #include "proto/text_scalar.h"
 #include "proto/text_yaml_event.h"
+#include "proto/text_yaml_list.h"
+#include "proto/text_yaml_names.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-/* No message of the contract comes near; a bitmap of the keys seen. */
+/* No message of the contract comes near. */
 #define FIELDS_MAX 256
+
+static const struct text_limits one_message = {.bytes_max = TEXT_BYTES_MAX,
+                                               .value_max = TEXT_VALUES_MAX,
+                                               .map_max = TEXT_MAP_MAX};
 
 static ProtobufCMessage *new_message(
     struct arena *arena, const ProtobufCMessageDescriptor *descriptor)
@@ -27,12 +33,14 @@ static ProtobufCMessage *new_message(
     return message;
 }
 
-static int read_fields(struct reader *reader, ProtobufCMessage *message);
+static int read_fields(struct reader *reader, ProtobufCMessage *message,
+                       unsigned *lines);
 
 static int read_message(struct reader *reader,
                         const ProtobufCMessageDescriptor *descriptor,
                         ProtobufCMessage **message)
 {
+    unsigned lines[FIELDS_MAX];
     int result =
         reader_expect(reader, YAML_MAPPING_START_EVENT, "keys with values");
 
@@ -46,7 +54,9 @@ static int read_message(struct reader *reader,
     if (*message == NULL) {
         return reader_fail_too_large(reader);
     }
-    result = read_fields(reader, *message);
+    CHECK(descriptor->n_fields <= FIELDS_MAX);
+    memset(lines, 0, descriptor->n_fields * sizeof(lines[0]));
+    result = read_fields(reader, *message, lines);
     reader->depth--;
     return result;
 }
@@ -72,51 +82,72 @@ static int read_value(struct reader *reader,
     return result == 0 ? 0 : reader_fail_here(reader, result);
 }
 
-/* A list that grows inside the arena by doubling; the outgrown copies cost at
- * most as much again. */
-struct growing {
-    uint8_t *items;
-    size_t count;
-    size_t capacity;
-    size_t item_size;
-};
-
-static void *growing_add(struct growing *list, struct arena *arena)
+/* The value that was just read is the name of an item of an outermost list. */
+static int keep_name(struct reader *reader, const char *name)
 {
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity == 0 ? 4 : list->capacity * 2;
-        uint8_t *items = arena_alloc(arena, capacity * list->item_size);
+    unsigned line = (unsigned)reader->event.start_mark.line + 1;
+    unsigned before;
+    int result = names_add(reader->names, reader->list, name, line, &before);
 
-        if (items == NULL) {
-            return NULL;
-        }
-        if (list->count > 0) {
-            memcpy(items, list->items, list->count * list->item_size);
-        }
-        list->items = items;
-        list->capacity = capacity;
+    if (result == HF_ERROR_TOO_LARGE) {
+        return reader_fail_too_large(reader);
     }
-    return list->items + list->count++ * list->item_size;
+    if (result != 0) {
+        return reader_fail(reader, HF_ERROR_INVALID,
+                           "the name was given before, in line %u", before);
+    }
+    return 0;
 }
 
-static void growing_store(const struct growing *list, ProtobufCMessage *message,
-                          const ProtobufCFieldDescriptor *field)
+static const ProtobufCFieldDescriptor *name_field(
+    const ProtobufCFieldDescriptor *list)
 {
-    *text_field_list_count(message, field) = list->count;
-    memcpy((uint8_t *)message + field->offset, &list->items,
-           sizeof(list->items));
+    const ProtobufCFieldDescriptor *field = NULL;
+
+    if (list->type == PROTOBUF_C_TYPE_MESSAGE) {
+        field = protobuf_c_message_descriptor_get_field_by_name(
+            list->descriptor, "name");
+    }
+    return field != NULL && field->type == PROTOBUF_C_TYPE_STRING ? field
+                                                                  : NULL;
+}
+
+/* An item of a list, where the item begins is looked at. */
+static int read_item(struct reader *reader,
+                     const ProtobufCFieldDescriptor *field, void *item)
+{
+    yaml_mark_t begin = reader->event.start_mark;
+    const ProtobufCFieldDescriptor *name;
+    int result;
+
+    if (reader_is_null(reader)) {
+        return reader_fail(reader, HF_ERROR_INVALID,
+                           "an empty item (write \"\" for an empty text)");
+    }
+    result = read_value(reader, field, item);
+    if (result != 0 || reader->list != field) {
+        return result;
+    }
+    name = name_field(field);
+    if (name != NULL &&
+        text_field_count(*(ProtobufCMessage **)item, name, false) == 0) {
+        reader->event.start_mark = begin;
+        return reader_fail(reader, HF_ERROR_INVALID, "it needs a `name`");
+    }
+    return 0;
 }
 
 static int read_list(struct reader *reader, ProtobufCMessage *message,
                      const ProtobufCFieldDescriptor *field)
 {
-    struct growing list = {.item_size = text_type_size(field->type)};
+    struct growing list;
     int result = reader_expect(reader, YAML_SEQUENCE_START_EVENT,
                                "a list (lines with `- `)");
 
     if (result != 0) {
         return result;
     }
+    growing_resume(&list, message, field);
     while ((result = reader_next(reader)) == 0 &&
            reader->event.type != YAML_SEQUENCE_END_EVENT) {
         size_t before = reader_enter_index(reader, list.count);
@@ -125,11 +156,7 @@ static int read_list(struct reader *reader, ProtobufCMessage *message,
         if (item == NULL) {
             return reader_fail_too_large(reader);
         }
-        if (reader_is_null(reader)) {
-            return reader_fail(reader, HF_ERROR_INVALID,
-                               "an empty item (write \"\" for an empty text)");
-        }
-        result = read_value(reader, field, item);
+        result = read_item(reader, field, item);
         if (result != 0) {
             return result;
         }
@@ -187,20 +214,21 @@ static int read_entry(struct reader *reader, const struct growing *list,
 static int read_map(struct reader *reader, ProtobufCMessage *message,
                     const ProtobufCFieldDescriptor *field)
 {
-    struct growing list = {.item_size = sizeof(ProtobufCMessage *)};
+    struct growing list;
     int result =
         reader_expect(reader, YAML_MAPPING_START_EVENT, "keys with values");
 
     if (result != 0) {
         return result;
     }
+    growing_resume(&list, message, field);
     while ((result = reader_next(reader)) == 0 &&
            reader->event.type != YAML_MAPPING_END_EVENT) {
         ProtobufCMessage **entry;
 
-        if (list.count == TEXT_MAP_MAX) {
-            return reader_fail(reader, HF_ERROR_TOO_LARGE, "more than %d keys",
-                               TEXT_MAP_MAX);
+        if (list.count == reader->limits->map_max) {
+            return reader_fail(reader, HF_ERROR_TOO_LARGE, "more than %zu keys",
+                               reader->limits->map_max);
         }
         entry = growing_add(&list, reader->arena);
         if (entry == NULL) {
@@ -222,6 +250,9 @@ static int read_map(struct reader *reader, ProtobufCMessage *message,
 static int read_single(struct reader *reader, ProtobufCMessage *message,
                        const ProtobufCFieldDescriptor *field)
 {
+    void *value = (uint8_t *)message + field->offset;
+    int result;
+
     if (text_field_is_oneof(field)) {
         unsigned *chosen = text_field_case(message, field);
 
@@ -241,7 +272,12 @@ static int read_single(struct reader *reader, ProtobufCMessage *message,
         *(protobuf_c_boolean *)((uint8_t *)message + field->quantifier_offset) =
             1;
     }
-    return read_value(reader, field, (uint8_t *)message + field->offset);
+    result = read_value(reader, field, value);
+    if (result == 0 && reader->depth == 2 && reader->list != NULL &&
+        field == name_field(reader->list)) {
+        result = keep_name(reader, *(char **)value);
+    }
+    return result;
 }
 
 static int unknown_key(struct reader *reader,
@@ -300,32 +336,43 @@ static int read_field(struct reader *reader, ProtobufCMessage *message,
         return read_map(reader, message, field);
     }
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-        return read_list(reader, message, field);
+        bool outermost = reader->names != NULL && reader->depth == 1;
+
+        if (outermost) {
+            reader->list = field;
+        }
+        result = read_list(reader, message, field);
+        if (outermost) {
+            reader->list = NULL;
+        }
+        return result;
     }
     return read_single(reader, message, field);
 }
 
-static int read_fields(struct reader *reader, ProtobufCMessage *message)
+/* `lines`: where each field was given before; 0: not yet. */
+static int read_fields(struct reader *reader, ProtobufCMessage *message,
+                       unsigned *lines)
 {
     const ProtobufCMessageDescriptor *descriptor = message->descriptor;
-    bool seen[FIELDS_MAX] = {false};
     int result;
 
-    CHECK(descriptor->n_fields <= FIELDS_MAX);
     while ((result = reader_next(reader)) == 0 &&
            reader->event.type != YAML_MAPPING_END_EVENT) {
         const ProtobufCFieldDescriptor *field;
         size_t before = reader->key_len;
+        unsigned *line;
 
         result = find_field(reader, descriptor, &field);
         if (result != 0) {
             return result;
         }
-        if (seen[field - descriptor->fields]) {
+        line = &lines[field - descriptor->fields];
+        if (*line != 0) {
             return reader_fail(reader, HF_ERROR_INVALID,
-                               "this key was given before");
+                               "this key was given before, in line %u", *line);
         }
-        seen[field - descriptor->fields] = true;
+        *line = (unsigned)reader->event.start_mark.line + 1;
         result = read_field(reader, message, field);
         if (result != 0) {
             return result;
@@ -335,80 +382,130 @@ static int read_fields(struct reader *reader, ProtobufCMessage *message)
     return result;
 }
 
-static int advance(struct reader *reader, int count)
+/* The value of a document, which is looked at, into the message. */
+static int read_document(struct reader *reader, ProtobufCMessage *message,
+                         unsigned *lines)
 {
-    int result = 0;
+    int result;
 
-    while (result == 0 && count-- > 0) {
+    if (reader_is_null(reader)) {
+        return 0;
+    }
+    result =
+        reader_expect(reader, YAML_MAPPING_START_EVENT, "keys with values");
+    if (result != 0) {
+        return result;
+    }
+    reader->depth = 1;
+    return read_fields(reader, message, lines);
+}
+
+/* The next document may add to lists, and give what was not given. */
+static void forget_lines(const ProtobufCMessage *message, unsigned *lines)
+{
+    const ProtobufCMessageDescriptor *descriptor = message->descriptor;
+
+    for (unsigned i = 0; i < descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
+
+        if (field->label == PROTOBUF_C_LABEL_REPEATED ||
+            text_field_count(message, field, false) == 0) {
+            lines[i] = 0;
+        }
+    }
+}
+
+/* stream start, (document start, value, document end)..., stream end */
+static int read_stream(struct reader *reader,
+                       const ProtobufCMessageDescriptor *descriptor,
+                       ProtobufCMessage **message)
+{
+    unsigned lines[FIELDS_MAX] = {0};
+    size_t count = 0;
+    int result = reader_next(reader);
+
+    CHECK(descriptor->n_fields <= FIELDS_MAX);
+    *message = new_message(reader->arena, descriptor);
+    if (result == 0 && *message == NULL) {
+        return reader_fail_too_large(reader);
+    }
+    while (result == 0 && (result = reader_next(reader)) == 0 &&
+           reader->event.type != YAML_STREAM_END_EVENT) {
+        if (count++ > 0 && reader->names == NULL) {
+            return reader_fail(reader, HF_ERROR_INVALID,
+                               "a second document begins here: one is allowed");
+        }
         result = reader_next(reader);
+        if (result == 0) {
+            result = read_document(reader, *message, lines);
+        }
+        if (result == 0) {
+            result = reader_next(reader);
+            forget_lines(*message, lines);
+        }
     }
     return result;
 }
 
-/* stream start, [document start, value, document end], stream end */
-static int read_document(struct reader *reader,
-                         const ProtobufCMessageDescriptor *descriptor,
-                         ProtobufCMessage **message)
+static int read_text(const ProtobufCMessageDescriptor *descriptor,
+                     struct reader *reader, ProtobufCMessage **message)
 {
-    int result = advance(reader, 2);
+    const struct text_source *source = reader->source;
+    struct text_error *error = reader->error;
+    int result;
 
+    *message = NULL;
+    memset(error, 0, sizeof(*error));
+    if (source->len > reader->limits->bytes_max) {
+        (void)snprintf(error->problem, sizeof(error->problem),
+                       "larger than %zu bytes", reader->limits->bytes_max);
+        (void)snprintf(error->text, sizeof(error->text), "%s: %s", source->name,
+                       error->problem);
+        return HF_ERROR_TOO_LARGE;
+    }
+    CHECK(yaml_parser_initialize(&reader->parser));
+    yaml_parser_set_encoding(&reader->parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(
+        &reader->parser, (const unsigned char *)source->text, source->len);
+    result = read_stream(reader, descriptor, message);
+    yaml_event_delete(&reader->event);
+    yaml_parser_delete(&reader->parser);
     if (result != 0) {
-        return result;
-    }
-    if (reader->event.type == YAML_STREAM_END_EVENT) {
-        *message = new_message(reader->arena, descriptor);
-        return *message == NULL ? reader_fail_too_large(reader) : 0;
-    }
-    result = advance(reader, 1);
-    if (result != 0) {
-        return result;
-    }
-    if (reader_is_null(reader)) {
-        *message = new_message(reader->arena, descriptor);
-        result = *message == NULL ? reader_fail_too_large(reader) : 0;
+        *message = NULL;
     } else {
-        result = read_message(reader, descriptor, message);
+        memset(error, 0, sizeof(*error));
     }
-    if (result == 0) {
-        result = advance(reader, 2);
-    }
-    if (result != 0) {
-        return result;
-    }
-    if (reader->event.type != YAML_STREAM_END_EVENT) {
-        return reader_fail(reader, HF_ERROR_INVALID,
-                           "a second document begins here: one is allowed");
-    }
-    return 0;
+    return result;
 }
 
 int text_yaml_read(const ProtobufCMessageDescriptor *descriptor,
                    const struct text_source *source, struct arena *arena,
                    ProtobufCMessage **message, struct text_error *error)
 {
-    struct reader reader = {.source = source, .arena = arena, .error = error};
+    struct reader reader = {.source = source,
+                            .arena = arena,
+                            .error = error,
+                            .limits = &one_message};
+
+    return read_text(descriptor, &reader, message);
+}
+
+int text_yaml_read_documents(const ProtobufCMessageDescriptor *descriptor,
+                             const struct text_source *source,
+                             const struct text_limits *limits,
+                             struct arena *arena, ProtobufCMessage **message,
+                             struct text_error *error)
+{
+    struct names names;
+    struct reader reader = {.source = source,
+                            .arena = arena,
+                            .error = error,
+                            .limits = limits,
+                            .names = &names};
     int result;
 
-    *message = NULL;
-    memset(error, 0, sizeof(*error));
-    if (source->len > TEXT_BYTES_MAX) {
-        (void)snprintf(error->problem, sizeof(error->problem),
-                       "larger than %d bytes", TEXT_BYTES_MAX);
-        (void)snprintf(error->text, sizeof(error->text), "%s: %s", source->name,
-                       error->problem);
-        return HF_ERROR_TOO_LARGE;
-    }
-    CHECK(yaml_parser_initialize(&reader.parser));
-    yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(
-        &reader.parser, (const unsigned char *)source->text, source->len);
-    result = read_document(&reader, descriptor, message);
-    yaml_event_delete(&reader.event);
-    yaml_parser_delete(&reader.parser);
-    if (result != 0) {
-        *message = NULL;
-    } else {
-        memset(error, 0, sizeof(*error));
-    }
+    names_init(&names, arena);
+    result = read_text(descriptor, &reader, message);
+    names_close(&names);
     return result;
 }

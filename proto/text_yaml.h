@@ -5,8 +5,9 @@
  * type, never guessed: `zone: no` is the zone named "no".
  *
  * Refused, each with its place: unknown and repeated keys, two members of one
- * oneof, anchors and aliases (bombs), tags, a second document, values of the
- * wrong type. A key with nothing behind it, `~` or `null` counts as not there.
+ * oneof, anchors and aliases (bombs), tags, a second document (unless several
+ * are asked for), values of the wrong type. A key with nothing behind it, `~`
+ * or `null` counts as not there.
  */
 #ifndef PROTO_TEXT_YAML_H
 #define PROTO_TEXT_YAML_H
@@ -18,8 +19,8 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 
-/* Enough for every configuration file and manifest, small enough that a wrong
- * file costs nothing. */
+/* Enough for every configuration file and every single object, small enough
+ * that a wrong file costs nothing. */
 #define TEXT_BYTES_MAX  (1024 * 1024)
 #define TEXT_DEPTH_MAX  16
 #define TEXT_VALUES_MAX 65536
@@ -44,6 +45,30 @@ int text_yaml_read(const ProtobufCMessageDescriptor *descriptor,
 int text_yaml_read_file(const ProtobufCMessageDescriptor *descriptor,
                         const char *path, struct arena *arena,
                         ProtobufCMessage **message, struct text_error *error);
+
+/* For texts that may be larger than the limits above. */
+struct text_limits {
+    size_t bytes_max; /* Of the whole text. */
+    size_t value_max; /* Parts that YAML tells apart: about two a line. */
+    size_t map_max;   /* Keys of one map<>. */
+};
+
+/* Reads a text of any number of documents, parted by `---`, into one message:
+ * a repeated field takes up what each document adds, in order; all other
+ * fields, and each field within one document, are given once. The items of the
+ * message's lists that have a field `name` must have one, each its own within
+ * its list. Takes time in proportion to the text. Else as text_yaml_read(). */
+int text_yaml_read_documents(const ProtobufCMessageDescriptor *descriptor,
+                             const struct text_source *source,
+                             const struct text_limits *limits,
+                             struct arena *arena, ProtobufCMessage **message,
+                             struct text_error *error);
+int text_yaml_read_documents_file(const ProtobufCMessageDescriptor *descriptor,
+                                  const char *path,
+                                  const struct text_limits *limits,
+                                  struct arena *arena,
+                                  ProtobufCMessage **message,
+                                  struct text_error *error);
 
 /* Appends the message as block YAML with a newline at the end; `flags` as for
  * text_json_write(), TEXT_PRETTY has no meaning. What it writes reads back as

@@ -139,9 +139,9 @@ int reader_next(struct reader *reader)
         return reader_fail(reader, HF_ERROR_INVALID,
                            "tags are not allowed: the key decides the type");
     }
-    if (++reader->value_count > TEXT_VALUES_MAX) {
-        return reader_fail(reader, HF_ERROR_TOO_LARGE, "more than %d values",
-                           TEXT_VALUES_MAX);
+    if (++reader->value_count > reader->limits->value_max) {
+        return reader_fail(reader, HF_ERROR_TOO_LARGE, "more than %zu values",
+                           reader->limits->value_max);
     }
     return 0;
 }

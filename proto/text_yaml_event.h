@@ -6,6 +6,7 @@
 #define PROTO_TEXT_YAML_EVENT_H
 
 #include "proto/text_yaml.h"
+#include "proto/text_yaml_names.h"
 
 #include <stdbool.h>
 #include <yaml.h>
@@ -17,8 +18,13 @@ struct reader {
     struct arena *arena;
     struct text_error *error;
     unsigned depth;
+    const struct text_limits *limits;
     size_t value_count;
     size_t key_len; /* Of error->key: the keys to where the reader is. */
+    /* Several documents only: the names of the items of the lists, and the
+     * outermost list that is being read. */
+    struct names *names;
+    const ProtobufCFieldDescriptor *list;
 };
 
 /* Moves to the next event. Refuses what no value of ours needs: anchors,

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reads a manifest (holdfast/v1/manifest.proto) from a file. Checks its form:
+ * keys, types, a name for everything, no name twice in its list. What it means
+ * is judged by who uses it, such as whether a VM's class exists: a manifest may
+ * speak of what is in the region already. */
+#ifndef PROTO_MANIFEST_H
+#define PROTO_MANIFEST_H
+
+#include "base/arena.h"
+#include "holdfast/v1/manifest.pb-c.h"
+#include "proto/text_error.h"
+#include "proto/text_yaml.h"
+
+#define MANIFEST_BYTES_MAX  ((size_t)64 * 1024 * 1024)
+#define MANIFEST_VALUES_MAX ((size_t)8 * 1024 * 1024)
+/* Twice the labels that an object may have: the API tells of too many. */
+#define MANIFEST_LABELS_MAX 64
+
+/* For an arena that holds every manifest within these limits. */
+#define MANIFEST_ARENA_BYTES ((size_t)1024 * 1024 * 1024)
+
+/* "-" is standard input. The manifest lies in the arena (do not free it by
+ * protobuf-c) and lives as long. HF_ERROR_INVALID, HF_ERROR_TOO_LARGE,
+ * HF_ERROR_IO: `error` says what is wrong and where. */
+int manifest_read_file(const char *path, struct arena *arena,
+                       Holdfast__V1__Manifest **manifest,
+                       struct text_error *error);
+
+/* The same from memory. */
+int manifest_read(const struct text_source *source, struct arena *arena,
+                  Holdfast__V1__Manifest **manifest, struct text_error *error);
+
+#endif
