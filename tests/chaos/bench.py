@@ -6,11 +6,11 @@ the replicas say of themselves."""
 
 import os
 import shutil
+import subprocess
 import threading
 import time
 
 import kill_test
-import order
 from clients import (Acknowledgements, CLASS, Gate, History, Keeper, Sharer,
                      now_us)
 from cluster import CLIENT, Cluster
@@ -31,6 +31,16 @@ class Broken(Exception):
 def need(good, *what):
     if not good:
         raise Broken(" ".join(str(part) for part in what))
+
+
+def judge_history(binaries, path):
+    """(verdict, what the checker says of it)"""
+    checker = os.path.join(os.path.dirname(binaries), "tests", "history",
+                           "history_check")
+    done = subprocess.run([checker, path], capture_output=True, text=True,
+                          check=False)
+    return {0: "linearizable", 1: "not linearizable", 3: "undecided"}.get(
+        done.returncode, "not judged"), done.stdout + done.stderr
 
 
 class Replicas(threading.Thread):
@@ -104,8 +114,7 @@ class Bench:
         self.seed = seed
         self.history = History(options.history or
                                f"{self.cluster.disk}/history.jsonl")
-        self.skipped = 0
-        self.out_of_order = []  # What the history check found.
+        self.verdict = "not judged"  # Of the history.
         self.homes = {}  # Guest -> (zone it is pinned to or None, home host).
         self.extras = set()  # Guests of one scenario.
         self.begin_facts()
@@ -455,10 +464,11 @@ class Bench:
             self.wait("clients rest", lambda: all(
                 w.resting.is_set() for w in self.workers))
             self.history.flush()
-            self.out_of_order, self.skipped = order.check(order.read(self.history.path))
+            self.verdict, story = judge_history(self.options.binaries,
+                                                self.history.path)
         finally:
             self.let_go_on()
-        need(not self.out_of_order, *self.out_of_order[:3])
+        need(self.verdict == "linearizable", story)
 
     def unavailability(self):
         return self.acknowledgements.longest_gap(self.begin_us, now_us())

@@ -6,6 +6,7 @@ what is planted for it. The scan for two copies has its own test
 import os
 import socket
 import sys
+import tempfile
 import threading
 import time
 import types
@@ -17,9 +18,10 @@ for folder in ("../../deploy/lab", "../interop", "."):
 
 # pylint: disable=wrong-import-position
 import clients  # noqa: E402
-import order  # noqa: E402
-from bench import Bench, Broken, Replicas  # noqa: E402
+from bench import Bench, Broken, Replicas, judge_history  # noqa: E402
 from relay import Network  # noqa: E402
+
+BINARIES = sys.argv.pop(1)
 
 
 class Echo(threading.Thread):
@@ -210,73 +212,35 @@ class JudgesTest(unittest.TestCase):
                 check(node, "VMs", found, len(found), expected)
 
 
-def told(kind, begin, end, **more):
-    return {"client": 0, "kind": kind, "key": "vm", "begin_us": begin,
-            "end_us": end, "outcome": "ok", **more}
+class HistoryTest(unittest.TestCase):
+    """The checker has its own tests (tests/history); here: that it is asked."""
 
-
-GOOD = [
-    told("create", 0, 10, at=5, uid=1, revision=5, value="a"),
-    told("get", 20, 30, at=6, uid=1, revision=5, value="a"),
-    told("cas", 25, 50, at=7, uid=1, revision=7, value="b",
-         expect_revision=5),
-    told("get", 26, 49, at=7, uid=1, revision=7, value="b"),
-    {**told("cas", 55, 60, expect_revision=5), "outcome": "refused",
-     "code": "ABORTED"},
-    told("delete", 70, 80, at=9, uid=1, revision=7),
-    {**told("get", 75, 90), "outcome": "refused", "code": "NOT_FOUND"},
-    told("create", 95, 99, at=12, uid=2, revision=12, value="c"),
-]
-
-
-class OrderTest(unittest.TestCase):
-    def found(self, index, **changed):
-        records = [dict(r) for r in GOOD]
-        records[index].update(changed)
-        return order.check(records)[0]
+    def verdict(self, **changed):
+        with tempfile.TemporaryDirectory() as folder:
+            history = clients.History(f"{folder}/history.jsonl")
+            told = {"vm": "vm", "uid": 1, "outcome": "ok"}
+            history.add(**told, kind="create", begin_us=1, end_us=2, at=5,
+                        revision=5, value="a", desired="stopped")
+            history.add(vm="vm", kind="update", begin_us=3, value="b",
+                        outcome="unknown")
+            history.add(**{**told, "kind": "get", "begin_us": 4, "end_us": 5,
+                           "at": 6, "revision": 6, "value": "b", **changed})
+            history.close()
+            return judge_history(BINARIES, history.path)
 
     def test_a_good_history_is_well(self):
-        self.assertEqual(order.check(GOOD), ([], 0))
+        verdict, story = self.verdict()
+        self.assertEqual(verdict, "linearizable", story)
 
-    def test_what_is_planted_is_found(self):
-        planted = {
-            "a stale read": (3, {"begin_us": 60, "end_us": 65, "at": 6,
-                                 "revision": 5, "value": "a"}),
-            "a read of a value that never was": (1, {"value": "x"}),
-            "another VM": (3, {"uid": 9}),
-            "a lost update": (2, {"expect_revision": 4}),
-            "a second create": (5, {"kind": "create"}),
-            "an effect before what was told": (5, {"at": 6}),
-            "not found, though it was there": (6, {"begin_us": 55,
-                                                   "end_us": 60}),
-            "refused, though nothing had changed": (4, {
-                "expect_revision": 7}),
-            "two at one revision": (2, {"at": 5, "revision": 5}),
-        }
-        for what, (index, changed) in planted.items():
-            with self.subTest(what):
-                self.assertTrue(self.found(index, **changed))
+    def test_a_stale_read_is_told_with_its_answer(self):
+        verdict, story = self.verdict(revision=5)
+        self.assertEqual(verdict, "not linearizable")
+        self.assertIn('"kind":"get"', story.replace(" ", ""))
 
-    def test_a_deleted_vm_that_is_read_later_is_found(self):
-        late = told("get", 91, 93, at=10, uid=1, revision=7, value="b")
-        self.assertTrue(order.check([*GOOD, late])[0])
-
-    def test_what_saw_a_write_that_is_skipped_is_skipped_too(self):
-        unknown = told("update", 34, None, value="d")
-        unknown.update(outcome="unknown")
-        wrong, skipped = order.check([*GOOD, unknown])
-        # The get that ended before it began is judged, the update that was
-        # answered later is not, nor is the get that saw that one.
-        self.assertEqual((wrong, skipped), ([], 7))
-        early = told("get", 28, 33, at=7, uid=1, revision=7, value="b")
-        wrong, skipped = order.check([*GOOD, unknown, early])
-        self.assertEqual((wrong, skipped), ([], 8))
-
-    def test_after_an_unknown_write_its_key_is_skipped(self):
-        unknown = told("update", 92, None, value="d")
-        unknown.update(outcome="unknown")
-        wrong, skipped = order.check([*GOOD, unknown])
-        self.assertEqual((wrong, skipped), ([], 2))
+    def test_a_history_that_cannot_be_read_is_not_well(self):
+        verdict, story = self.verdict(kind="steal")
+        self.assertEqual(verdict, "not judged")
+        self.assertIn("history.jsonl:3: kind", story)
 
 
 class FactsTest(unittest.TestCase):

@@ -175,15 +175,14 @@ def run_random(run, seconds, seed):
     unknown = sum(getattr(w, "unknown", 0) for w in bench.workers)
     line = (f"seed {seed}: {operations} operations, {unknown} unknown, "
             f"{sum(faults.kinds.values())} faults, "
-            f"{duplicates} duplicates, {len(bench.out_of_order)} not "
-            f"linearizable ({bench.skipped} not judged), "
+            f"{duplicates} duplicates, {bench.verdict}, "
             f"{'broken: ' + str(failed) if failed else '0 lost'}; writes "
             f"unavailable worst {whole:.1f} s, median of a fault "
             f"{statistics.median(outages):.2f} s")
     figures = {"line": line, "seed": seed, "faults": faults.kinds,
                "operations": operations, "unknown": unknown,
                "duplicates": duplicates,
-               "not_linearizable": len(bench.out_of_order), "failed": str(failed or ""),
+               "history": bench.verdict, "failed": str(failed or ""),
                "worst_s": whole, "median_s": statistics.median(outages)}
     if failed:
         run.fail(f"random-{seed}", f"--random {seconds}")
