@@ -11,6 +11,7 @@ enum planted {
     PLANTED_LEASE_ENDS_EARLY, /* The leader waits less than the host runs. */
     PLANTED_EPOCH_AGAIN,      /* A boot does not end an epoch. */
     PLANTED_ANSWER_EARLY,     /* Acknowledged before it is committed. */
+    PLANTED_EXPECT_IGNORED,   /* Compare-and-set without the comparison. */
     PLANTED_READ_UNPROVED,    /* Read without asking who leads. */
     PLANTED_REPLY_FORGOTTEN,  /* A repeated request is a new one. */
     PLANTED_CHANGE_SKIPPED,   /* One replica leaves a change out. */

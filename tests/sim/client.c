@@ -7,6 +7,8 @@
 #include "tests/sim/check.h"
 #include "tests/sim/node.h"
 #include "tests/sim/operator.h"
+#include "tests/sim/record.h"
+#include "tests/sim/sharer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -56,6 +58,7 @@ struct operation {
     bool again; /* Answered, and asked once more with the same id. */
     uint64_t revision;
     uint64_t uid;
+    struct sim_record record;
 };
 
 struct sim_client {
@@ -272,6 +275,7 @@ static void give_up(struct sim_client *client)
     client->world->figures.unknown++;
     sim_trace(client->world, "c%" PRIu32 " #%" PRIu64 " gives up",
               client->index, op->number);
+    sim_record_unknown(&op->record, client->world, client->index);
     /* It may take effect at any time from now on; so the name is not used any
      * more. */
     if (op->kind == OP_CREATE || op->kind == OP_DELETE) {
@@ -292,6 +296,10 @@ static void attempt(struct sim_client *client)
         return;
     }
     op->attempts++;
+    if (op->method->read != NULL) {
+        /* The answer to a former attempt is void. */
+        op->record.begin_us = world->now_us;
+    }
     wake_in(client, WAKE_ATTEMPT, ATTEMPT_US);
     if (!world->nodes[client->node]->powered) {
         return;
@@ -385,6 +393,9 @@ static void take_ok(struct sim_client *client, const struct call *call)
         response == NULL ? 0 : number_field(vm_field(response), "uid");
 
     CHECK(response != NULL);
+    if (!op->again) {
+        sim_record_ok(&op->record, world, client->index, response);
+    }
     protobuf_c_message_free_unpacked(response, NULL);
     if (must_fail(op->kind)) {
         sim_violation(world, "settings-are-safe", "bad input was accepted");
@@ -446,6 +457,7 @@ static void answer(struct sim_client *client, const struct call *call)
         give_up(client);
         return;
     } else {
+        sim_record_refused(&op->record, world, client->index, &call->reply);
         believe(client, false, call->reply.reason, 0);
     }
     if (op->kind == OP_SETUP) {
@@ -479,6 +491,7 @@ static void ask(struct sim_client *client, enum op_kind kind, uint32_t vm,
     op->len = protobuf_c_message_get_packed_size(message);
     op->message = memory_alloc(op->len + 1);
     protobuf_c_message_pack(message, op->message);
+    sim_record_begin(&op->record, client->world, op->method, message);
     client->busy = true;
     attempt(client);
 }
@@ -752,6 +765,8 @@ static void begin(struct sim_client *client)
         ask_bad_settings(client);
     } else if (sim_chance(world, 10)) {
         ask_bad_name(client);
+    } else if (sim_chance(world, 250) && !world->options.only_zone_loss) {
+        sim_sharer_acts(client);
     } else {
         begin_on_vm(client);
     }
@@ -788,6 +803,13 @@ void sim_client_start(struct sim_client *client)
 void sim_client_stop(struct sim_client *client)
 {
     client->stopped = true;
+}
+
+void sim_client_stay(const struct sim_client *client)
+{
+    if (client->busy && !client->op.again) {
+        sim_record_unknown(&client->op.record, client->world, client->index);
+    }
 }
 
 void sim_client_check(const struct sim_client *client)

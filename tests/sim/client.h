@@ -20,6 +20,9 @@ void sim_client_stop(struct sim_client *client);
 /* Whether the region is built. */
 bool sim_clients_are_set_up(const struct sim_world *world);
 
+/* The end: what is still open stays without an answer. */
+void sim_client_stay(const struct sim_client *client);
+
 /* What it was told against what is there in the end. */
 void sim_client_check(const struct sim_client *client);
 

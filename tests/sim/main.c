@@ -24,6 +24,7 @@ struct run {
     size_t keep_count;
     const char *program;
     const char *commit; /* For the story. */
+    FILE *history;      /* Of what clients were told, if wanted. */
 };
 
 struct totals {
@@ -42,14 +43,17 @@ static void usage(const char *program)
         "usage: %s [--seeds N] [--first S] [--zones N] [--hosts N] "
         "[--vms N] [--replay] [--verbose] "
         "[--zone-loss leader|other]\n"
-        "       [--shrink] [--faults N,N,...] [--commit NAME]\n"
+        "       [--shrink] [--faults N,N,...] [--history FILE] "
+        "[--commit NAME]\n"
         "Lives through N regions (default 1) with the seeds from S "
         "(default 1) on. Exits 1 at the first\nbroken rule. With "
         "--replay each seed is lived through twice and must give the "
         "same trace. With --zone-loss one zone loses power while all is "
         "well,\nand it is told how long the failover took. With --shrink "
         "a run that breaks a rule is repeated\nwith ever fewer faults "
-        "that still break it; --faults lets only those happen.\n",
+        "that still break it; --faults lets only those happen.\n"
+        "--history writes what one region's clients were told, as JSON "
+        "lines.\n",
         program);
 }
 
@@ -83,6 +87,15 @@ static void keep_faults(struct run *run, char *list)
     run->options.keep_count = run->keep_count;
 }
 
+static void open_history(struct run *run, const char *path)
+{
+    run->history = fopen(path, "we");
+    if (run->history == NULL) {
+        (void)fprintf(stderr, "%s: cannot be written: %m\n", path);
+        exit(2);
+    }
+}
+
 static void parse(struct run *run, int argc, char **argv)
 {
     static const struct option options[] = {
@@ -96,6 +109,7 @@ static void parse(struct run *run, int argc, char **argv)
         {"commit", required_argument, NULL, 'c'},
         {"shrink", no_argument, NULL, 'k'},
         {"faults", required_argument, NULL, 'f'},
+        {"history", required_argument, NULL, 'H'},
         {"verbose", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
@@ -134,6 +148,9 @@ static void parse(struct run *run, int argc, char **argv)
         case 'f':
             keep_faults(run, optarg);
             break;
+        case 'H':
+            open_history(run, optarg);
+            break;
         case 'V':
             run->options.verbose = true;
             break;
@@ -153,6 +170,8 @@ static void add(struct totals *totals, const struct sim_world *world)
     totals->figures.unknown += world->figures.unknown;
     totals->figures.starts += world->figures.starts;
     totals->figures.kills += world->figures.kills;
+    totals->figures.recorded += world->figures.recorded;
+    totals->figures.undecided += world->figures.undecided;
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {
         totals->figures.faults[i] += world->figures.faults[i];
     }
@@ -254,11 +273,13 @@ static void summary(const struct run *run, const struct totals *totals,
     }
     printf("\n%" PRIu64 " seeds, %.2f virtual hours, %.0f virtual s/s, %" PRIu64
            " faults, %" PRIu64 " operations, %" PRIu64 " unknown, %" PRIu64
+           " in histories (%" PRIu64 " VMs undecided), %" PRIu64
            " starts, %" PRIu64
            " kills by lease, 0 violations, trace %016" PRIx64 "\n",
            run->seeds, (double)totals->virtual_us / 3.6e9,
            (double)totals->virtual_us / 1e6 / seconds, faults,
            totals->figures.operations, totals->figures.unknown,
+           totals->figures.recorded, totals->figures.undecided,
            totals->figures.starts, totals->figures.kills, totals->hash);
 }
 
@@ -281,6 +302,22 @@ static uint64_t trace_of(const struct sim_options *options)
     return hash;
 }
 
+static void write_history(const struct run *run, const struct sim_world *world)
+{
+    struct bytes text;
+
+    bytes_init(&text);
+    for (size_t i = 0; i < world->history.count; i++) {
+        history_write(world->history.operations[i], &text);
+    }
+    if (text.len > 0 &&
+        fwrite(text.data, 1, text.len, run->history) != text.len) {
+        (void)fprintf(stderr, "the history cannot be written: %m\n");
+        exit(2);
+    }
+    bytes_close(&text);
+}
+
 /* False when a rule was broken, or it was another story the second time. */
 static bool live(struct run *run, uint64_t seed, struct totals *totals)
 {
@@ -292,6 +329,9 @@ static bool live(struct run *run, uint64_t seed, struct totals *totals)
     sim_world_run(world);
     add(totals, world);
     add_loss(totals, world);
+    if (run->history != NULL) {
+        write_history(run, world);
+    }
     good = world->violation[0] == '\0';
     if (!good) {
         tell(run, world);
@@ -317,6 +357,10 @@ int main(int argc, char **argv)
     double begin_s = now_s();
 
     parse(&run, argc, argv);
+    if (run.history != NULL && run.seeds != 1) {
+        (void)fprintf(stderr, "--history: of one region, so --seeds 1\n");
+        return 2;
+    }
     log_set_level(LOG_OFF);
     for (uint64_t seed = run.first; seed < run.first + run.seeds; seed++) {
         if (!live(&run, seed, &totals)) {
@@ -327,6 +371,10 @@ int main(int argc, char **argv)
         printf("%zu losses of a zone with VMs in it\n", totals.losses);
         tell_times("last start order", totals.orders_us, totals.losses);
         tell_times("all run", totals.running_us, totals.losses);
+    }
+    if (run.history != NULL && fclose(run.history) != 0) {
+        (void)fprintf(stderr, "the history cannot be written: %m\n");
+        return 2;
     }
     free(run.keep);
     free(totals.orders_us);

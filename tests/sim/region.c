@@ -8,6 +8,7 @@
 #include "tests/sim/fault.h"
 #include "tests/sim/host.h"
 #include "tests/sim/node.h"
+#include "tests/sim/record.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct sim_world *sim_world_create(const struct sim_options *options)
     world->options = *options;
     random_init(&world->random, options->seed);
     list_init(&world->streams);
+    history_init(&world->history);
     world->delay_us = options->delay_us;
     world->check = sim_check_create(world);
     world->node_count = options->zones;
@@ -58,6 +60,7 @@ void sim_world_destroy(struct sim_world *world)
     }
     CHECK(list_empty(&world->streams));
     sim_check_destroy(world->check);
+    history_close(&world->history);
     free(world->heap);
     free(world);
 }
@@ -156,4 +159,8 @@ void sim_world_run(struct sim_world *world)
         sim_faults_heal(world);
         rest(world);
     }
+    for (uint32_t i = 0; i < world->options.clients; i++) {
+        sim_client_stay(world->clients[i]);
+    }
+    sim_record_check(world);
 }

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/random.h"
+#include "tests/history/history.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -100,6 +101,8 @@ struct sim_figures {
     uint64_t operations; /* Of clients, that ended with a definite answer. */
     uint64_t unknown;    /* ... that did not. */
     uint64_t starts;     /* Of guests. */
+    uint64_t recorded;   /* In the history of what was done to VMs. */
+    uint64_t undecided;  /* VMs of which the checker does not know. */
     uint64_t kills;      /* Of guests, by shim or guard at the deadline. */
     uint64_t elections;  /* Proved leaders. */
     uint64_t faults[SIM_FAULT_COUNT];
@@ -133,11 +136,12 @@ struct sim_world {
     size_t fault_count;
     uint64_t lost_us; /* When a zone was lost on purpose; 0: none was. */
 
+    struct history history;
     struct sim_figures figures;
     char trace[SIM_TRACE_LINES][SIM_TRACE_BYTES];
     uint64_t trace_count;
     uint64_t trace_hash;
-    char violation[400];
+    char violation[2000];
 };
 
 /* Sensible values. */
