@@ -79,6 +79,12 @@ static const struct option_rule rules[OPTION_MAX] = {
                      "list with commas"},
     [OPTION_AFTER] = {"--after", 0, "REVISION",
                       "begin behind this revision (default: now)"},
+    [OPTION_STATUS] = {"--status", 0, NULL,
+                       "also what the region alone can say: uid, revision, "
+                       "state, host, epoch"},
+    [OPTION_TO_FILE] = {"--file", 'f', "FILE",
+                        "write to this file, whole or not at all (default: "
+                        "standard output)"},
 };
 
 const struct option_rule *option_rule(enum option option)

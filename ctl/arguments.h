@@ -49,6 +49,8 @@ enum option {
     OPTION_REASON,
     OPTION_KIND,
     OPTION_AFTER,
+    OPTION_STATUS,
+    OPTION_TO_FILE,
     OPTION_MAX
 };
 

@@ -280,6 +280,22 @@ const struct command commands[] = {
      .outcome = "being deleted",
      .run = run_vm_change},
 
+    {.noun = "export",
+     .names = "",
+     .options = OPTION(STATUS) | OPTION(TO_FILE) | READ,
+     .summary = "write the fleet as a manifest: YAML, or JSON with -o json",
+     .details =
+         "  holdfast export -f fleet.yaml\n\n"
+         "Settings, zones, classes, hosts and VMs, as a person would write "
+         "them, all as of\none revision and in order of names: two exports of "
+         "an unchanged region are the\nsame bytes. VMs that are being deleted "
+         "are left out.\n\n"
+         "--status adds what the region alone can say, and VMs that are being "
+         "deleted.\nWhat the VMs use and whose lease runs is never in it. A "
+         "file may hold secrets\nthat VMs have in their environment: a new one "
+         "is for its owner only.",
+     .method = "VmService/ListVms",
+     .run = run_export},
     {.noun = "watch",
      .names = "",
      .options = OPTION(KIND) | OPTION(AFTER),
@@ -307,6 +323,7 @@ const char *noun_summary(const char *noun)
         {"class", "VM sizes"},
         {"host", "Hypervisors; they register themselves"},
         {"vm", "Virtual machines"},
+        {"export", "The fleet in a file"},
         {"watch", "Changes"},
         {"version", "This program"},
         {"help", "Help"},

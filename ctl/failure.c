@@ -97,8 +97,10 @@ static void put_next(const struct failure *failure, struct bytes *out)
         }
         break;
     case HF_STATUS_ABORTED:
-        put(out, "  Something else changed it. Look again, then repeat it with "
-                 "the new revision.\n");
+        put(out, strcmp(noun, "export") == 0
+                     ? "  Nothing was written; try again in a moment.\n"
+                     : "  Something else changed it. Look again, then repeat "
+                       "it with the new revision.\n");
         break;
     case HF_STATUS_RESOURCE_EXHAUSTED:
         put(out, "  Too much is under way or a limit is reached; try again in "

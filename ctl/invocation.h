@@ -49,6 +49,7 @@ enum exit_code run_help(struct invocation *invocation);
 enum exit_code run_version(struct invocation *invocation);
 enum exit_code run_simple(struct invocation *invocation);
 enum exit_code run_list(struct invocation *invocation);
+enum exit_code run_export(struct invocation *invocation);
 enum exit_code run_watch(struct invocation *invocation);
 enum exit_code run_cluster_status(struct invocation *invocation);
 enum exit_code run_cluster_transfer(struct invocation *invocation);

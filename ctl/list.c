@@ -37,6 +37,11 @@ static ProtobufCMessage ***items_of(ProtobufCMessage *response,
     return (ProtobufCMessage ***)(void *)((char *)response + field->offset);
 }
 
+ProtobufCMessage **list_items(ProtobufCMessage *response)
+{
+    return *items_of(response, list_field(response->descriptor));
+}
+
 void list_merge(ProtobufCMessage *all, ProtobufCMessage *page)
 {
     const ProtobufCFieldDescriptor *field = list_field(all->descriptor);

@@ -13,6 +13,9 @@
 const ProtobufCFieldDescriptor *list_field(
     const ProtobufCMessageDescriptor *response);
 
+/* The objects of a response; as many as list_field() counts. */
+ProtobufCMessage **list_items(ProtobufCMessage *response);
+
 /* Moves the objects of `page` behind those of `all`; both are freed as before
  * with hf_message_free(). */
 void list_merge(ProtobufCMessage *all, ProtobufCMessage *page);

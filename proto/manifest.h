@@ -12,13 +12,17 @@
 #include "proto/text_error.h"
 #include "proto/text_yaml.h"
 
-#define MANIFEST_BYTES_MAX  ((size_t)64 * 1024 * 1024)
-#define MANIFEST_VALUES_MAX ((size_t)8 * 1024 * 1024)
+/* Measured (release, one core): reading takes 25 ms a MiB whatever the size,
+ * and the arena 450 bytes a VM of 9 lines, 840 a VM of 24 lines with labels, a
+ * disk and all its facts. So a region of 1,000,000 VMs, the most that is
+ * promised, fits either way: 151 MiB in 4 s, or 523 MiB in 13 s. */
+#define MANIFEST_BYTES_MAX  ((size_t)1024 * 1024 * 1024)
+#define MANIFEST_VALUES_MAX ((size_t)128 * 1024 * 1024)
 /* Twice the labels that an object may have: the API tells of too many. */
 #define MANIFEST_LABELS_MAX 64
 
-/* For an arena that holds every manifest within these limits. */
-#define MANIFEST_ARENA_BYTES ((size_t)1024 * 1024 * 1024)
+/* For the arena of a manifest; only what is used is allocated. */
+#define MANIFEST_ARENA_BYTES ((size_t)2 * 1024 * 1024 * 1024)
 
 /* "-" is standard input. The manifest lies in the arena (do not free it by
  * protobuf-c) and lives as long. HF_ERROR_INVALID, HF_ERROR_TOO_LARGE,

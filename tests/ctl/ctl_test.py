@@ -19,7 +19,7 @@ subprocess.run(["protoc", f"-I{PROTOS}", f"--python_out={stubs.name}",
                 *map(str, PROTOS.glob("holdfast/v1/*.proto"))], check=True)
 sys.path.insert(0, stubs.name)
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from fake_region import Node, Region  # noqa: E402  (needs the stubs)
+from fake_region import Node, R, Region  # noqa: E402  (needs the stubs)
 
 
 def command(endpoints, *arguments):
@@ -341,6 +341,151 @@ class Vms(Case):
         self.assertFalse(self.requests("CreateVm"))
 
 
+class Exporting(Case):
+    """What needs answers at chosen moments; a live region's export is in
+    export_test.py."""
+
+    def change(self, *steps):
+        """Each step once, behind one more page of VMs."""
+        left = list(steps)
+
+        def behind():
+            if left:
+                step = left.pop(0)
+                if step is not None:
+                    step()
+        self.region.after["ListVms"] = behind
+
+    def label(self, name, **labels):
+        vm = self.region.vms[name]
+        vm.labels.update(labels)
+        self.region.vm_event(vm)
+
+    def five(self):
+        for number in range(5):
+            self.vm(f"a{number}")  # a4 and a3 are the first page.
+
+    def test_changes_between_the_pages_are_all_in_it(self):
+        region = self.region
+
+        def act():
+            self.label("a4", seen="yes")  # Was on the page before,
+            self.label("a0", seen="yes")  # comes on the last one.
+            gone = region.vms.pop("a3")
+            region.vm_event(gone, deleted=True)
+            fresh = R.Vm()
+            fresh.CopyFrom(gone)
+            fresh.uid = 5000  # The same name, on no page that is to come.
+            fresh.priority = 7
+            region.vms["a3"] = fresh
+            region.vm_event(fresh)
+            region.zones["z2"].cordoned = True
+            region.event(1, zone=region.zones["z2"])
+            region.classes["big"] = R.Class(name="big", uid=2)
+            region.event(2, vm_class=region.classes["big"])
+            region.hosts["h1"].fault_domain = "r1"
+            region.event(3, host=region.hosts["h1"])
+            region.settings.start_parallel = 9
+            region.event(5, settings=region.settings)
+
+        self.five()
+        watches = len(self.requests("Watch"))
+        self.change(act)
+        torn = json.loads(self.ok("export", "-o", "json"))
+        self.assertEqual(len(self.requests("Watch")), watches + 1)
+        self.assertEqual(torn, json.loads(self.ok("export", "-o", "json")))
+        self.assertEqual(len(self.requests("Watch")), watches + 1)
+        self.assertEqual([(vm["name"], vm.get("labels"), vm.get("priority"))
+                          for vm in torn["vms"]],
+                         [("a0", {"seen": "yes"}, None), ("a1", None, None),
+                          ("a2", None, None), ("a3", None, 7),
+                          ("a4", {"seen": "yes"}, None)])
+        self.assertEqual([c["name"] for c in torn["classes"]],
+                         ["big", "small"])
+        self.assertEqual(torn["zones"][1], {"name": "z2", "cordoned": True})
+        self.assertEqual(torn["hosts"][0]["fault_domain"], "r1")
+        self.assertEqual(torn["settings"]["start_parallel"], 9)
+
+    def test_changes_behind_the_last_page_are_not_in_it(self):
+        self.five()
+        self.change(lambda: self.label("a1", early="yes"), None,
+                    lambda: self.label("a1", late="yes"))
+        vms = json.loads(self.ok("export", "-o", "json"))["vms"]
+        self.assertEqual(vms[1]["labels"], {"early": "yes"})
+
+    def test_a_region_whose_changes_are_gone_is_read_again(self):
+        def act():
+            self.label("a4", k="v")
+            self.region.oldest = self.region.revision
+        self.five()
+        self.change(act)
+        vms = json.loads(self.ok("export", "-o", "json"))["vms"]
+        self.assertEqual(vms[4]["labels"], {"k": "v"})
+        self.assertEqual(len(self.requests("GetSettings")), 2)
+
+    def test_what_changes_too_fast_is_refused_rather_than_torn(self):
+        def act():
+            self.label("a4", k="v")
+            self.region.oldest = self.region.revision
+        self.five()
+        self.region.after["ListVms"] = act
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/fleet.yaml"
+            error = self.refused(4, "export", "-f", path)
+            self.assertFalse(os.listdir(folder))
+        self.assertIn("faster than it can be read [ABORTED", error)
+        self.assertIn("try again in a moment", error)
+
+    def test_a_page_that_fails_fails_the_export(self):
+        self.five()
+        self.change(lambda: setattr(self.nodes[0], "fail", 1000))
+        done = self.run_raw(["export"])
+        self.assertEqual((done.returncode, done.stdout), (5, ""))
+
+    def test_stale_answers_are_taken_when_asked_for(self):
+        self.vm("a")
+        self.ok("export", "--stale")
+        for method in ("GetSettings", "ListZones", "ListClasses", "ListHosts",
+                       "ListVms"):
+            self.assertEqual(self.requests(method)[-1].consistency, 2)
+
+    def test_vms_being_deleted_are_facts(self):
+        self.vm("a")
+        self.vm("b")
+        self.region.vms["b"].status.deleting = True
+        self.assertNotIn("name: b", self.ok("export"))
+        self.assertIn("deleting: true", self.ok("export", "--status"))
+
+    def test_a_file_is_whole_and_keeps_its_rights(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/fleet.yaml"
+            self.assertEqual(
+                self.ok("export", "-f", path),
+                f"{path}: 3 zones, 1 classes, 6 hosts, 0 VMs as of revision "
+                "100\n")
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            os.chmod(path, 0o644)
+            os.symlink(path, f"{folder}/link")
+            self.vm("a")
+            self.ok("export", "-f", f"{folder}/link", "-o", "json")
+            self.assertEqual(os.readlink(f"{folder}/link"), path)
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o644)
+            with open(path, encoding="utf-8") as file:
+                self.assertEqual(file.read(),
+                                 self.ok("export", "-o", "json"))
+            self.assertEqual(sorted(os.listdir(folder)),
+                             ["fleet.yaml", "link"])
+            self.assertIn("No such file or directory", self.refused(
+                1, "export", "-f", f"{folder}/none/fleet.yaml"))
+        self.assertIn("name: a", self.ok("export", "-f", "/dev/stdout"))
+        self.assertEqual(self.ok("export"), self.ok("export", "-f", "-"))
+
+    def test_only_forms_that_can_be_read_again(self):
+        for form in ("table", "wide", "name"):
+            self.assertIn("yaml (default) or json",
+                          self.refused(2, "export", "-o", form))
+
+
 class Watching(Case):
     def follow(self, *arguments, until, act):
         """Output lines until one matches."""
@@ -515,6 +660,7 @@ class Helping(Case):
                 (["vm", "create", "--help"], "usage: holdfast vm create"),
                 (["help", "cluster", "settings", "set"],
                  "usage: holdfast cluster settings set KEY=VALUE..."),
+                (["export", "--help"], "usage: holdfast export [OPTION...]"),
                 (["vm", "stop", "-h"], "usage: holdfast vm stop NAME...")):
             text = self.ok(*arguments)
             self.assertIn(words, text)

@@ -3,7 +3,8 @@
 command line's and the client library's tests, with faults on request.
 
 A VM named pend-* stays pending, one named slow-* never gets anywhere. A node
-made with fail=N answers the next N calls UNAVAILABLE."""
+made with fail=N answers the next N calls UNAVAILABLE. What `after` holds for a
+method is called behind each of its answers."""
 import queue
 import threading
 import time
@@ -43,6 +44,7 @@ class Region:
         self.oldest = 100
         self.watchers = []
         self.answers = {}
+        self.after = {}
         self.settings = R.Settings(lease_wait_ms=5000, lease_run_ms=4400)
         self.seen = []  # (node, method, request, metadata)
         for zone in ("z1", "z2", "z3"):
@@ -182,6 +184,7 @@ class Node:
                                 refused.reason)
                 if request_id:
                     region.answers[request_id] = answer
+                region.after.get(method.name, lambda: None)()
                 return answer
         return handle
 
@@ -281,7 +284,8 @@ class Node:
                         revision=self.region.revision)
 
     def ListClasses(self, request, response):
-        return response(classes=self.region.classes.values())
+        return response(classes=self.region.classes.values(),
+                        revision=self.region.revision)
 
     def DeleteClass(self, request, response):
         item = self.region.get(self.region.classes, request.name, "class")
@@ -352,9 +356,10 @@ class Node:
                if request.zone in ("", vm.status.zone)
                and request.host in ("", vm.status.host)
                and request.state in (0, vm.status.state)]
-        start = int(request.page_token or 0)
-        more = str(start + 2) if start + 2 < len(vms) else ""
-        return response(vms=vms[start:start + 2], next_page_token=more,
+        if request.page_token:
+            vms = [vm for vm in vms if vm.uid < int(request.page_token)]
+        more = str(vms[1].uid) if len(vms) > 2 else ""
+        return response(vms=vms[:2], next_page_token=more,
                         revision=self.region.revision)
 
     def UpdateVm(self, request, response):

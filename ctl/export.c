@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Lists come in pages, each as of another revision if the region changes
+ * meanwhile. So the changes from the first to the last of them are taken from a
+ * watch: then all of it is as of the last. A region of which the watch no
+ * longer has the first is read again. */
+#include "base/container.h"
+#include "ctl/event.h"
+#include "ctl/failure.h"
+#include "ctl/fleet.h"
+#include "ctl/output.h"
+#include "ctl/request.h"
+#include "ctl/save.h"
+#include "ctl/view.h"
+#include "proto/text_json.h"
+#include "proto/text_yaml.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ATTEMPTS_MAX 5
+
+/* A watch that says nothing at all for so long is not waited for: a node gives
+ * a sign of life every 5 s. */
+#define WATCH_WAIT_MS 15000
+
+static enum exit_code read_list(struct invocation *invocation,
+                                const char *method, struct fleet *fleet)
+{
+    ProtobufCMessage *request = request_for(invocation, method);
+    const char *token = "";
+    bool paged;
+
+    if (request == NULL) {
+        return EXIT_USAGE;
+    }
+    paged = protobuf_c_message_descriptor_get_field_by_name(
+                request->descriptor, "page_token") != NULL;
+    do {
+        ProtobufCMessage *response;
+        enum exit_code code;
+
+        if (paged &&
+            !request_set(invocation, request, "page_token", token, "")) {
+            return EXIT_USAGE;
+        }
+        code = request_call(invocation, method, request, NULL, &response);
+        if (code != EXIT_OK) {
+            return code;
+        }
+        fleet_take(fleet, response);
+        token = view_string(response, "next_page_token");
+        token = request_copy(invocation, token, strlen(token));
+        hf_message_free(response);
+    } while (token[0] != '\0');
+    return EXIT_OK;
+}
+
+static enum exit_code read_lists(struct invocation *invocation,
+                                 struct fleet *fleet)
+{
+    static const char *const methods[] = {
+        "ClusterService/GetSettings", "ZoneService/ListZones",
+        "ClassService/ListClasses", "HostService/ListHosts",
+        "VmService/ListVms"};
+    enum exit_code code = EXIT_OK;
+
+    for (size_t i = 0; i < ARRAY_LEN(methods) && code == EXIT_OK; i++) {
+        code = read_list(invocation, methods[i], fleet);
+    }
+    return code;
+}
+
+/* Puts in all events up to the newest answer. */
+static enum hf_code read_events(struct invocation *invocation,
+                                struct fleet *fleet, struct hf_status *status)
+{
+    struct event_stream stream;
+    bool there = false;
+
+    if (fleet->oldest == 0) { /* "From now on": what came before is missed. */
+        *status = (struct hf_status){.code = HF_STATUS_OUT_OF_RANGE};
+        return HF_STATUS_OUT_OF_RANGE;
+    }
+    event_stream_open(&stream, invocation, fleet->oldest, NULL);
+    while (!there && event_stream_next(&stream, WATCH_WAIT_MS, status)) {
+        struct event_view event;
+
+        while (event_stream_take(&stream, &event)) {
+            fleet_change(fleet, &event);
+        }
+        there = stream.response->revision >= fleet->newest;
+    }
+    event_stream_close(&stream);
+    return there ? HF_STATUS_OK : status->code;
+}
+
+/* All of the region as of one revision; the fleet is initialised, and closed by
+ * the caller. */
+static enum exit_code read_region(struct invocation *invocation,
+                                  struct fleet *fleet)
+{
+    struct hf_status status = {.code = HF_STATUS_OK};
+
+    for (unsigned attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+        enum exit_code code;
+
+        fleet_close(fleet);
+        fleet_init(fleet);
+        code = read_lists(invocation, fleet);
+        if (code != EXIT_OK || fleet->oldest == fleet->newest) {
+            return code;
+        }
+        if (read_events(invocation, fleet, &status) == HF_STATUS_OK) {
+            return EXIT_OK;
+        }
+        if (status.code != HF_STATUS_OUT_OF_RANGE) {
+            break;
+        }
+    }
+    if (status.code == HF_STATUS_OUT_OF_RANGE) {
+        status.code = HF_STATUS_ABORTED;
+        (void)snprintf(status.message, sizeof(status.message),
+                       "the region changes faster than it can be read");
+    }
+    return failure_tell(invocation, NULL, &status);
+}
+
+static void write_manifest(struct invocation *invocation,
+                           const Holdfast__V1__Manifest *manifest,
+                           struct bytes *out)
+{
+    if (invocation->output == OUTPUT_JSON) {
+        text_json_write(&manifest->base, TEXT_PRETTY, out);
+        bytes_append_u8(out, '\n');
+    } else {
+        text_yaml_write(&manifest->base, 0, out);
+    }
+}
+
+static enum exit_code save(struct invocation *invocation, const char *path,
+                           const Holdfast__V1__Manifest *manifest,
+                           uint64_t revision)
+{
+    struct bytes text;
+    bool saved;
+
+    bytes_init(&text);
+    write_manifest(invocation, manifest, &text);
+    saved = save_file(path, &text);
+    bytes_close(&text);
+    if (!saved) {
+        (void)fprintf(stderr, "holdfast: cannot write %s: %s\n", path,
+                      strerror(errno));
+        return EXIT_FAILED;
+    }
+    output_line(invocation,
+                "%s: %zu zones, %zu classes, %zu hosts, %zu VMs as of revision "
+                "%" PRIu64,
+                path, manifest->n_zones, manifest->n_classes, manifest->n_hosts,
+                manifest->n_vms, revision);
+    return EXIT_OK;
+}
+
+enum exit_code run_export(struct invocation *invocation)
+{
+    const struct arguments *arguments = invocation->arguments;
+    const char *path = arguments_value(arguments, OPTION_TO_FILE);
+    Holdfast__V1__Manifest *manifest;
+    struct fleet fleet;
+    enum exit_code code;
+
+    if (arguments_has(arguments, OPTION_OUTPUT) &&
+        invocation->output != OUTPUT_YAML &&
+        invocation->output != OUTPUT_JSON) {
+        return usage_error(invocation,
+                           "--output: an export is yaml (default) or json");
+    }
+    fleet_init(&fleet);
+    code = read_region(invocation, &fleet);
+    if (code == EXIT_OK) {
+        manifest =
+            fleet_manifest(&fleet, arguments_has(arguments, OPTION_STATUS));
+        if (path == NULL || strcmp(path, "-") == 0) {
+            write_manifest(invocation, manifest, &invocation->out);
+        } else {
+            code = save(invocation, path, manifest, fleet.newest);
+        }
+        hf_message_free(&manifest->base);
+    }
+    fleet_close(&fleet);
+    return code;
+}
