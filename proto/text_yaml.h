@@ -25,6 +25,9 @@
 #define TEXT_DEPTH_MAX  16
 #define TEXT_VALUES_MAX 65536
 #define TEXT_MAP_MAX    1024
+/* Bytes of a map's key. Written, each may take six characters, and YAML takes
+ * no key of more than 1024. */
+#define TEXT_KEY_MAX 128
 
 struct text_source {
     const char *name; /* For errors: the file's name or "standard input". */
@@ -72,7 +75,7 @@ int text_yaml_read_documents_file(const ProtobufCMessageDescriptor *descriptor,
 
 /* Appends the message as block YAML with a newline at the end; `flags` as for
  * text_json_write(), TEXT_PRETTY has no meaning. What it writes reads back as
- * the same message. */
+ * the same message, with map keys of at most TEXT_KEY_MAX. */
 void text_yaml_write(const ProtobufCMessage *message, unsigned flags,
                      struct bytes *out);
 

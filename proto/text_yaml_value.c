@@ -178,6 +178,10 @@ static int read_entry(struct reader *reader, const struct growing *list,
     if (result != 0) {
         return result;
     }
+    if (reader->event.data.scalar.length > TEXT_KEY_MAX) {
+        return reader_fail(reader, HF_ERROR_TOO_LARGE,
+                           "a key of more than %d bytes", TEXT_KEY_MAX);
+    }
     (void)reader_enter_key(reader,
                            (const char *)reader->event.data.scalar.value);
     for (size_t i = 0; i + 1 < list->count; i++) {

@@ -312,6 +312,47 @@ static void written_yaml_reads_back(void **unused)
     }
 }
 
+/* A label whose key is `count` times the piece. */
+static void write_key(const char *piece, size_t count, struct bytes *text)
+{
+    bytes_clear(text);
+    bytes_append(text, "labels: {? \"", 12);
+    for (size_t i = 0; i < count; i++) {
+        bytes_append(text, piece, strlen(piece));
+    }
+    bytes_append(text, "\" : v}", 7); /* With its NUL. */
+}
+
+/* The longest key, of what takes most room when written; then one more. */
+static void a_key_that_reads_can_be_written(void **unused)
+{
+    struct arena arena;
+    struct text_error error;
+    struct bytes text;
+    ProtobufCMessage *message;
+
+    (void)unused;
+    arena_init(&arena, ARENA_BYTES);
+    bytes_init(&text);
+    write_key("\\x01", TEXT_KEY_MAX, &text);
+    assert_int_equal(read_text(VM, (char *)text.data, &arena, &message, &error),
+                     0);
+    bytes_clear(&text);
+    text_yaml_write(message, 0, &text);
+    bytes_append_u8(&text, '\0');
+    assert_int_equal(read_text(VM, (char *)text.data, &arena, &message, &error),
+                     0);
+    bytes_clear(&text);
+    text_json_write(message, 0, &text);
+    bytes_append_u8(&text, '\0');
+    assert_reads(VM, (char *)text.data, (char *)text.data);
+    write_key("k", TEXT_KEY_MAX + 1, &text);
+    assert_refused(VM, (char *)text.data, HF_ERROR_TOO_LARGE,
+                   "f.yaml:1:12: labels: a key of more than 128 bytes");
+    bytes_close(&text);
+    arena_close(&arena);
+}
+
 static void yaml_is_written_as_people_write_it(void **unused)
 {
     struct arena arena;
@@ -378,6 +419,7 @@ int main(void)
         cmocka_unit_test(bombs_are_refused),
         cmocka_unit_test(every_size_has_a_limit),
         cmocka_unit_test(written_yaml_reads_back),
+        cmocka_unit_test(a_key_that_reads_can_be_written),
         cmocka_unit_test(yaml_is_written_as_people_write_it),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
     };
