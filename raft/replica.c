@@ -200,6 +200,7 @@ static void absorb_entries(struct replica *replica,
         CHECK(update->entry_count == 1);
         replica->own_entry_term = barrier.term;
         replica->flight_index = first;
+        replica->flight_ms = replica->now_ms;
     } else {
         CHECK(message != NULL && message->type == MESSAGE_APPEND &&
               update->entry_count <= message->append.count);

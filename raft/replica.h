@@ -76,9 +76,10 @@ struct replica_config {
      * snapshot_bytes. */
     uint64_t trailing_entries;
 
-    /* A leader whose log writes take longer than this on average hands
-     * leadership over: libraft would keep it, and the region would run at the
-     * speed of its worst disk. Default 200; UINT32_MAX switches it off. */
+    /* A leader whose log writes take longer than this on average, while a
+     * majority of others is at least twice as fast, hands leadership over:
+     * libraft would keep it, and the region would run at the speed of its worst
+     * disk. Default 200; UINT32_MAX switches it off. */
     uint32_t slow_disk_ms;
 
     uint64_t seed; /* For election timeouts; different on every member. */

@@ -32,6 +32,8 @@ static void answer_submit(struct replica_submit **slot,
 
 static void flight_landed(struct replica *replica, uint64_t index)
 {
+    replica->flight_us = (replica->now_ms - replica->flight_ms) * 1000;
+    replica->commit_us = (replica->commit_us * 7 + replica->flight_us) / 8;
     replica->flight_index = 0;
     answer_submit(&replica->flight_submit, REPLICA_COMMITTED, index);
 }
@@ -167,6 +169,7 @@ static void propose_entry(struct replica *replica, enum entry_type type)
     message.append.entries = &entry;
     message.append.count = 1;
     replica->flight_index = entries_last(&replica->log) + 1;
+    replica->flight_ms = replica->now_ms;
     replica->own_entry_term = message.term;
     int rv = core_submit(replica->core, replica->now_ms, type, &update);
     /* It is the leader, and no transfer runs: the core has no reason. */
@@ -309,26 +312,47 @@ int replica_transfer(struct replica *replica, uint64_t to,
     return 0;
 }
 
-/* A leader with a slow disk leads slowly, and libraft keeps it for ever. */
+static uint64_t max(uint64_t one, uint64_t other)
+{
+    return one > other ? one : other;
+}
+
+/* A leader with a slow disk leads slowly, and libraft keeps it for ever. But
+ * only a majority of faster disks is worth an election, as which commits come
+ * sooner than the own disk shows. Otherwise nothing is won, and all may be
+ * lost: an election waits for four syncs, one after the other, and when those
+ * take longer than its timeout, as with storage that all nodes share, it is
+ * followed by the next one, until the storage is well again. */
+static bool others_are_faster(const struct replica *replica)
+{
+    uint64_t limit_us = (uint64_t)replica->config.slow_disk_ms * 1000;
+    uint64_t stuck_us = 0;
+    if (replica->batch_running) {
+        stuck_us = (replica->now_ms -
+                    replica->batches[1 - replica->filling].started_ms) *
+                   1000;
+    }
+    /* The average hears late of what has just become slow. */
+    uint64_t commit_us = max(replica->commit_us, replica->flight_us);
+    if (replica->flight_index != 0) {
+        commit_us =
+            max(commit_us, (replica->now_ms - replica->flight_ms) * 1000);
+    }
+    return (replica->disk_us > limit_us && commit_us * 2 <= replica->disk_us) ||
+           (stuck_us > limit_us * SLOW_ONCE_FACTOR &&
+            commit_us * 2 <= stuck_us);
+}
+
 void handover_check(struct replica *replica)
 {
-    uint64_t limit = replica->config.slow_disk_ms;
-    if (limit == UINT32_MAX || replica->leading_term == 0 ||
+    if (replica->config.slow_disk_ms == UINT32_MAX ||
+        replica->leading_term == 0 ||
         replica->proved_term != replica->leading_term ||
         replica->now_ms < replica->handover_not_before_ms ||
         core_transferee(replica->core) != 0) {
         return;
     }
-    uint64_t running_ms = 0;
-    if (replica->batch_running) {
-        running_ms =
-            replica->now_ms - replica->batches[1 - replica->filling].started_ms;
-    }
-    uint64_t average_ms = replica->disk_us / 1000;
-    if (average_ms <= limit && running_ms <= limit * SLOW_ONCE_FACTOR) {
-        return;
-    }
-    uint64_t to = best_successor(replica);
+    uint64_t to = others_are_faster(replica) ? best_successor(replica) : 0;
     if (to == 0) {
         return;
     }
@@ -336,9 +360,8 @@ void handover_check(struct replica *replica)
         replica->handover_pause_ms = HANDOVER_PAUSE_MS;
     }
     log_warn("raft.slow_disk",
-             "average_ms=%" PRIu64 " running_ms=%" PRIu64
-             " handing_to=%" PRIu64,
-             average_ms, running_ms, to);
+             "disk_ms=%" PRIu64 " commit_ms=%" PRIu64 " handing_to=%" PRIu64,
+             replica->disk_us / 1000, replica->commit_us / 1000, to);
     replica->handover_not_before_ms =
         replica->now_ms + replica->handover_pause_ms;
     replica->handover_pause_ms *= 2;

@@ -176,8 +176,9 @@ struct replica {
     size_t held_bytes;
     uint64_t synced_index;
     uint64_t watermark;
-    uint64_t quiet_ms; /* When it became quiet; 0: it is not. */
-    uint64_t disk_us;  /* Average of a batch, in microseconds. */
+    uint64_t quiet_ms;  /* When it became quiet; 0: it is not. */
+    uint64_t disk_us;   /* Average of a batch, in microseconds. */
+    uint64_t commit_us; /* Of an own entry, from proposal to commit. */
     uint64_t handover_not_before_ms;
     uint64_t handover_pause_ms;
 
@@ -195,6 +196,8 @@ struct replica {
     uint64_t own_entry_term;        /* An entry of this own term exists. */
     uint64_t proved_term;
     uint64_t flight_index; /* The entry in flight; 0: none. */
+    uint64_t flight_ms;    /* Since when. */
+    uint64_t flight_us;    /* How long the last one took. */
     struct replica_submit *flight_submit;
     struct replica_submit *queued_submit;
     struct bytes queued_data;

@@ -251,11 +251,15 @@ static void batch_clear(struct log_batch *batch)
     batch->ended = false;
 }
 
-/* The average over about eight batches, of all that wrote entries. */
+/* The average over about eight batches, of all that wrote entries. A new leader
+ * knows nothing of the others' disks yet: as slow as its own. */
 static void measure(struct replica *replica, const struct log_batch *batch)
 {
     uint64_t took_us = (replica->now_ms - batch->started_ms) * 1000;
     replica->disk_us = (replica->disk_us * 7 + took_us) / 8;
+    if (replica->leading_term == 0) {
+        replica->commit_us = replica->disk_us;
+    }
 }
 
 /* Takes in what the finished batch achieved. */

@@ -265,6 +265,57 @@ static void a_late_refusal_does_not_stop_a_follower_for_ever(void **state)
     sim_cluster_destroy(cluster);
 }
 
+/* Every member's storage takes its time, the leader's perhaps more. */
+static struct sim_cluster *with_slow_disks(uint64_t seed, uint64_t all_us,
+                                           uint64_t leaders_us,
+                                           uint64_t *leader)
+{
+    struct sim_options options = sim_options_default(seed);
+    struct sim_cluster *cluster = sim_cluster_create(&options);
+    *leader = sim_cluster_elect(cluster, 5 * SECOND);
+    assert_true(*leader != 0);
+    for (uint64_t id = 1; id <= 3; id++) {
+        uint64_t us = id == *leader ? leaders_us : all_us;
+        sim_cluster_disk(cluster, id, us - us / 8, us + us / 8);
+    }
+    sim_cluster_load(cluster, 20000);
+    return cluster;
+}
+
+static void a_leader_with_a_slow_disk_hands_over(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        uint64_t leader;
+        struct sim_cluster *cluster =
+            with_slow_disks(seed, 400, 400000, &leader);
+        sim_cluster_run(cluster, 15 * SECOND);
+        assert_true(sim_cluster_leader(cluster) != 0);
+        assert_true(sim_cluster_leader(cluster) != leader);
+        good(cluster);
+        sim_cluster_destroy(cluster);
+    }
+}
+
+/* And would find no other: an election waits for votes on slow disks, longer
+ * than its timeout. */
+static void a_leader_keeps_what_no_other_disk_does_better(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        uint64_t leader;
+        struct sim_cluster *cluster =
+            with_slow_disks(seed, 800000, 800000, &leader);
+        uint64_t term = term_of(cluster, leader);
+        sim_cluster_run(cluster, 120 * SECOND);
+        assert_int_equal(sim_cluster_leader(cluster), leader);
+        assert_int_equal(term_of(cluster, leader), term);
+        assert_true(sim_cluster_acknowledged(cluster) > 60);
+        good(cluster);
+        sim_cluster_destroy(cluster);
+    }
+}
+
 static void nothing_is_lost_in_chaos(void **state)
 {
     (void)state;
@@ -284,6 +335,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_leader_that_was_replaced_answers_no_barrier),
         cmocka_unit_test(a_barrier_takes_no_entry),
         cmocka_unit_test(a_late_refusal_does_not_stop_a_follower_for_ever),
+        cmocka_unit_test(a_leader_with_a_slow_disk_hands_over),
+        cmocka_unit_test(a_leader_keeps_what_no_other_disk_does_better),
         cmocka_unit_test(nothing_is_lost_in_chaos),
     };
     log_set_level(LOG_ERROR);
