@@ -15,6 +15,7 @@ from clients import (Acknowledgements, CLASS, Gate, History, Keeper, Sharer,
                      now_us)
 from cluster import CLIENT, Cluster
 from judge import Judge
+from scenario import Skipped
 
 DISK_BYTES = 1 << 20
 LEASE_S = 5.0  # The default lease_wait_ms.
@@ -101,7 +102,7 @@ class Replicas(threading.Thread):
 class Bench:
     def __init__(self, options, seed):
         self.options = options
-        self.cluster = Cluster(options.binaries, options.keep)
+        self.cluster = Cluster(options.binaries, options.keep, options.preload)
         self.network = self.cluster.network
         self.zones = self.cluster.zones
         self.hosts = self.cluster.hosts
@@ -242,6 +243,14 @@ class Bench:
                 # The disk tells later than the host that it runs.
                 self.wait(f"{name} counts at home", lambda n=name, b=boots:
                           self.judge.counters[n][0] > b)
+
+    def breakable(self, name):
+        """What breaks the disk and the clocks of a zone's node or of a
+        host."""
+        if not self.cluster.preload:
+            raise Skipped("libchaos_preload.so is not built")
+        return self.cluster.controls[
+            f"node-{name}" if name in self.zones else name]
 
     # Facts -------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import time
 import holdfast_client
 from holdfast_client import Client, Refused
 from holdfast_region import free_ports
+from preload import Control
 from relay import Network
 
 import region as lab
@@ -37,8 +38,12 @@ class Node:
 
 
 class Cluster(lab.Region):
-    def __init__(self, binaries, keep=False):
+    def __init__(self, binaries, keep=False, preload=None):
+        """`preload`: the library that breaks disks and clocks, if there is
+        one."""
         self.network = None
+        self.preload = preload
+        self.controls = {}  # Node's or host's name -> its Control.
         self.stopped = set()
         self.wrapped = {}  # Zone -> what its node's command begins with.
         try:
@@ -70,6 +75,7 @@ class Cluster(lab.Region):
             # The lab's configuration, but by the links of this host.
             self.addresses = {z: self.network.address(host, z) for z in real}
             self._write_host(host)
+            self._write_helpers(host)
         self.addresses = real
 
     def _write_node(self, zone):
@@ -85,6 +91,34 @@ class Cluster(lab.Region):
                        "snapshot_entries: 300\nsegment_mib: 1\n"
                        f"nodes:\n{members}")
 
+    def _write_helpers(self, host):
+        """An agent starts its helpers with the environment of the VM or its
+        own; here each gets the host's clock before."""
+        if not self.preload:
+            return
+        folder = f"{self.disk}/helpers/{host}"
+        os.makedirs(folder)
+        for name in ("holdfast-shim", "holdfast-guard"):
+            program = f"{self.binaries}/{name}"
+            with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
+                file.write("#!/bin/sh\nexport " + " ".join(
+                    f"'{one}'" for one in self._obeying(host, program)) +
+                    f"\nexec '{program}' \"$@\"\n")
+            os.chmod(f"{folder}/{name}", 0o755)
+        with open(self.config(host), "a", encoding="utf-8") as file:
+            file.write(f"helper_dir: {folder}\n")
+
+    def _obeying(self, name, program):
+        """The environment that makes a program of a node or host obey."""
+        if not self.preload:
+            return []
+        if name not in self.controls:
+            folder = f"{self.disk}/control"
+            os.makedirs(folder, exist_ok=True)
+            self.controls[name] = Control(f"{folder}/{name}",
+                                          f"{self.disk}/{name}")
+        return self.controls[name].environment(self.preload, program)
+
     def _seen_from(self, zone, other):
         if zone == other:
             return self.addresses[other]
@@ -97,9 +131,18 @@ class Cluster(lab.Region):
 
     def start_node(self, zone, first=False):
         name = f"node-{zone}"
+        program = f"{self.binaries}/holdfastd"
         self._spawn(name, [
-            *self.wrapped.get(zone, []), f"{self.binaries}/holdfastd",
-            "--config", self.config(name), *(["--bootstrap"] if first else [])])
+            *self.wrapped.get(zone, []), "env", *self._obeying(name, program),
+            program, "--config", self.config(name),
+            *(["--bootstrap"] if first else [])])
+
+    def start_agent(self, host):
+        os.makedirs(f"{self.run}/{host}", exist_ok=True)
+        os.makedirs(f"{self.disk}/{host}", exist_ok=True)
+        program = f"{self.binaries}/holdfast-agent"
+        self._spawn(host, ["env", *self._obeying(host, program), program,
+                           self.config(host)])
 
     def lives(self, name):
         child = self.children.get(name)
@@ -159,7 +202,10 @@ class Cluster(lab.Region):
                 self.node_pid(z) not in self.stopped]
 
     def well(self):
-        """Ends all faults: links, stopped processes, and dead ones."""
+        """Ends all faults: disks, clocks, links, stopped processes, and dead
+        ones."""
+        for control in self.controls.values():
+            control.well()
         self.network.well()
         self.go_on(*list(self.stopped))
         for zone in self.zones:

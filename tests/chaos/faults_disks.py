@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is on the nodes' disks: damaged, gone, or full. Clocks and slow disks
-need libfaketime or a device of their own, which do not go together with
-programs built with sanitizers: they are the simulator's part."""
+"""What is on the nodes' disks: damaged, gone, or full; and disks that are slow
+or fail under a running node, which a library does that is loaded before the C
+library (preload.py)."""
 
+import errno
 import glob
 import os
 import shutil
 
-from bench import need
+from bench import LEASE_S, need, now_us
 from cluster import SmallDisk
+from preload import OPERATIONS
 from scenario import Skipped, scenario
 
 DAMAGED = 65
 DISK_FULL = 73
+DISK_FAILED = 74
 SMALL_DISK_MIB = 64
 
 
@@ -179,3 +182,221 @@ def disk_full_and_freed(bench):
         small.give_back()
     finally:
         small.close()
+
+
+# Slow ---------------------------------------------------------------------
+
+SLOW_SYNC_MS = 400
+
+
+def speed(bench, seconds=3):
+    """Acknowledged writes a second."""
+    begin = now_us()
+    bench.hold(seconds)
+    return len(bench.acknowledgements.begun_after(begin)) / seconds
+
+
+def need_speed(bench, before):
+    """At a quarter of it: the machine may be busy, a slow disk in the way of
+    every write would leave a tenth."""
+    bench.wait(f"a quarter of {before:.0f} writes a second",
+               lambda: speed(bench) >= before / 4)
+
+
+@scenario
+def leaders_disk_is_slow(bench):
+    """+400 ms a sync: it hands leadership over by itself, and writes go on at
+    speed; no restart"""
+    zone = bench.leader_before
+    before = speed(bench)
+    bench.breakable(zone).slow(SLOW_SYNC_MS)
+    bench.leader_changes()
+    need("raft.slow_disk" in bench.cluster.log_tail(f"node-{zone}", 200),
+         zone, "did not say why it gave up leadership")
+    need_speed(bench, before)
+    bench.hold(2 * LEASE_S, lambda: bench.leader() != zone, "another leads")
+
+
+@scenario
+def leaders_disk_is_a_little_slow(bench):
+    """+50 ms a sync, less than what is worth an election: the leader stays,
+    writes go on; no restart"""
+    bench.breakable(bench.leader_before).slow(50)
+    bench.hold(2 * LEASE_S)
+    bench.writes_go_on(20)
+    bench.leader_stays()
+
+
+@scenario
+def followers_disk_is_slow(bench):
+    """+400 ms a sync and a write: the leader stays, writes go on at speed; no
+    restart"""
+    zone = bench.followers()[0]
+    before = speed(bench)
+    bench.breakable(zone).slow(SLOW_SYNC_MS, SLOW_SYNC_MS)
+    need_speed(bench, before)
+    bench.hold(LEASE_S)
+    need_speed(bench, before)
+    bench.leader_stays()
+
+
+@scenario
+def all_disks_are_slow(bench):
+    """+400 ms a sync: the leader stays, for no other would do better; writes go
+    on, slowly, and so do the leases; no restart"""
+    for zone in bench.zones:
+        bench.breakable(zone).slow(SLOW_SYNC_MS)
+    bench.writes_go_on(5)
+    bench.hold(4 * LEASE_S)
+    bench.writes_go_on(5)
+    bench.leader_stays()
+
+
+@scenario
+def leader_killed_while_all_disks_are_slow(bench):
+    """+100 ms a sync, four of which fit into an election: another leads, writes
+    go on; no restart"""
+    for zone in bench.zones:
+        bench.breakable(zone).slow(SLOW_SYNC_MS / 4)
+    bench.writes_go_on(5)
+    bench.cluster.kill(f"node-{bench.leader_before}")
+    bench.leader_changes()
+    bench.writes_go_on(5)
+    bench.cluster.start_node(bench.leader_before)
+    bench.wait_whole()
+
+
+# Failing ------------------------------------------------------------------
+
+
+def need_end(bench, zone, expected, operation):
+    """It ends with this code because of that operation, says why, and does
+    not try again: the next try would succeed."""
+    name = f"node-{zone}"
+    # A new file of the log comes about once a minute.
+    code = bench.cluster.exit_code(name, 180)
+    need(code == expected, name, "ended with", code, "after", operation)
+    need(bench.breakable(zone).fault(operation).failed >= 1,
+         "no", operation, "failed on", name)
+    need("replica.failed" in bench.cluster.log_tail(name),
+         name, "gave no reason")
+
+
+def fail_once(bench, zone, operation, code, expected, **how):
+    control = bench.breakable(zone)
+    control.fail(operation, code=code, **how)
+    need_end(bench, zone, expected, operation)
+    control.disk_well()
+    bench.writes_go_on()
+    bench.cluster.start_node(zone)
+    bench.wait_whole()
+
+
+@scenario
+def sync_fails_on_the_leader(bench):
+    """EIO, once: it ends with 74 and does not sync again; another leads; it
+    returns"""
+    fail_once(bench, bench.leader_before, "sync", errno.EIO, DISK_FAILED)
+
+
+@scenario
+def sync_fails_on_a_follower(bench):
+    """EIO, once: it ends with 74 and does not sync again; the leader stays; it
+    returns"""
+    fail_once(bench, bench.followers()[0], "sync", errno.EIO, DISK_FAILED)
+    bench.leader_stays()
+
+
+@scenario
+def sync_fails_on_all_nodes_at_once(bench):
+    """EIO: all end with 74; one leads again with all that was acknowledged"""
+    bench.may_restart(bench.homes)  # Only if the machine was slow.
+    for zone in bench.zones:
+        bench.breakable(zone).fail("sync")
+    # The last one has nothing to write when no majority is left.
+    ended = bench.wait("a majority ended", lambda: [
+        z for z in bench.zones if not bench.cluster.lives(f"node-{z}")][1:])
+    need(ended, "none ended")
+    for zone in bench.zones:
+        if not bench.cluster.lives(f"node-{zone}"):
+            need_end(bench, zone, DISK_FAILED, "sync")
+        bench.breakable(zone).disk_well()
+        if not bench.cluster.lives(f"node-{zone}"):
+            bench.cluster.start_node(zone)
+    bench.writes_go_on()
+
+
+@scenario
+def write_torn_on_the_leader(bench):
+    """half of a write arrives, then EIO: it ends with 74; another leads; it
+    returns and takes the other half from there"""
+    fail_once(bench, bench.leader_before, "write", errno.EIO, DISK_FAILED,
+              torn=True)
+
+
+@scenario
+def each_file_operation_fails_on_a_follower(bench):
+    """EIO from write, sync, allocation, rename, open, one after the other: it
+    ends with 74 each time and returns; the leader stays"""
+    zone = bench.followers()[0]
+    for operation in OPERATIONS:
+        fail_once(bench, zone, operation, errno.EIO, DISK_FAILED)
+    bench.leader_stays()
+
+
+@scenario
+def each_file_operation_fails_on_the_leader(bench):
+    """EIO from write, sync, allocation, rename, open, on whoever leads: it ends
+    with 74 each time, another leads, it returns"""
+    for operation in OPERATIONS:
+        fail_once(bench, bench.leader(), operation, errno.EIO, DISK_FAILED)
+
+
+@scenario
+def each_operation_of_a_start_fails(bench):
+    """EIO from the k-th sync, write, rename or open of a starting node, for
+    every k: it ends with 74 and the next start finds all in order"""
+    zone = bench.followers()[0]
+    name = f"node-{zone}"
+    control = bench.breakable(zone)
+    for operation in ("open", "write", "sync", "rename"):
+        bench.cluster.kill(name)
+        for kth in range(1, 100):
+            control.fail(operation, kth)
+            bench.cluster.start_node(zone)
+            bench.wait("it serves or ends", lambda: bench.cluster.status(zone)
+                       or not bench.cluster.lives(name))
+            if bench.cluster.lives(name) and \
+                    not control.fault(operation).failed:
+                break  # A start has no more of them.
+            need_end(bench, zone, DISK_FAILED, operation)
+        control.disk_well()
+        bench.wait_whole()
+    bench.leader_stays()
+
+
+@scenario
+def no_space_for_the_leaders_log_then_freed(bench):
+    """ENOSPC from allocation: it ends with 73, and again while there is none;
+    another leads; it returns when there is room"""
+    zone = bench.leader_before
+    control = bench.breakable(zone)
+    control.fail("allocate", code=errno.ENOSPC, forever=True)
+    need_end(bench, zone, DISK_FULL, "allocate")
+    bench.writes_go_on()
+    control.fail("write", code=errno.ENOSPC, forever=True)
+    bench.cluster.start_node(zone)
+    need_end(bench, zone, DISK_FULL, "write")
+    bench.writes_go_on()
+    control.disk_well()
+    bench.cluster.start_node(zone)
+    bench.wait_whole()
+
+
+@scenario
+def no_space_in_the_middle_of_the_log(bench):
+    """ENOSPC from a write, half of which arrives, on a follower: it ends with
+    73, the leader stays; it returns when there is room"""
+    fail_once(bench, bench.followers()[0], "write", errno.ENOSPC, DISK_FULL,
+              kth=5, torn=True)
+    bench.leader_stays()

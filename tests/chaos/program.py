@@ -43,7 +43,16 @@ def parse():
     parser.add_argument(
         "--descriptors",
         default=f"{ROOT}/build/dev/tests/interop/standard.descriptors")
-    return parser.parse_args()
+    parser.add_argument("--preload", metavar="FILE", help="the library that "
+                        "breaks disks and clocks; by default the one that "
+                        "was built with the binaries")
+    options = parser.parse_args()
+    if options.preload is None:
+        built = os.path.join(options.binaries, "..", "tests", "chaos",
+                             "libchaos_preload.so")
+        options.preload = os.path.realpath(built) if os.path.exists(built) \
+            else ""
+    return options
 
 
 def say(*words):

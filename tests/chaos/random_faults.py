@@ -2,11 +2,13 @@
 """Faults at random, one every few seconds, each healed after a while; several
 may overlap. In the end everything must be whole."""
 
+import errno
 import random
 import statistics
 import time
 
 from bench import CLIENT, now_us
+from preload import OPERATIONS
 
 
 class Faults:
@@ -134,12 +136,48 @@ class Faults:
         self.network.delay("*", "*", self.random.choice((5, 10, 25)))
         self.after(self.soon(8), self.network.delay, "*", "*", 0)
 
+    def slow_disk(self):
+        control = self.cluster.controls[f"node-{self.zone()}"]
+        control.slow(self.random.choice((10, 50, 400)),
+                     self.random.choice((0, 0, 100)))
+        self.after(self.soon(8), control.disk_well)
+
+    def fail_disk(self):
+        """The node ends by itself; if it came to that operation."""
+        name = f"node-{self.zone()}"
+        control = self.cluster.controls[name]
+        control.fail(self.random.choice(OPERATIONS), self.random.randint(1, 8),
+                     self.random.choice((errno.EIO, errno.ENOSPC)),
+                     torn=self.random.random() < 0.5)
+        seconds = self.soon(8)
+        self.after(seconds, control.disk_well)
+        self.after(seconds, self.start_dead, name)
+
+    def step_wall_clock(self):
+        name = self.random.choice(list(self.cluster.controls))
+        control = self.cluster.controls[name]
+        control.wall(self.random.choice((-86400, -3600, -10, 10, 3600, 86400)))
+        self.after(self.soon(20), control.wall, 0)
+
+    def drift(self):
+        """Within the bound."""
+        name = self.random.choice(list(self.cluster.controls))
+        control = self.cluster.controls[name]
+        control.rate(self.random.choice((-10, 10)))
+        self.after(self.soon(30), control.rate, 0)
+
+    def zone(self):
+        return self.random.choice(self.bench.zones)
+
     KINDS = (kill_node, kill_leader, kill_leader, kill_all_nodes, kill_agent,
              kill_host, kill_zone, stop_node, stop_agent, stop_shims, cut_link,
              cut_one_way, isolate_node, cut_host, cut_client, reset_all, delay)
+    PRELOADED = (slow_disk, slow_disk, fail_disk, fail_disk, step_wall_clock,
+                 drift)
 
     def one(self):
-        kind = self.random.choice(self.KINDS)
+        kind = self.random.choice(self.KINDS + (
+            self.PRELOADED if self.cluster.preload else ()))
         self.kinds[kind.__name__] = self.kinds.get(kind.__name__, 0) + 1
         kind(self)
 
