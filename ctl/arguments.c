@@ -66,6 +66,21 @@ static const struct option_rule rules[OPTION_MAX] = {
         {"--file", 'f', "FILE",
          "read the VM from YAML or JSON; - is standard input; other "
          "options override it"},
+    [OPTION_FLEET] = {"--file", 'f', "FILE",
+                      "a manifest as `holdfast export` writes it; - is "
+                      "standard input; default: the live region"},
+    [OPTION_SEEDS] = {"--seeds", 0, "N",
+                      "regions to live through; default: 5 losses of each "
+                      "zone, or 10 with --faults"},
+    [OPTION_FIRST] = {"--first", 0, "S",
+                      "seed of the first region (default 1)"},
+    [OPTION_FAULTS] = {"--faults", 0, "all|NAME,...",
+                       "faults at random instead of the loss of each zone in "
+                       "turn; `--faults help` lists them"},
+    [OPTION_DELAY] = {"--delay-ms", 0, "D",
+                      "longest way between zones, one direction (default 2)"},
+    [OPTION_VERBOSE] = {"--verbose", 0, NULL,
+                        "tell the story event by event, on standard error"},
     [OPTION_COMMAND] = {"--command", 0, "PROGRAM [ARGUMENT...]",
                         "program to run; takes the rest of the line"},
     [OPTION_CPU] = {"--cpu", 0, "N", "CPUs, such as 4 or 0.5"},

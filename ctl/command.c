@@ -296,6 +296,22 @@ const struct command commands[] = {
          "is for its owner only.",
      .method = "VmService/ListVms",
      .run = run_export},
+    {.noun = "simulate",
+     .names = "",
+     .options = OPTION(FLEET) | OPTION(SEEDS) | OPTION(FIRST) | OPTION(FAULTS) |
+                OPTION(DELAY) | OPTION(VERBOSE) | READ,
+     .summary = "lose zones of your fleet in virtual time, or live with faults",
+     .details =
+         "  holdfast simulate\n"
+         "  holdfast simulate -f fleet.yaml --seeds 300\n"
+         "  holdfast simulate -f fleet.yaml --faults zone-power,host-power\n\n"
+         "Lives through the fleet on the real decisions of nodes and agents "
+         "and "
+         "says how fast\nand how completely VMs come back; the region itself "
+         "is only read. Every rule of\nsafety is checked at every step. Exit "
+         "code 1: a rule was broken; 6: VMs would find\nno host.",
+     .method = "VmService/ListVms",
+     .run = run_simulate},
     {.noun = "watch",
      .names = "",
      .options = OPTION(KIND) | OPTION(AFTER),
@@ -324,6 +340,7 @@ const char *noun_summary(const char *noun)
         {"host", "Hypervisors; they register themselves"},
         {"vm", "Virtual machines"},
         {"export", "The fleet in a file"},
+        {"simulate", "The fleet in virtual time"},
         {"watch", "Changes"},
         {"version", "This program"},
         {"help", "Help"},

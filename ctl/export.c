@@ -164,6 +164,23 @@ static enum exit_code save(struct invocation *invocation, const char *path,
     return EXIT_OK;
 }
 
+enum exit_code export_region(struct invocation *invocation, struct bytes *out)
+{
+    struct fleet fleet;
+    enum exit_code code;
+
+    fleet_init(&fleet);
+    code = read_region(invocation, &fleet);
+    if (code == EXIT_OK) {
+        Holdfast__V1__Manifest *manifest = fleet_manifest(&fleet, false);
+
+        text_yaml_write(&manifest->base, 0, out);
+        hf_message_free(&manifest->base);
+    }
+    fleet_close(&fleet);
+    return code;
+}
+
 enum exit_code run_export(struct invocation *invocation)
 {
     const struct arguments *arguments = invocation->arguments;

@@ -199,6 +199,19 @@ class Exports(unittest.TestCase):
         for host in manifest["hosts"]:
             self.assertFalse({"used", "vm_count", "lease"} & set(host))
 
+    def test_the_live_region_can_be_simulated(self):
+        try:
+            text = self.holdfast("simulate", "-o", "json", "--seeds", "3")
+        except subprocess.CalledProcessError as error:
+            # Not all of it finds another host.
+            self.assertEqual(error.returncode, 6)
+            text = error.stdout
+        report = json.loads(text)
+        self.assertEqual(report["file"], "the live region")
+        self.assertEqual(report["fleet"]["hosts"], len(self.seen("hosts")))
+        self.assertEqual(report["fleet"]["vms"], len(self.seen("vms")))
+        self.assertEqual(report["rules_broken"], 0)
+
     def test_an_export_of_a_busy_region_is_whole(self):
         """A setting is written before a VM, and read before it as well: what
         is read at two times shows the VM ahead."""

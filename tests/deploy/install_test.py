@@ -15,6 +15,7 @@ import unittest
 BUILD, SOURCE = (os.path.abspath(path) for path in sys.argv[1:3])
 VERSION = "0.1.0"
 PROGRAMS = {"bin/holdfast", "bin/holdfast-agent", "bin/holdfast-guard",
+            "bin/holdfast-simulate",
             "bin/holdfast-shim", "sbin/holdfastd"}
 UNITS = ("holdfastd.service", "holdfast-agent.service")
 

@@ -112,7 +112,7 @@ void sim_check_guest_ends(struct sim_host *host, const struct sim_guest *guest)
 
 void sim_check_host_goes_on(struct sim_host *host)
 {
-    for (uint32_t i = 0; i < SIM_GUESTS_MAX; i++) {
+    for (uint32_t i = 0; i < host->guest_count; i++) {
         const struct sim_guest *guest = &host->guests[i];
 
         if (guest->uid != 0 && !guest->foreign &&
@@ -389,11 +389,95 @@ void sim_check_node_starts(struct sim_node *node)
 /* --- When all is over -------------------------------------------------------
  */
 
-static void check_vm_at_rest(struct sim_world *world, const struct vm *vm)
+/* Whether the host could take the VM, as far as the VM's class, zone, driver
+ * and disks tell: written down a second time on purpose. */
+static bool host_fits(const struct state *state, const struct host *host,
+                      const struct vm *vm)
+{
+    const struct class *class = state_class_at(state, vm->class_slot);
+    const struct zone *zone = state_zone_at(state, host->zone);
+
+    return host->state == HOST_UP && !host->cordoned && !zone->cordoned &&
+           zone->state == ZONE_UP &&
+           (vm->zone == SLOT_NONE || vm->zone == host->zone) &&
+           (class->zone_mask == 0 ||
+            (class->zone_mask >> host->zone & 1) != 0) &&
+           (host->driver_mask >> vm->driver & 1) != 0 &&
+           (vm->pool_mask & ~host->pool_mask) == 0 &&
+           host->capacity.cpu_milli - host->used.cpu_milli >=
+               class->resources.cpu_milli &&
+           host->capacity.memory_mib - host->used.memory_mib >=
+               class->resources.memory_mib &&
+           host->capacity.disk_gib - host->used.disk_gib >=
+               class->resources.disk_gib;
+}
+
+/* A VM that waits although a host could take it has been forgotten. */
+static bool waits_rightly(const struct state *state, const struct vm *vm)
+{
+    if (vm->state != VM_PENDING) {
+        return false;
+    }
+    for (uint32_t slot = 0; slot < state_host_slots(state); slot++) {
+        const struct host *host = state_host_at(state, slot);
+
+        if (host != NULL && host_fits(state, host, vm)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool zone_is_there(const struct state *state, uint32_t slot)
+{
+    return slot == SLOT_NONE || state_zone_at(state, slot)->state == ZONE_UP;
+}
+
+static void count_vm(const struct state *state, const struct vm *vm,
+                     struct sim_census *census)
+{
+    if (vm->state == VM_RUNNING) {
+        census->running++;
+    } else if (vm->state == VM_LOST) {
+        census->waiting_host++;
+    } else if (!waits_rightly(state, vm)) {
+        census->other++;
+    } else if (!zone_is_there(state, vm->zone)) {
+        census->waiting_zone++;
+    } else {
+        census->unplaced++;
+    }
+}
+
+void sim_check_census(const struct sim_world *world, struct sim_census *census)
+{
+    const struct sim_node *leader = sim_world_leader(world);
+    const struct state *state;
+
+    *census = (struct sim_census){0};
+    if (leader == NULL) {
+        census->other = 1;
+        return;
+    }
+    state = leader->engine.state;
+    for (uint32_t slot = 0; slot < state_vm_slots(state); slot++) {
+        const struct vm *vm = state_vm_at(state, slot);
+
+        if (vm != NULL && vm->desired == DESIRED_RUNNING) {
+            count_vm(state, vm, census);
+        }
+    }
+}
+
+static void check_vm_at_rest(struct sim_world *world, const struct state *state,
+                             const struct vm *vm)
 {
     const struct sim_host *host = map_get(&world->check->copies, vm->uid);
     bool wanted = vm->desired == DESIRED_RUNNING;
 
+    if (wanted && host == NULL && waits_rightly(state, vm)) {
+        return;
+    }
     if (wanted && (vm->state != VM_RUNNING || host == NULL)) {
         sim_violation(world, "all-run",
                       "vm %s (%" PRIx64 ") is to run, is in state %d, reason "
@@ -410,7 +494,7 @@ static void check_vm_at_rest(struct sim_world *world, const struct vm *vm)
 static void check_strays(struct sim_world *world, const struct state *state)
 {
     for (uint32_t i = 0; i < world->host_count; i++) {
-        for (uint32_t k = 0; k < SIM_GUESTS_MAX; k++) {
+        for (uint32_t k = 0; k < world->hosts[i]->guest_count; k++) {
             const struct sim_guest *guest = &world->hosts[i]->guests[k];
 
             if (guest->uid == 0 || guest->foreign ||
@@ -441,12 +525,12 @@ static void check_unknown(struct sim_world *world)
     }
 }
 
-static bool is_pinned_to(const struct state *state, const struct vm *vm,
+static bool is_pinned_to(const struct sim_world *world,
+                         const struct state *state, const struct vm *vm,
                          uint32_t zone)
 {
     return vm->zone != SLOT_NONE &&
-           strtoul(state_zone_at(state, vm->zone)->name + 1, NULL, 10) ==
-               zone + 1;
+           sim_zone_index(world, state_zone_at(state, vm->zone)->name) == zone;
 }
 
 void sim_check_zone_loss(struct sim_world *world, uint32_t zone)
@@ -463,9 +547,9 @@ void sim_check_zone_loss(struct sim_world *world, uint32_t zone)
         const struct vm *vm = state_vm_at(state, slot);
 
         /* A `keep` VM waits for its host, LOST. */
-        if (vm != NULL && !is_pinned_to(state, vm, zone) &&
+        if (vm != NULL && !is_pinned_to(world, state, vm, zone) &&
             vm->state != VM_LOST) {
-            check_vm_at_rest(world, vm);
+            check_vm_at_rest(world, state, vm);
         }
     }
 }
@@ -484,7 +568,7 @@ void sim_check_rest(struct sim_world *world)
         const struct vm *vm = state_vm_at(state, slot);
 
         if (vm != NULL) {
-            check_vm_at_rest(world, vm);
+            check_vm_at_rest(world, state, vm);
         }
     }
     for (uint32_t slot = 0; slot < state_host_slots(state); slot++) {

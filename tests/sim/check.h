@@ -39,6 +39,10 @@ void sim_check_answer(struct sim_world *world, uint64_t floor,
 void sim_check_refusal(struct sim_world *world, bool decided,
                        const char *reason);
 
+/* What became of the VMs that are to run; `other` is 1 without a
+ * leader.. */
+void sim_check_census(const struct sim_world *world, struct sim_census *census);
+
 /* A zone was lost long enough ago: all that may run elsewhere does. */
 void sim_check_zone_loss(struct sim_world *world, uint32_t zone);
 

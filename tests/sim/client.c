@@ -5,6 +5,8 @@
 #include "base/memory.h"
 #include "node/api.h"
 #include "tests/sim/check.h"
+#include "tests/sim/fleet.h"
+#include "tests/sim/founder.h"
 #include "tests/sim/node.h"
 #include "tests/sim/operator.h"
 #include "tests/sim/record.h"
@@ -451,7 +453,7 @@ static void answer(struct sim_client *client, const struct call *call)
                       call->reply.reason);
     } else if (op->kind == OP_SETUP &&
                strcmp(call->reply.reason, "NAME_TAKEN") != 0) {
-        sim_violation(world, "set-up", "%s", call->reply.message);
+        sim_violation(world, SIM_SET_UP, "%s", call->reply.message);
     } else if (op->attempts > 1 && op->kind != OP_SETUP) {
         /* Refused now; an earlier attempt may still be on its way. */
         give_up(client);
@@ -462,6 +464,8 @@ static void answer(struct sim_client *client, const struct call *call)
     }
     if (op->kind == OP_SETUP) {
         client->setup++;
+        end_operation(client, 100);
+        return;
     }
     end_operation(client, pause_us(client));
 }
@@ -508,47 +512,13 @@ static void request_id(const struct sim_client *client, char id[40])
                    client->numbers + 1);
 }
 
-static void set_up(struct sim_client *client)
-{
-    struct sim_world *world = client->world;
-    char name[24];
-    char id[40];
-
-    request_id(client, id);
-    if (client->setup < world->options.zones) {
-        Holdfast__V1__CreateZoneRequest request =
-            HOLDFAST__V1__CREATE_ZONE_REQUEST__INIT;
-
-        (void)snprintf(name, sizeof(name), "z%" PRIu32, client->setup + 1);
-        request.name = name;
-        request.request_id = id;
-        ask(client, OP_SETUP, 0, "CreateZone", &request.base);
-    } else {
-        Holdfast__V1__CreateClassRequest request =
-            HOLDFAST__V1__CREATE_CLASS_REQUEST__INIT;
-        Holdfast__V1__Class class = HOLDFAST__V1__CLASS__INIT;
-        Holdfast__V1__Resources resources = HOLDFAST__V1__RESOURCES__INIT;
-
-        (void)snprintf(name, sizeof(name), "small");
-        resources.cpu_milli = 1000;
-        resources.memory_mib = 1024;
-        class.name = name;
-        class.resources = &resources;
-        request.vm_class = &class;
-        request.request_id = id;
-        ask(client, OP_SETUP, 0, "CreateClass", &request.base);
-    }
-}
-
 static void ask_create(struct sim_client *client, uint32_t vm)
 {
     struct sim_world *world = client->world;
     Holdfast__V1__CreateVmRequest request =
         HOLDFAST__V1__CREATE_VM_REQUEST__INIT;
     Holdfast__V1__Vm wish = HOLDFAST__V1__VM__INIT;
-    Holdfast__V1__VmTemplate template = HOLDFAST__V1__VM_TEMPLATE__INIT;
-    char program[] = "/bin/true";
-    char *command[] = {program};
+    struct sim_template template;
     char class[] = "small";
     char zone[8] = "";
     char name[24];
@@ -556,19 +526,17 @@ static void ask_create(struct sim_client *client, uint32_t vm)
 
     vm_name(client, vm, name);
     request_id(client, id);
-    template.driver = HOLDFAST__V1__DRIVER__DRIVER_EXEC;
-    template.command = command;
-    template.n_command = 1;
+    sim_template_init(&template);
     wish.name = name;
     wish.class_name = class;
-    wish.template_ = &template;
+    wish.template_ = &template.message;
     wish.priority = (uint32_t)sim_below(world, 1001);
     if (sim_chance(world, 200)) {
         wish.on_partition = HOLDFAST__V1__ON_PARTITION__ON_PARTITION_KEEP;
     }
     if (sim_chance(world, 100)) {
         (void)snprintf(zone, sizeof(zone), "z%" PRIu64,
-                       1 + sim_below(world, world->options.zones));
+                       1 + sim_below(world, world->node_count));
         wish.zone = zone;
     }
     request.vm = &wish;
@@ -614,7 +582,7 @@ static void ask_simple(struct sim_client *client, enum op_kind kind,
         if (sim_chance(client->world, 500)) {
             (void)snprintf(
                 zone, sizeof(zone), "z%" PRIu64,
-                1 + sim_below(client->world, client->world->options.zones));
+                1 + sim_below(client->world, client->world->node_count));
             move.zone = zone;
         }
         ask(client, kind, vm, "MoveVm", &move.base);
@@ -684,6 +652,12 @@ void sim_client_ask(struct sim_client *client, const char *method,
     ask(client, OP_OTHER, 0, method, message);
 }
 
+void sim_client_ask_setup(struct sim_client *client, const char *method,
+                          const ProtobufCMessage *message)
+{
+    ask(client, OP_SETUP, 0, method, message);
+}
+
 void sim_client_request_id(const struct sim_client *client, char id[40])
 {
     request_id(client, id);
@@ -722,6 +696,21 @@ static void begin_on_vm(struct sim_client *client)
     }
 }
 
+/* A user's VMs are read, not changed; what is changed never runs. */
+static void begin_on_fleet(struct sim_client *client)
+{
+    const struct sim_world *world = client->world;
+    const Holdfast__V1__Manifest *manifest = world->options.fleet->manifest;
+    Holdfast__V1__GetVmRequest get = HOLDFAST__V1__GET_VM_REQUEST__INIT;
+
+    if (manifest->n_vms == 0 || sim_chance(client->world, 500)) {
+        sim_sharer_acts(client);
+        return;
+    }
+    get.name = manifest->vms[sim_below(client->world, manifest->n_vms)]->name;
+    ask(client, OP_OTHER, 0, "GetVm", &get.base);
+}
+
 /* Any; often one that takes itself for the leader, for those that do so wrongly
  * must not answer. */
 static uint32_t choose_node(struct sim_client *client)
@@ -749,14 +738,19 @@ static void begin(struct sim_client *client)
 
     if (client->stopped &&
         (client->index != 0 || world->lost_us != 0 ||
+         world->options.fleet != NULL ||
          client->tidied == world->node_count + world->host_count)) {
         return;
     }
     client->node = choose_node(client);
-    if (client->index == 0 && client->setup <= world->options.zones) {
-        set_up(client);
+    if (client->index == 0 && !sim_clients_are_set_up(world)) {
+        if (!sim_founder_asks(client, client->setup)) {
+            wake_in(client, WAKE_NEXT, 100 * SIM_MS);
+        }
     } else if (!sim_clients_are_set_up(world)) {
         wake_in(client, WAKE_NEXT, 100 * SIM_MS);
+    } else if (world->options.fleet != NULL) {
+        begin_on_fleet(client);
     } else if (client->stopped) {
         sim_operator_tidies(client, client->tidied++);
     } else if (sim_chance(world, 40) && !world->options.only_zone_loss) {
@@ -774,7 +768,7 @@ static void begin(struct sim_client *client)
 
 bool sim_clients_are_set_up(const struct sim_world *world)
 {
-    return world->clients[0]->setup > world->options.zones;
+    return world->clients[0]->setup == sim_founder_steps(world);
 }
 
 /* --- Life

@@ -367,6 +367,13 @@ static const struct {
     [SIM_FAULT_ZONE_NETWORK] = {zone_network, 4},
 };
 
+static uint32_t weight_of(const struct sim_world *world, int fault)
+{
+    uint32_t wanted = world->options.faults;
+
+    return wanted == 0 || (wanted >> fault & 1) != 0 ? faults[fault].weight : 0;
+}
+
 static enum sim_fault some_fault(struct sim_world *world)
 {
     uint32_t sum = 0;
@@ -374,10 +381,11 @@ static enum sim_fault some_fault(struct sim_world *world)
     int fault = 0;
 
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {
-        sum += faults[i].weight;
+        sum += weight_of(world, i);
     }
-    for (dice = sim_below(world, sum); dice >= faults[fault].weight; fault++) {
-        dice -= faults[fault].weight;
+    for (dice = sim_below(world, sum); dice >= weight_of(world, fault);
+         fault++) {
+        dice -= weight_of(world, fault);
     }
     return (enum sim_fault)fault;
 }

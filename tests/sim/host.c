@@ -4,8 +4,10 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "state/labels.h"
 #include "state/state.h"
 #include "tests/sim/check.h"
+#include "tests/sim/fleet.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,10 +16,29 @@
 
 #define NS UINT64_C(1000)
 
-/* The kill budget and the margin of the default settings, which the model
- * uses up. */
-#define KILL_US   (250 * SIM_MS)
-#define MARGIN_US (250 * SIM_MS)
+/* The kill budget and the margin of the settings, which the model uses up. */
+static const Holdfast__V1__Settings *settings_of(const struct sim_host *host)
+{
+    const struct sim_fleet *fleet = host->world->options.fleet;
+
+    return fleet == NULL ? NULL : fleet->manifest->settings;
+}
+
+static uint64_t kill_budget_us(const struct sim_host *host)
+{
+    const Holdfast__V1__Settings *settings = settings_of(host);
+    bool is_default = settings == NULL || settings->kill_budget_ms == 0;
+
+    return (is_default ? 250 : settings->kill_budget_ms) * SIM_MS;
+}
+
+static uint64_t margin_us(const struct sim_host *host)
+{
+    const Holdfast__V1__Settings *settings = settings_of(host);
+    bool is_default = settings == NULL || settings->margin_ms == 0;
+
+    return (is_default ? 250 : settings->margin_ms) * SIM_MS;
+}
 
 static uint64_t now_ns(const struct sim_host *host)
 {
@@ -51,7 +72,7 @@ bool sim_host_reaches(const struct sim_host *host, uint32_t node, bool towards)
 
 static struct sim_guest *guest_of(struct sim_host *host, uint64_t uid)
 {
-    for (uint32_t i = 0; i < SIM_GUESTS_MAX; i++) {
+    for (uint32_t i = 0; i < host->guest_count; i++) {
         if (host->guests[i].uid == uid) {
             return &host->guests[i];
         }
@@ -124,8 +145,9 @@ static void guest_deadline(struct sim_host *host, struct sim_guest *guest)
      * The model takes it as nothing, to see everything else. */
     kill_us = host->resumed_us == host->world->now_us ? 0
               : host->shims_stopped
-                  ? sim_between(host->world, KILL_US, KILL_US + MARGIN_US)
-                  : sim_below(host->world, KILL_US);
+                  ? sim_between(host->world, kill_budget_us(host),
+                                kill_budget_us(host) + margin_us(host))
+                  : sim_below(host->world, kill_budget_us(host));
     host->world->figures.kills++;
     guest_add(host, guest, GUEST_ENDS, host->world->now_us + kill_us,
               "the lease is over");
@@ -539,7 +561,7 @@ void sim_agent_reply(struct sim_host *host, struct sim_stream *stream,
 
 static void scan(struct sim_host *host)
 {
-    for (uint32_t i = 0; i < SIM_GUESTS_MAX; i++) {
+    for (uint32_t i = 0; i < host->guest_count; i++) {
         const struct sim_guest *guest = &host->guests[i];
         struct core_found found = {
             .uid = guest->uid,
@@ -670,7 +692,7 @@ void sim_host_power(struct sim_host *host, bool on)
     host->paused_until_us = 0;
     host->shims_stopped = false;
     host->deadline_ns = 0;
-    for (uint32_t i = 0; i < SIM_GUESTS_MAX; i++) {
+    for (uint32_t i = 0; i < host->guest_count; i++) {
         if (lives(&host->guests[i])) {
             sim_check_guest_ends(host, &host->guests[i]);
         }
@@ -682,7 +704,7 @@ void sim_host_power(struct sim_host *host, bool on)
 void sim_host_set_rate(struct sim_host *host, int32_t ppm)
 {
     sim_clock_set_rate(&host->clock, host->world->now_us, ppm);
-    for (uint32_t i = 0; i < SIM_GUESTS_MAX; i++) {
+    for (uint32_t i = 0; i < host->guest_count; i++) {
         struct sim_guest *guest = &host->guests[i];
 
         if (lives(guest)) {
@@ -697,10 +719,10 @@ void sim_host_set_rate(struct sim_host *host, int32_t ppm)
 
 static struct sim_guest *some_running(struct sim_host *host)
 {
-    uint32_t from = (uint32_t)sim_below(host->world, SIM_GUESTS_MAX);
+    uint32_t from = (uint32_t)sim_below(host->world, host->guest_count);
 
-    for (uint32_t i = 0; i < SIM_GUESTS_MAX; i++) {
-        struct sim_guest *guest = &host->guests[(from + i) % SIM_GUESTS_MAX];
+    for (uint32_t i = 0; i < host->guest_count; i++) {
+        struct sim_guest *guest = &host->guests[(from + i) % host->guest_count];
 
         if (guest->uid != 0 && guest->state == SIM_GUEST_RUNNING &&
             !guest->foreign) {
@@ -731,15 +753,79 @@ bool sim_host_hang_guest(struct sim_host *host)
     return guest != NULL;
 }
 
+static struct text lend(const char *string)
+{
+    return (struct text){string, (uint32_t)strlen(string)};
+}
+
+static void be_default(struct sim_host *host)
+{
+    uint32_t hosts_in_zone = host->world->options.hosts_in_zone;
+
+    host->zone = host->index / hosts_in_zone;
+    (void)snprintf(host->name, sizeof(host->name), "z%" PRIu32 "-h%" PRIu32,
+                   host->zone + 1, host->index % hosts_in_zone + 1);
+    host->fault_domain = "";
+    host->capacity = (struct resources){16000, 16384, 100, 0};
+    host->driver_mask = 1 << DRIVER_EXEC;
+    host->guest_count = SIM_GUESTS_MIN;
+}
+
+static void keep_labels(struct sim_host *host, const Holdfast__V1__Host *spec)
+{
+    struct label *labels =
+        memory_alloc_array(spec->n_labels + 1, sizeof(*labels));
+
+    for (size_t i = 0; i < spec->n_labels; i++) {
+        labels[i].key = lend(spec->labels[i]->key);
+        labels[i].value = lend(spec->labels[i]->value);
+    }
+    /* What a real node would refuse has no labels here. */
+    if (labels_encode(labels, spec->n_labels, &host->labels) != 0) {
+        bytes_clear(&host->labels);
+    }
+    free(labels);
+}
+
+/* What the user's manifest says of it, or would be found on a real machine. */
+static void be_of_fleet(struct sim_host *host)
+{
+    const struct sim_fleet *fleet = host->world->options.fleet;
+    const Holdfast__V1__Host *spec = fleet->manifest->hosts[host->index];
+
+    host->zone = fleet->host_zones[host->index];
+    (void)snprintf(host->name, sizeof(host->name), "%s", spec->name);
+    host->fault_domain = spec->fault_domain;
+    host->capacity = (struct resources){spec->capacity->cpu_milli,
+                                        spec->capacity->memory_mib,
+                                        spec->capacity->disk_gib, 0};
+    for (size_t i = 0; i < spec->n_drivers; i++) {
+        host->driver_mask |= 1u << spec->drivers[i];
+    }
+    if (spec->n_drivers == 0) {
+        host->driver_mask = 1 << DRIVER_EXEC | 1 << DRIVER_QEMU;
+    }
+    host->pools = memory_alloc_array(spec->n_pools + 1, sizeof(*host->pools));
+    host->pool_count = (uint32_t)spec->n_pools;
+    for (size_t i = 0; i < spec->n_pools; i++) {
+        host->pools[i] = lend(spec->pools[i]);
+    }
+    keep_labels(host, spec);
+    host->guest_count = SIM_GUESTS_MIN + 2 * fleet->guests_in_host;
+}
+
 struct sim_host *sim_host_create(struct sim_world *world, uint32_t index)
 {
     struct sim_host *host = memory_alloc(sizeof(*host));
 
     host->world = world;
     host->index = index;
-    host->zone = index / world->options.hosts_in_zone;
-    (void)snprintf(host->name, sizeof(host->name), "z%" PRIu32 "-h%" PRIu32,
-                   host->zone + 1, index % world->options.hosts_in_zone + 1);
+    if (world->options.fleet == NULL) {
+        be_default(host);
+    } else {
+        be_of_fleet(host);
+    }
+    host->guests = memory_alloc_array(host->guest_count, sizeof(*host->guests));
     host->powered = true;
     host->boot = 1;
     host->clock.local_us = sim_between(world, SIM_SECOND, 1000 * SIM_SECOND);
@@ -748,7 +834,7 @@ struct sim_host *sim_host_create(struct sim_world *world, uint32_t index)
     list_init(&host->orders);
     /* Rule 8: something that is not ours runs here, under a uid that the
      * region may well give to a VM one day. */
-    host->had_foreign = sim_chance(world, 300);
+    host->had_foreign = world->options.fleet == NULL && sim_chance(world, 300);
     if (host->had_foreign) {
         host->guests[0] = (struct sim_guest){.uid = (uint64_t)77 << 32 | index,
                                              .epoch = 5,
@@ -761,5 +847,8 @@ struct sim_host *sim_host_create(struct sim_world *world, uint32_t index)
 void sim_host_destroy(struct sim_host *host)
 {
     sim_agent_kill(host);
+    bytes_close(&host->labels);
+    free(host->guests);
+    free(host->pools);
     free(host);
 }

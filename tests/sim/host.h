@@ -12,7 +12,8 @@
 #include "tests/sim/stream.h"
 #include "tests/sim/world.h"
 
-#define SIM_GUESTS_MAX 64
+/* Room for them, beside what a user's fleet needs. */
+#define SIM_GUESTS_MIN 64
 
 enum sim_guest_state {
     SIM_GUEST_STARTING = 1,
@@ -36,7 +37,13 @@ struct sim_host {
     struct sim_world *world;
     uint32_t index;
     uint32_t zone;
-    char name[24];
+    char name[SIM_NAME_ROOM];
+    const char *fault_domain;
+    struct resources capacity;
+    struct text *pools;
+    uint32_t pool_count;
+    uint32_t driver_mask;
+    struct bytes labels; /* Encoded. */
     bool powered;
     bool cut; /* From every node. */
     bool cut_node[SIM_ZONES_MAX];
@@ -61,7 +68,8 @@ struct sim_host {
     /* Below it; outlives it. */
     uint64_t deadline_ns; /* The lease page; this boot's clock. */
     bool shims_stopped;
-    struct sim_guest guests[SIM_GUESTS_MAX];
+    struct sim_guest *guests;
+    uint32_t guest_count; /* Room; not all are in use. */
     uint64_t guest_numbers;
     uint32_t start_fails_permille;
 };

@@ -4,6 +4,7 @@
  * last events as a story and the command that tells it again. */
 #include "base/log.h"
 #include "base/memory.h"
+#include "tests/sim/fleet_run.h"
 #include "tests/sim/shrink.h"
 #include "tests/sim/world.h"
 
@@ -24,7 +25,11 @@ struct run {
     size_t keep_count;
     const char *program;
     const char *commit; /* For the story. */
-    FILE *history;      /* Of what clients were told, if wanted. */
+    const char *fleet;  /* A manifest's path, or NULL. */
+    const char *title;  /* What the report calls it; NULL: its path. */
+    bool faults_chosen;
+    bool json;
+    FILE *history; /* Of what clients were told, if wanted. */
 };
 
 struct totals {
@@ -36,25 +41,44 @@ struct totals {
     uint64_t hash;
 };
 
-static void usage(const char *program)
+static void usage(FILE *out)
 {
     (void)fprintf(
-        stderr,
-        "usage: %s [--seeds N] [--first S] [--zones N] [--hosts N] "
-        "[--vms N] [--replay] [--verbose] "
-        "[--zone-loss leader|other]\n"
-        "       [--shrink] [--faults N,N,...] [--history FILE] "
-        "[--commit NAME]\n"
-        "Lives through N regions (default 1) with the seeds from S "
-        "(default 1) on. Exits 1 at the first\nbroken rule. With "
-        "--replay each seed is lived through twice and must give the "
-        "same trace. With --zone-loss one zone loses power while all is "
-        "well,\nand it is told how long the failover took. With --shrink "
-        "a run that breaks a rule is repeated\nwith ever fewer faults "
-        "that still break it; --faults lets only those happen.\n"
-        "--history writes what one region's clients were told, as JSON "
-        "lines.\n",
-        program);
+        out,
+        "usage: holdfast-simulate -f FLEET [--seeds N] [--first S] "
+        "[--faults all|NAME,...] [--delay-ms D]\n"
+        "                         [-o table|json] [--verbose]\n\n"
+        "Lives through your fleet in virtual time, on the real control plane's "
+        "and agent's decisions, and says\nhow fast and how completely it "
+        "comes back. FLEET is a manifest as `holdfast export` writes it; - is\n"
+        "standard input. Without --faults each zone in turn loses its power "
+        "while all is well; with it faults\nhappen at random for two minutes, "
+        "then all is healed. Every rule of safety is checked at every step.\n\n"
+        "  -f, --file FLEET   the manifest\n"
+        "      --seeds N      regions to live through; default 5 losses of "
+        "each zone, or 10 with --faults\n"
+        "      --first S      seed of the first; a seed always tells the same "
+        "story. Default 1\n"
+        "      --faults F     all, or names that `--faults help` tells\n"
+        "      --delay-ms D   longest way between zones, one direction. "
+        "Default 2\n"
+        "  -o table|json      form of the report. Default table\n"
+        "      --title TEXT   what the report calls the fleet. Default: FLEET\n"
+        "      --verbose      the whole story, event by event, on standard "
+        "error\n\n"
+        "Exits with 0: no rule was broken and every VM found a host, 1: a rule "
+        "was broken, 2: the command or the\nfleet is wrong, 6: VMs would find "
+        "no host.\n\n"
+        "Without -f, for those who work on Holdfast, a small region:\n"
+        "  [--zones N] [--hosts N] [--vms N] [--replay] [--zone-loss "
+        "leader|other] [--shrink] [--keep N,N,...]\n"
+        "  [--history FILE] [--commit NAME]\n"
+        "With --replay each seed is lived through twice and must give the "
+        "same trace; with --zone-loss one zone\nloses power while all is "
+        "well; with --shrink a run that breaks a rule is repeated with ever "
+        "fewer\nfaults that still break it; --keep lets only those happen; "
+        "--history writes what one region's clients\nwere told, as JSON "
+        "lines.\n");
 }
 
 static uint64_t number(const char *text)
@@ -87,6 +111,53 @@ static void keep_faults(struct run *run, char *list)
     run->options.keep_count = run->keep_count;
 }
 
+static void list_faults(void)
+{
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        printf("%-14s %s\n", sim_fault_names[i], sim_fault_words[i]);
+    }
+}
+
+static void choose_faults(struct run *run, char *list)
+{
+    char *rest = list;
+    const char *word;
+
+    run->faults_chosen = true;
+    while ((word = strsep(&rest, ",")) != NULL) {
+        int fault = 0;
+
+        if (strcmp(word, "help") == 0) {
+            list_faults();
+            exit(0);
+        }
+        while (fault < SIM_FAULT_COUNT &&
+               strcmp(word, sim_fault_names[fault]) != 0) {
+            fault++;
+        }
+        if (fault < SIM_FAULT_COUNT) {
+            run->options.faults |= 1u << fault;
+        } else if (strcmp(word, "all") == 0) {
+            run->options.faults |= (1u << SIM_FAULT_COUNT) - 1;
+        } else {
+            (void)fprintf(stderr,
+                          "--faults: there is no fault '%s'; --help "
+                          "tells them\n",
+                          word);
+            exit(2);
+        }
+    }
+}
+
+static void choose_output(struct run *run, const char *form)
+{
+    run->json = strcmp(form, "json") == 0;
+    if (!run->json && strcmp(form, "table") != 0) {
+        (void)fprintf(stderr, "-o: '%s' is neither table nor json\n", form);
+        exit(2);
+    }
+}
+
 static void open_history(struct run *run, const char *path)
 {
     run->history = fopen(path, "we");
@@ -96,67 +167,110 @@ static void open_history(struct run *run, const char *path)
     }
 }
 
+static const struct option long_options[] = {
+    {"seeds", required_argument, NULL, 'n'},
+    {"first", required_argument, NULL, 's'},
+    {"zones", required_argument, NULL, 'z'},
+    {"hosts", required_argument, NULL, 'h'},
+    {"vms", required_argument, NULL, 'v'},
+    {"zone-loss", required_argument, NULL, 'l'},
+    {"replay", no_argument, NULL, 'r'},
+    {"commit", required_argument, NULL, 'c'},
+    {"shrink", no_argument, NULL, 'k'},
+    {"keep", required_argument, NULL, 'K'},
+    {"faults", required_argument, NULL, 'F'},
+    {"file", required_argument, NULL, 'f'},
+    {"title", required_argument, NULL, 't'},
+    {"output", required_argument, NULL, 'o'},
+    {"delay-ms", required_argument, NULL, 'd'},
+    {"help", no_argument, NULL, 'u'},
+    {"history", required_argument, NULL, 'H'},
+    {"verbose", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+/* False: it is one of the others. */
+static bool take_small_region(struct run *run, int option)
+{
+    switch (option) {
+    case 'z':
+        run->options.zones = (uint32_t)number(optarg);
+        break;
+    case 'h':
+        run->options.hosts_in_zone = (uint32_t)number(optarg);
+        break;
+    case 'v':
+        run->options.vms = (uint32_t)number(optarg);
+        break;
+    case 'l':
+        run->options.only_zone_loss = true;
+        run->options.leaders_zone = strcmp(optarg, "leader") == 0;
+        break;
+    case 'r':
+        run->replay = true;
+        break;
+    case 'c':
+        run->commit = optarg;
+        break;
+    case 'k':
+        run->shrink = true;
+        break;
+    case 'K':
+        keep_faults(run, optarg);
+        break;
+    case 'H':
+        open_history(run, optarg);
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
+static void take(struct run *run, int option)
+{
+    switch (option) {
+    case 'n':
+        run->seeds = number(optarg);
+        break;
+    case 's':
+        run->first = number(optarg);
+        break;
+    case 'F':
+        choose_faults(run, optarg);
+        break;
+    case 'f':
+        run->fleet = optarg;
+        break;
+    case 't':
+        run->title = optarg;
+        break;
+    case 'o':
+        choose_output(run, optarg);
+        break;
+    case 'd':
+        run->options.delay_us = number(optarg) * SIM_MS;
+        break;
+    case 'V':
+        run->options.verbose = true;
+        break;
+    case 'u':
+        usage(stdout);
+        exit(0);
+    default:
+        usage(stderr);
+        exit(2);
+    }
+}
+
 static void parse(struct run *run, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seeds", required_argument, NULL, 'n'},
-        {"first", required_argument, NULL, 's'},
-        {"zones", required_argument, NULL, 'z'},
-        {"hosts", required_argument, NULL, 'h'},
-        {"vms", required_argument, NULL, 'v'},
-        {"zone-loss", required_argument, NULL, 'l'},
-        {"replay", no_argument, NULL, 'r'},
-        {"commit", required_argument, NULL, 'c'},
-        {"shrink", no_argument, NULL, 'k'},
-        {"faults", required_argument, NULL, 'f'},
-        {"history", required_argument, NULL, 'H'},
-        {"verbose", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
-    };
     int option;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 'n':
-            run->seeds = number(optarg);
-            break;
-        case 's':
-            run->first = number(optarg);
-            break;
-        case 'z':
-            run->options.zones = (uint32_t)number(optarg);
-            break;
-        case 'h':
-            run->options.hosts_in_zone = (uint32_t)number(optarg);
-            break;
-        case 'v':
-            run->options.vms = (uint32_t)number(optarg);
-            break;
-        case 'l':
-            run->options.only_zone_loss = true;
-            run->options.leaders_zone = strcmp(optarg, "leader") == 0;
-            break;
-        case 'r':
-            run->replay = true;
-            break;
-        case 'c':
-            run->commit = optarg;
-            break;
-        case 'k':
-            run->shrink = true;
-            break;
-        case 'f':
-            keep_faults(run, optarg);
-            break;
-        case 'H':
-            open_history(run, optarg);
-            break;
-        case 'V':
-            run->options.verbose = true;
-            break;
-        default:
-            usage(argv[0]);
-            exit(2);
+    while ((option = getopt_long(argc, argv, "f:o:", long_options, NULL)) !=
+           -1) {
+        if (!take_small_region(run, option)) {
+            take(run, option);
         }
     }
 }
@@ -226,7 +340,7 @@ static void tell_again(const struct run *run, const struct sim_options *options)
            options->vms);
     for (size_t i = 0, said = 0; i < options->keep_count; i++) {
         if (options->keep[i]) {
-            printf("%s%zu", said == 0 ? " --faults " : ",", i);
+            printf("%s%zu", said == 0 ? " --keep " : ",", i);
             said++;
         }
     }
@@ -346,22 +460,63 @@ static bool live(struct run *run, uint64_t seed, struct totals *totals)
     return good;
 }
 
+static void check(const struct run *run, int argc, char **argv)
+{
+    if (optind < argc) {
+        (void)fprintf(stderr, "'%s' is not understood; --help tells more\n",
+                      argv[optind]);
+        exit(2);
+    }
+    if (run->history != NULL && run->seeds > 1) {
+        (void)fprintf(stderr, "--history: of one region, so --seeds 1\n");
+        exit(2);
+    }
+    if (run->options.delay_us < 4 || run->options.delay_us > 10 * SIM_SECOND) {
+        (void)fprintf(stderr, "--delay-ms: must be 1 to 10000\n");
+        exit(2);
+    }
+}
+
+static const char *title_of(const struct run *run)
+{
+    if (run->title != NULL) {
+        return run->title;
+    }
+    return strcmp(run->fleet, "-") == 0 ? "standard input" : run->fleet;
+}
+
+static int run_fleet(const struct run *run)
+{
+    struct sim_fleet_run fleet = {
+        .path = run->fleet,
+        .title = title_of(run),
+        .program = "holdfast simulate",
+        .options = run->options,
+        .first = run->first,
+        .seeds = run->seeds,
+        .json = run->json,
+    };
+
+    fleet.options.only_zone_loss = !run->faults_chosen;
+    return sim_fleet_run(&fleet);
+}
+
 int main(int argc, char **argv)
 {
     struct run run = {.options = sim_options_default(1),
                       .first = 1,
-                      .seeds = 1,
                       .program = argv[0],
                       .commit = "the present commit"};
     struct totals totals = {0};
     double begin_s = now_s();
 
     parse(&run, argc, argv);
-    if (run.history != NULL && run.seeds != 1) {
-        (void)fprintf(stderr, "--history: of one region, so --seeds 1\n");
-        return 2;
-    }
+    check(&run, argc, argv);
     log_set_level(LOG_OFF);
+    if (run.fleet != NULL) {
+        return run_fleet(&run);
+    }
+    run.seeds = run.seeds == 0 ? 1 : run.seeds;
     for (uint64_t seed = run.first; seed < run.first + run.seeds; seed++) {
         if (!live(&run, seed, &totals)) {
             return 1;

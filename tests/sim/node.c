@@ -182,7 +182,7 @@ static uint64_t zones_reachable(struct engine *engine)
 
     for (uint32_t slot = 0; slot < state_zone_slots(engine->state); slot++) {
         const struct zone *zone = state_zone_at(engine->state, slot);
-        uint32_t other = (uint32_t)atoi(zone->name + 1) - 1;
+        uint32_t other = sim_zone_index(node->world, zone->name);
 
         if (other != node->index &&
             node->world->now_us - node->heard_us[other] > SILENT_US) {
@@ -403,8 +403,9 @@ static int start_engine(struct sim_node *node)
         .members = members,
         .member_count = world->node_count,
         .segment_bytes = 1 << 20,
-        .snapshot_entries = 400,
-        .trailing_entries = 100,
+        /* Often, unless there is much in them. */
+        .snapshot_entries = world->options.fleet == NULL ? 400 : 20000,
+        .trailing_entries = world->options.fleet == NULL ? 100 : 10000,
         .seed = random_u64(&world->random),
     };
     struct engine_time now = sim_node_time(node);

@@ -15,12 +15,13 @@
 #include <holdfast/v1/vm_service.pb-c.h>
 #include <holdfast/v1/zone_service.pb-c.h>
 
-#define NAME_ROOM 24
+#define NAME_ROOM SIM_NAME_ROOM
 
 static void some_zone(struct sim_world *world, char name[NAME_ROOM])
 {
-    (void)snprintf(name, NAME_ROOM, "z%" PRIu64,
-                   1 + sim_below(world, world->node_count));
+    uint32_t zone = (uint32_t)sim_below(world, world->node_count);
+
+    (void)snprintf(name, NAME_ROOM, "%s", sim_zone_name(world, zone));
 }
 
 static struct sim_host *some_host(struct sim_world *world)
@@ -251,7 +252,7 @@ void sim_operator_tidies(struct sim_client *client, uint32_t at)
     char zone[NAME_ROOM];
 
     if (at < world->node_count) {
-        (void)snprintf(zone, sizeof(zone), "z%" PRIu32, at + 1);
+        (void)snprintf(zone, sizeof(zone), "%s", sim_zone_name(world, at));
         cordon_zone(client, zone, false);
     } else {
         CHECK(at - world->node_count < world->host_count);

@@ -18,6 +18,9 @@ void sim_operator_tidies(struct sim_client *client, uint32_t at);
 /* From the client: asks for it as for any operation. */
 void sim_client_ask(struct sim_client *client, const char *method,
                     const ProtobufCMessage *message);
+/* The same; a refusal, except that it is there already, breaks a rule. */
+void sim_client_ask_setup(struct sim_client *client, const char *method,
+                          const ProtobufCMessage *message);
 void sim_client_request_id(const struct sim_client *client, char id[40]);
 struct sim_world *sim_client_world(const struct sim_client *client);
 

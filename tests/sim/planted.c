@@ -30,10 +30,10 @@ static const struct {
     uint64_t first; /* Seed; the rare ones begin where it was found last. */
 } bugs[] = {
     {PLANTED_LEASE_ENDS_EARLY, "lease-ends-early", "one-copy", 1},
-    {PLANTED_EPOCH_AGAIN, "epoch-again", "epochs-rise", 180},
-    {PLANTED_ANSWER_EARLY, "answer-early", "nothing-lost", 70},
+    {PLANTED_EPOCH_AGAIN, "epoch-again", "epochs-rise", 215},
+    {PLANTED_ANSWER_EARLY, "answer-early", "nothing-lost", 98},
     {PLANTED_EXPECT_IGNORED, "expect-ignored", "history-is-linearizable", 1},
-    {PLANTED_READ_UNPROVED, "read-unproved", "linearizable", 95},
+    {PLANTED_READ_UNPROVED, "read-unproved", "linearizable", 475},
     {PLANTED_REPLY_FORGOTTEN, "reply-forgotten", "once", 1},
     {PLANTED_CHANGE_SKIPPED, "change-skipped", "replicas-agree", 1},
     {PLANTED_USE_KEPT, "use-kept", "capacity-holds", 1},

@@ -6,12 +6,19 @@
 #include "tests/sim/check.h"
 #include "tests/sim/client.h"
 #include "tests/sim/fault.h"
+#include "tests/sim/fleet.h"
+#include "tests/sim/founder.h"
 #include "tests/sim/host.h"
 #include "tests/sim/node.h"
 #include "tests/sim/record.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+
+/* A fleet: how long it may take until all that fits runs, and a call of those
+ * that build it. */
+#define SETTLE_US        (3600 * SIM_SECOND)
+#define FOUNDING_STEP_US (1 * SIM_SECOND)
 
 /* Of the quiet time, the last part in which nothing may change any more. */
 #define STILL_US (10 * SIM_SECOND)
@@ -20,7 +27,6 @@ struct sim_world *sim_world_create(const struct sim_options *options)
 {
     struct sim_world *world = memory_alloc(sizeof(*world));
 
-    CHECK(options->zones >= 1 && options->zones <= SIM_ZONES_MAX);
     CHECK(options->clients >= 1 && options->clients <= SIM_CLIENTS_MAX);
     CHECK(options->vms / options->clients <= SIM_VMS_MAX);
     world->options = *options;
@@ -29,9 +35,15 @@ struct sim_world *sim_world_create(const struct sim_options *options)
     history_init(&world->history);
     world->delay_us = options->delay_us;
     world->check = sim_check_create(world);
-    world->node_count = options->zones;
-    world->host_count = options->zones * options->hosts_in_zone;
-    CHECK(world->host_count <= SIM_HOSTS_MAX);
+    world->node_count = options->fleet == NULL
+                            ? options->zones
+                            : (uint32_t)options->fleet->manifest->n_zones;
+    world->host_count = options->fleet == NULL
+                            ? options->zones * options->hosts_in_zone
+                            : (uint32_t)options->fleet->manifest->n_hosts;
+    CHECK(world->node_count >= 1 && world->node_count <= SIM_ZONES_MAX);
+    world->hosts =
+        memory_alloc_array(world->host_count, sizeof(struct sim_host *));
     for (uint32_t i = 0; i < world->node_count; i++) {
         world->nodes[i] = sim_node_create(world, i);
     }
@@ -62,7 +74,32 @@ void sim_world_destroy(struct sim_world *world)
     sim_check_destroy(world->check);
     history_close(&world->history);
     free(world->heap);
+    free(world->hosts);
     free(world);
+}
+
+/* Until nothing is on its way, or for too long. */
+static void settle(struct sim_world *world, struct sim_census *census)
+{
+    uint64_t end_us = world->now_us + SETTLE_US;
+
+    do {
+        sim_world_run_until(world, world->now_us + SIM_SECOND);
+        sim_check_census(world, census);
+    } while (census->other > 0 && world->now_us < end_us &&
+             world->violation[0] == '\0');
+}
+
+static void begin_fleet(struct sim_world *world)
+{
+    uint64_t end_us =
+        60 * SIM_SECOND + sim_founder_steps(world) * FOUNDING_STEP_US;
+
+    while (!sim_clients_are_set_up(world) && world->now_us < end_us &&
+           world->violation[0] == '\0') {
+        sim_world_run_until(world, world->now_us + SIM_SECOND);
+    }
+    settle(world, &world->figures.before);
 }
 
 static void begin(struct sim_world *world)
@@ -76,9 +113,14 @@ static void begin(struct sim_world *world)
     for (uint32_t i = 0; i < world->options.clients; i++) {
         sim_client_start(world->clients[i]);
     }
-    sim_world_run_until(world, 20 * SIM_SECOND);
+    if (world->options.fleet == NULL) {
+        sim_world_run_until(world, 20 * SIM_SECOND);
+    } else {
+        begin_fleet(world);
+    }
     if (!sim_clients_are_set_up(world)) {
-        sim_violation(world, "set-up", "not done after 20 s");
+        sim_violation(world, SIM_SET_UP, "not done after %" PRIu64 " s",
+                      world->now_us / SIM_SECOND);
     }
 }
 
@@ -103,6 +145,7 @@ static void rest(struct sim_world *world)
         hash = state_hash(leader->engine.state);
     }
     sim_world_run_until(world, end_us);
+    sim_check_census(world, &world->figures.after);
     if (world->violation[0] != '\0') {
         return;
     }
@@ -133,14 +176,18 @@ static void lose_zone(struct sim_world *world)
         return;
     }
     zone = leader->index;
-    if (!world->options.leaders_zone) {
+    if (world->options.fleet != NULL) {
+        zone = world->options.lost_zone;
+    } else if (!world->options.leaders_zone) {
         zone = (zone + 1 + (uint32_t)sim_below(world, world->node_count - 1)) %
                world->node_count;
     }
-    sim_trace(world, "zone z%" PRIu32 " loses power", zone + 1);
+    sim_trace(world, "zone %s loses power", sim_zone_name(world, zone));
     world->lost_us = world->now_us;
+    world->figures.leader_lost = leader->index == zone;
     sim_zone_power(world, zone, false);
     sim_world_run_until(world, world->now_us + 30 * SIM_SECOND);
+    settle(world, &world->figures.after);
     if (world->violation[0] == '\0') {
         sim_check_zone_loss(world, zone);
     }

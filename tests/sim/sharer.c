@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/sharer.h"
 
+#include "tests/sim/fleet.h"
+#include "tests/sim/founder.h"
 #include "tests/sim/operator.h"
 
 #include <inttypes.h>
@@ -36,19 +38,17 @@ static void create(struct sim_client *client, char *name, char *id)
     Holdfast__V1__CreateVmRequest request =
         HOLDFAST__V1__CREATE_VM_REQUEST__INIT;
     Holdfast__V1__Vm wish = HOLDFAST__V1__VM__INIT;
-    Holdfast__V1__VmTemplate template = HOLDFAST__V1__VM_TEMPLATE__INIT;
-    char program[] = "/bin/true";
-    char *command[] = {program};
+    const struct sim_fleet *fleet = world->options.fleet;
+    struct sim_template template;
     char class[] = "small";
 
-    template.driver = HOLDFAST__V1__DRIVER__DRIVER_EXEC;
-    template.command = command;
-    template.n_command = 1;
+    sim_template_init(&template);
     wish.name = name;
-    wish.class_name = class;
-    wish.template_ = &template;
+    wish.class_name = fleet == NULL ? class : fleet->manifest->classes[0]->name;
+    wish.template_ = &template.message;
     wish.priority = (uint32_t)sim_below(world, 1001);
-    wish.desired = sim_chance(world, 700)
+    /* A user's hosts are for the user's VMs. */
+    wish.desired = fleet != NULL || sim_chance(world, 700)
                        ? HOLDFAST__V1__DESIRED_STATE__DESIRED_STATE_STOPPED
                        : HOLDFAST__V1__DESIRED_STATE__DESIRED_STATE_RUNNING;
     request.vm = &wish;
@@ -120,7 +120,8 @@ void sim_sharer_acts(struct sim_client *client)
     char name[NAME_ROOM];
     char id[40];
 
-    (void)snprintf(name, sizeof(name), "s%" PRIu64 "-%" PRIu64,
+    (void)snprintf(name, sizeof(name), "%s%" PRIu64 "-%" PRIu64,
+                   world->options.fleet == NULL ? "s" : "simulated-",
                    sim_below(world, NAMES) % 10,
                    world->now_us / NAME_US % 100000);
     sim_client_request_id(client, id);
@@ -130,7 +131,7 @@ void sim_sharer_acts(struct sim_client *client)
         create(client, name, id);
     } else if (dice < 80) {
         update(client, name, id);
-    } else if (dice < 88) {
+    } else if (dice < 88 && world->options.fleet == NULL) {
         start_or_stop(client, name, id);
     } else {
         delete (client, name, id);

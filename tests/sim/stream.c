@@ -504,7 +504,6 @@ static struct text lend(const char *string)
 void sim_stream_hello(struct sim_stream *stream,
                       const struct core_report *reports, size_t count)
 {
-    static const char *const zones[] = {"z1", "z2", "z3", "z4", "z5"};
     struct parcel *parcel = parcel_of(reports, count, SESSION_HELLO);
     struct sim_host *host = stream->host;
     char *boot = parcel->reasons[count]; /* The one that is left over. */
@@ -513,13 +512,15 @@ void sim_stream_hello(struct sim_stream *stream,
                    host->boot);
     parcel->message.hello = (struct hello){
         .host = lend(host->name),
-        .zone = lend(zones[host->zone]),
-        .fault_domain = {"", 0},
+        .zone = lend(sim_zone_name(host->world, host->zone)),
+        .fault_domain = lend(host->fault_domain),
         .host_id = lend(host->name),
         .boot_id = lend(boot),
-        .capacity = {16000, 16384, 100, 0},
-        .driver_mask = 1 << DRIVER_EXEC,
-        .labels = {"", 0},
+        .capacity = host->capacity,
+        .pools = host->pools,
+        .pool_count = host->pool_count,
+        .driver_mask = host->driver_mask,
+        .labels = {(const char *)host->labels.data, (uint32_t)host->labels.len},
         .agent_version = {"", 0},
         .reports = parcel->message.reports,
         .report_count = count,

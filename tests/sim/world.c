@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "tests/sim/fleet.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -36,6 +37,31 @@ const char *const sim_fault_names[SIM_FAULT_COUNT] = {
     [SIM_FAULT_VM_START] = "vm-start",
     [SIM_FAULT_ZONE_POWER] = "zone-power",
     [SIM_FAULT_ZONE_NETWORK] = "zone-network",
+};
+
+const char *const sim_fault_words[SIM_FAULT_COUNT] = {
+    [SIM_FAULT_NODE_KILL] = "a node's process is killed, starts again later",
+    [SIM_FAULT_NODE_POWER] = "a node's machine loses power",
+    [SIM_FAULT_NODE_PAUSE] = "a node's machine stands still",
+    [SIM_FAULT_DISK_SLOW] = "a node's disk takes up to 0.8 s",
+    [SIM_FAULT_DISK_DIES] = "a node's disk fails in the midst of work",
+    [SIM_FAULT_TRANSFER] = "leadership is handed over",
+    [SIM_FAULT_WALL_CLOCK] = "a node's wall clock is wrong by up to an hour",
+    [SIM_FAULT_CLOCK_RATE] = "a clock runs too fast or too slow, up to 1 %",
+    [SIM_FAULT_CUT] = "two zones do not reach each other",
+    [SIM_FAULT_CUT_ONE_WAY] = "the same in one direction",
+    [SIM_FAULT_CUT_HOST] = "a host does not reach one node or any",
+    [SIM_FAULT_NETWORK] = "loss up to 30 %, delays up to 50 ms",
+    [SIM_FAULT_HOST_POWER] = "a host loses power",
+    [SIM_FAULT_HOST_PAUSE] = "a host stands still",
+    [SIM_FAULT_AGENT_KILL] = "an agent is killed, its guests run on",
+    [SIM_FAULT_AGENT_PAUSE] = "an agent stands still, its guests run on",
+    [SIM_FAULT_SHIMS_STOP] = "the shims of a host stand still",
+    [SIM_FAULT_VM_DIES] = "a guest ends by itself",
+    [SIM_FAULT_VM_HANGS] = "a guest hears no polite stop",
+    [SIM_FAULT_VM_START] = "starts on a host fail, up to 70 %",
+    [SIM_FAULT_ZONE_POWER] = "a zone loses power",
+    [SIM_FAULT_ZONE_NETWORK] = "a zone is cut from the others",
 };
 
 struct sim_options sim_options_default(uint64_t seed)
@@ -185,6 +211,29 @@ uint64_t sim_latency(struct sim_world *world, uint32_t from, uint32_t to)
         return sim_between(world, 50, 200);
     }
     return sim_between(world, world->delay_us / 4, world->delay_us);
+}
+
+/* --- Zones --------------------------------------------------------------- */
+
+const char *sim_zone_name(const struct sim_world *world, uint32_t zone)
+{
+    static const char *const names[SIM_ZONES_MAX] = {"z1", "z2", "z3", "z4",
+                                                     "z5"};
+
+    CHECK(zone < world->node_count);
+    return world->options.fleet == NULL
+               ? names[zone]
+               : world->options.fleet->manifest->zones[zone]->name;
+}
+
+uint32_t sim_zone_index(const struct sim_world *world, const char *name)
+{
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        if (strcmp(sim_zone_name(world, i), name) == 0) {
+            return i;
+        }
+    }
+    CHECK_UNREACHABLE("a zone of the world");
 }
 
 /* --- Clocks -------------------------------------------------------------- */

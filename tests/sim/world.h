@@ -18,9 +18,9 @@
 #include <stdint.h>
 
 #define SIM_ZONES_MAX   5
-#define SIM_HOSTS_MAX   32
 #define SIM_CLIENTS_MAX 8
 #define SIM_VMS_MAX     64
+#define SIM_NAME_ROOM   64 /* Of a host or zone, with its end. */
 #define SIM_TRACE_LINES 100
 #define SIM_TRACE_BYTES 200
 
@@ -55,6 +55,9 @@ enum sim_fault {
 };
 
 extern const char *const sim_fault_names[SIM_FAULT_COUNT];
+extern const char *const sim_fault_words[SIM_FAULT_COUNT];
+
+struct sim_fleet;
 
 struct sim_options {
     uint64_t seed;
@@ -66,8 +69,13 @@ struct sim_options {
     uint64_t quiet_us;   /* Then: until everything must be well. */
     uint64_t delay_us;   /* One way between zones, at most, when well. */
     bool only_zone_loss; /* One clean loss of a zone, nothing else. */
-    bool leaders_zone;   /* ... the leader's. */
-    bool verbose;        /* The whole trace goes to stderr. */
+    bool leaders_zone;   /* ... the leader's; of a fleet: see lost_zone. */
+    uint32_t lost_zone;  /* ... of a fleet. */
+    /* The user's, instead of zones, hosts and VMs as above. Lent. */
+    const struct sim_fleet *fleet;
+    /* What happens at random: 1 << enum sim_fault; 0: all. */
+    uint32_t faults;
+    bool verbose; /* The whole trace goes to stderr. */
     /* Of the faults, by number in their order, only those happen that are kept;
      * keep_count 0: all. Lent. */
     const bool *keep;
@@ -95,6 +103,15 @@ struct sim_node;
 struct sim_host;
 struct sim_client;
 
+/* VMs that are to run, by what became of them. */
+struct sim_census {
+    uint32_t running;
+    uint32_t waiting_zone; /* Bound to a zone that is not there. */
+    uint32_t waiting_host; /* on_partition: keep; their host is not there. */
+    uint32_t unplaced;     /* No host has room or what else they need. */
+    uint32_t other;        /* On their way. */
+};
+
 /* What is measured, over the world's life. */
 struct sim_figures {
     uint64_t events;
@@ -106,11 +123,17 @@ struct sim_figures {
     uint64_t kills;      /* Of guests, by shim or guard at the deadline. */
     uint64_t elections;  /* Proved leaders. */
     uint64_t faults[SIM_FAULT_COUNT];
-    uint64_t start_order_us; /* only_zone_loss: the last start order; */
-    uint64_t running_us;     /* and when all ran, both from the loss. */
+    uint64_t start_order_us;  /* only_zone_loss: the last start order; */
+    uint64_t running_us;      /* and when all ran, both from the loss. */
+    bool leader_lost;         /* ... the zone was the leader's. */
+    struct sim_census before; /* Of a fleet: before the loss or the faults, */
+    struct sim_census after;  /* and after it, when it has settled. */
 };
 
 struct sim_check;
+
+/* The rule that what is to be simulated can be built. */
+#define SIM_SET_UP "set-up"
 
 struct sim_world {
     struct sim_options options;
@@ -124,7 +147,7 @@ struct sim_world {
     uint32_t node_count;
     uint32_t host_count;
     struct sim_node *nodes[SIM_ZONES_MAX];
-    struct sim_host *hosts[SIM_HOSTS_MAX];
+    struct sim_host **hosts;
     struct sim_client *clients[SIM_CLIENTS_MAX];
     struct sim_check *check;
     struct list streams; /* All that are open. */
@@ -173,6 +196,12 @@ void sim_violation(struct sim_world *world, const char *rule,
 uint64_t sim_below(struct sim_world *world, uint64_t bound);
 uint64_t sim_between(struct sim_world *world, uint64_t low, uint64_t high);
 bool sim_chance(struct sim_world *world, uint32_t permille);
+
+/* The zone's name; that of the node's zone. */
+const char *sim_zone_name(const struct sim_world *world, uint32_t zone);
+
+/* Its index; the name must be known. */
+uint32_t sim_zone_index(const struct sim_world *world, const char *name);
 
 /* One way between two zones, now; both may be the same. */
 uint64_t sim_latency(struct sim_world *world, uint32_t from, uint32_t to);
