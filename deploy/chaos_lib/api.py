@@ -74,8 +74,8 @@ class Api:
             if answer.code == OK:
                 return answer.value or {}
             if answer.code not in (NO_QUORUM, TIMED_OUT) or now() > end:
-                raise ApiError(f"holdfast {' '.join(arguments[:3])}: "
-                               f"{answer.text.splitlines()[:1] or answer.code}")
+                said = answer.text.splitlines() or [f"code {answer.code}"]
+                raise ApiError(f"holdfast {' '.join(arguments[:3])}: {said[0]}")
             time.sleep(0.1)
 
     def statuses(self):

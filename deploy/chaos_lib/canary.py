@@ -6,12 +6,14 @@ back or changed by somebody else shows at the next write or read."""
 
 import secrets
 import threading
+import time
 
 from .api import CONFLICT, NOT_FOUND, NO_QUORUM, OK, TIMED_OUT, ApiError, now
 
 PERIOD_S = 0.1
 ATTEMPT_S = 1
 READ_EACH = 5  # Writes.
+REMOVE_S = 20
 PREFIX = "chaos-canary-"
 
 
@@ -123,10 +125,19 @@ class Canary(threading.Thread):
         self.rest()
         if not self.made:
             return None
-        for noun in ("vm", "class"):
-            try:
-                self.api.ask(noun, "delete", self.name, patience=20)
-            except ApiError as error:
-                if "not" not in str(error).lower():
-                    return f"{noun} {self.name}: {error}"
-        return None
+        return remove(self.api, self.name)
+
+
+def remove(api, name):
+    """A canary and its class; what is left, for people, or None."""
+    end = now() + REMOVE_S
+    for noun in ("vm", "class"):
+        while True:
+            answer = api.once(noun, "delete", name)
+            if answer.code in (OK, NOT_FOUND):
+                break
+            # A class goes when its VM is gone.
+            if now() > end:
+                return f"{noun} {name}: {answer.text}"
+            time.sleep(0.2)
+    return None

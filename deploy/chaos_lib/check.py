@@ -5,7 +5,7 @@ need? --heal: runs all healing that was planted and not done."""
 import concurrent.futures
 import time
 
-from . import commands, plant
+from . import canary, commands, plant
 from .api import Api, ApiError, Health, now
 from .canary import PREFIX
 from .copies import Copies
@@ -104,15 +104,18 @@ def heal(inventory, screen):
 
 def remove_canaries(inventory, screen):
     """Of runs that were killed."""
-    api = Api(inventory)
+    api, code = Api(inventory), 0
     try:
-        for noun, key in (("vm", "vms"), ("class", "classes")):
-            for thing in api.ask(noun, "list")[key]:
-                if thing["name"].startswith(PREFIX):
-                    api.ask(noun, "delete", thing["name"])
-                    screen.line(f"ok    removed {noun} {thing['name']}")
+        names = {thing["name"]
+                 for noun, key in (("vm", "vms"), ("class", "classes"))
+                 for thing in api.ask(noun, "list")[key]}
+        for name in sorted(n for n in names if n.startswith(PREFIX)):
+            left = canary.remove(api, name)
+            screen.line(f"{screen.bad('WRONG')} {left}" if left else
+                        f"{screen.good('ok   ')} removed {name}")
+            code = 3 if left else code
     except ApiError as error:
-        screen.line(f"{screen.bad('WRONG')} canaries could not be removed: "
+        screen.line(f"{screen.bad('WRONG')} canaries could not be looked for: "
                     f"{error}")
         return 3
-    return 0
+    return code

@@ -71,7 +71,7 @@ def plant(step, after_s):
     heal, pid = paths(step)
     # Without a dollar: systemd has a meaning of its own for it.
     tries = (f"for i in 1 2 3 4 5 6 7 8 9 10; do sh -e {heal} && "
-             f"rm -f {heal} {pid} && exit 0; sleep 3; done; exit 1")
+             f"rm -f {heal} && exit 0; sleep 3; done; exit 1")
     lines = [f"mkdir -p -m 700 {step.machine.work_dir}",
              f"cat >{heal} <<'HEAL'", step.heal, "HEAL"]
     if step.machine.timer == "systemd":
@@ -80,7 +80,8 @@ def plant(step, after_s):
                   "--timer-property=AccuracySec=500ms /bin/sh -c "
                   f"{shlex.quote(tries)}"]
     else:
-        lines += [f"setsid sh -c {shlex.quote(f'sleep {after_s:g}; {tries}')} "
+        lines += ["setsid sh -c " + shlex.quote(
+                      f"sleep {after_s:g}; rm -f {pid}; {tries}") + " "
                   "</dev/null >/dev/null 2>&1 &",
                   f"echo $! >{pid}",
                   # Its group is there a moment later.
@@ -91,10 +92,12 @@ def plant(step, after_s):
 
 def waits(step):
     """A shell condition: the timer has not begun to heal."""
-    heal, pid = paths(step)
+    _, pid = paths(step)
     if step.machine.timer == "systemd":
-        return f"systemctl is-active --quiet {step.id}.timer"
-    return f"test -e {heal} && kill -s 0 -- -$(cat {pid}) 2>/dev/null"
+        # An active one may already be healing.
+        return (f'test "$(systemctl show -p SubState --value {step.id}.timer)" '
+                "= waiting")
+    return f"test -e {pid} && kill -s 0 -- -$(cat {pid}) 2>/dev/null"
 
 
 def begin(step):

@@ -6,6 +6,7 @@ import random
 import signal
 import sys
 import threading
+import traceback
 
 from . import check, faults, inventory, plant, report
 from .api import ApiError, Api
@@ -213,6 +214,9 @@ def real_run(given, options, plan, screen):
         why = "could not heal. Run by hand:\n" + "\n".join(
             f"  on {s.machine.name} ({printed}):\n    {plant.by_hand(s)}"
             for s, printed in unhealed.steps)
+    except Exception:  # pylint: disable=broad-except
+        # Of ours; what was begun is healed all the same.
+        code, why = BROKEN, traceback.format_exc()
     finally:
         left = run.close()
     if run.rows:

@@ -69,7 +69,8 @@ class Run:
         self.canary = Canary(self.api)
         self.pollers = []
         self.fleet = None
-        self.begin = None     # Of the fault.
+        self.begin = None     # Of the fault,
+        self.struck = None    # and when it was done, at the latest.
         self.view = None
         self.well_at = None   # When all was last seen to be well.
         self.rows = []
@@ -98,7 +99,9 @@ class Run:
             raise Broken("judges-see", blind)
         if self.begin is None:
             return
-        silent = self.canary.silent_s(self.begin)
+        if self.struck is None:
+            return
+        silent = self.canary.silent_s(self.struck)
         if silent > self.bound_s():
             raise Broken("writes-return", f"no write was answered for "
                          f"{silent:.1f} s" + (f": {self.canary.failed}" if
@@ -106,7 +109,7 @@ class Run:
         strange = self.fleet.strange()
         if strange:
             raise Broken("others-stay", strange)
-        late = self.fleet.late(self.begin, self.bound_s(),
+        late = self.fleet.late(self.struck, self.bound_s(),
                                self.inventory.start_s)
         if late:
             raise Broken("runs-again-in-time", late)
@@ -224,13 +227,15 @@ class Run:
         self.screen.line(self.screen.bold(
             f"{self.count}  {fault.name}  {target.text()}"))
         self.screen.words(f"{fault.does}. Expected: {fault.expects}.")
-        row = {"fault": fault.name, "target": target.text(), "verdict": "ok",
+        row = {"fault": fault.name, "target": target.text(),
+               "verdict": "not finished",
                "writes_unavailable_s": None, "failover_s": None,
                "order_s": None, "duplicates": 0, "lost": 0, "notes": []}
         self.rows.append(row)
         poller = Poller(self.fleet.look)
         try:
             self.play(fault, steps, poller)
+            row["verdict"] = "ok"
         except Broken as broken:
             row["verdict"] = f"BROKEN {broken.rule}"
             row["why"] = str(broken)
@@ -248,7 +253,7 @@ class Run:
         finally:
             poller.stop()
             self.figures(row)
-            self.begin = None
+            self.begin = self.struck = None
 
     def play(self, fault, steps, poller):
         before = self.copies.running()
@@ -263,6 +268,7 @@ class Run:
             for step in steps:
                 self.tell(f"{step.machine.name}: {step.what}")
             self.do(steps, plant.begin, "the fault")
+            self.struck = now()
             self.watch(fault, hold_s)
         finally:
             self.heal(steps, after_s)

@@ -20,11 +20,13 @@ class Poller(threading.Thread):
 
     def run(self):
         while not self._stop_wanted.is_set():
+            begin = now()
             try:
                 self._look()
             except (ApiError, KeyError, TypeError):
                 pass  # No answer is no finding; writes judge that.
-            self._stop_wanted.wait(PERIOD_S)
+            # Half of the time at most, in a large region.
+            self._stop_wanted.wait(max(PERIOD_S, now() - begin))
 
     def stop(self):
         self._stop_wanted.set()

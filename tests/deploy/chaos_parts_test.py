@@ -24,6 +24,22 @@ from chaos_lib.watch import Fleet, Replicas  # noqa: E402
 SAMPLE = os.path.join(ROOT, "deploy", "config", "chaos.toml")
 
 
+# What we need of systemd; the command of a timer is left in a file.
+SYSTEMD_RUN = """#!/bin/sh
+for word; do case $word in --unit=*) unit=${word#--unit=};; esac; done
+printf %s "$word" >FOLDER/$unit.timer
+"""
+SYSTEMCTL = """#!/bin/sh
+case "$*" in
+"show -p SubState --value "*)
+    if test -e "FOLDER/$5"; then echo waiting; else echo dead; fi;;
+"is-active --quiet "*.timer) test -e "FOLDER/$3";;
+"stop "*.timer) rm -f "FOLDER/$2";;
+*) echo "$*" >>FOLDER/calls;;
+esac
+"""
+
+
 class WithFolder(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="holdfast-chaos-")
@@ -187,6 +203,33 @@ class CommandTest(WithFolder):
         self.assertEqual(os.listdir(step.machine.work_dir), [])
         self.assertEqual(plant.run(self.m1, plant.begin(step))[0],
                          plant.NOT_PLANTED)
+
+    def test_under_systemd_a_timer_waits_before_it_begins(self):
+        for name, text in (("systemd-run", SYSTEMD_RUN),
+                           ("systemctl", SYSTEMCTL)):
+            path = self.file(text.replace("FOLDER", self.folder), name)
+            os.chmod(path, 0o700)
+        self.m1.via = ["env", f"PATH={self.folder}:{os.environ['PATH']}"]
+        self.m1.work_dir = f"{self.folder}/work"
+        step = Step(self.m1, "x", self.text("agent_kill"),
+                    self.text("agent_start"), "holdfast-chaos-1")
+        self.assertEqual(plant.run(self.m1, plant.begin(step))[0],
+                         plant.NOT_PLANTED)
+        self.assertEqual(plant.run(self.m1, plant.plant(step, 60)), (0, ""))
+        with open(f"{self.folder}/holdfast-chaos-1.timer",
+                  encoding="utf-8") as file:
+            planted = file.read()
+        self.assertEqual(plant.run(self.m1, plant.begin(step)), (0, ""))
+        # What the timer would have done; then by us.
+        subprocess.run([*self.m1.via, "sh", "-c", planted], check=True)
+        self.assertEqual(os.listdir(self.m1.work_dir), [])
+        self.assertEqual(plant.run(self.m1, plant.heal(step)), (0, ""))
+        self.assertFalse(os.path.exists(f"{self.folder}/holdfast-chaos-1.timer"))
+        with open(f"{self.folder}/calls", encoding="utf-8") as file:
+            self.assertEqual(file.read().splitlines(), [
+                "kill --kill-who=main --signal=SIGKILL holdfast-agent",
+                "stop holdfast-agent", "start holdfast-agent",
+                "start holdfast-agent"])
 
     def test_half_a_text_is_not_run(self):
         whole = plant.whole(f"touch {self.folder}/begun")

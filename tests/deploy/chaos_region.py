@@ -20,6 +20,7 @@ from relay import Network  # noqa: E402
 
 CHAOS = os.path.join(ROOT, "deploy", "chaos")
 GUEST = os.path.join(ROOT, "deploy", "lab", "exec-guest")
+LOSABLE = "z3-h1"
 PATIENCE_S = 60  # To fail, not to measure.
 
 # As systemd: a second start of what lives does nothing.
@@ -58,6 +59,12 @@ join = 'rm -f {disk}/cut/{{machine}} {disk}/cut/{{machine}}@* {disk}/cut/{{machi
 """
 
 # Ends what is left when the test itself was killed.
+# A connection that can be lost.
+VIA = """#!/bin/sh
+if test -e "{disk}/lost"; then exit 255; fi
+exec "$@"
+"""
+
 UNDERTAKER = ("import sys; sys.path.insert(0, sys.argv[1]); "
               "sys.stdin.read(); import region; "
               "region.end_all(sys.argv[2], sys.argv[3])")
@@ -81,6 +88,9 @@ class ChaosRegion(lab.Region):
         with open(self.start_script, "w", encoding="utf-8") as file:
             file.write(START.format(disk=self.disk))
         os.chmod(self.start_script, 0o700)
+        with open(f"{self.disk}/via", "w", encoding="utf-8") as file:
+            file.write(VIA.format(disk=self.disk))
+        os.chmod(f"{self.disk}/via", 0o700)
         self.inventory = self.write_inventory()
         self._closed = threading.Event()
         self._cutter = threading.Thread(target=self._follow, daemon=True)
@@ -117,6 +127,17 @@ class ChaosRegion(lab.Region):
         return [(f"node-{z}", z, "node") for z in self.zones] + \
             [(h, z, "host") for h, z in self.hosts.items()]
 
+    def via(self, machine):
+        """One machine is reached by what can be lost, the others directly."""
+        return f"{self.disk}/via" if machine == LOSABLE else ""
+
+    def lose(self):
+        with open(f"{self.disk}/lost", "w", encoding="utf-8"):
+            pass
+
+    def find(self):
+        os.unlink(f"{self.disk}/lost")
+
     def write_inventory(self, name="chaos.toml", **changes):
         """`changes`: machine name -> lines for its table."""
         text = INVENTORY.format(
@@ -124,7 +145,7 @@ class ChaosRegion(lab.Region):
             endpoints=", ".join(f'"{a}"' for a in self.addresses.values()))
         for machine, zone, role in self.machines():
             text += (f'[[machine]]\nname = "{machine}"\nzone = "{zone}"\n'
-                     f'roles = ["{role}"]\nvia = ""\n'
+                     f'roles = ["{role}"]\nvia = "{self.via(machine)}"\n'
                      f'run_dir = "{self.run}/{machine}"\n'
                      f"{changes.get(machine.replace('-', '_'), '')}\n")
         path = f"{self.disk}/{name}"

@@ -14,7 +14,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from chaos_region import CHAOS, ChaosRegion  # noqa: E402
+from chaos_region import CHAOS, ChaosRegion, LOSABLE  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(CHAOS))
 
@@ -24,7 +24,7 @@ BINARIES = os.path.abspath(sys.argv.pop(1))
 OK, BROKEN, USAGE, UNHEALED = 0, 1, 2, 3
 
 
-class Chaos(unittest.TestCase):
+class WithRegion(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.region = ChaosRegion(BINARIES)
@@ -86,8 +86,8 @@ class Chaos(unittest.TestCase):
     def revision(self):
         return self.region.call("cluster", "status")["revision"]
 
-    # ---------------------------------------------------------------------------
 
+class Judged(WithRegion):
     def test_a_dry_run_changes_nothing(self):
         names = [name for name, _, _ in self.region.machines()]
         before = [self.region.pid(n) for n in names], self.revision()
@@ -118,16 +118,14 @@ class Chaos(unittest.TestCase):
         self.assertIn("cannot write /proc/x", done.stdout)
 
     def test_a_machine_that_cannot_be_reached_is_named(self):
-        text = f"{self.region.disk}/unreached.toml"
-        with open(self.region.inventory, encoding="utf-8") as file:
-            lines = file.read().replace('zone = "z3"\nroles = ["host"]\nvia = ""',
-                                        'zone = "z3"\nroles = ["host"]\n'
-                                        'via = "false"')
-        with open(text, "w", encoding="utf-8") as file:
-            file.write(lines)
-        done = self.chaos("--check", inventory=text)
+        self.region.lose()
+        try:
+            done = self.chaos("--check")
+        finally:
+            self.region.find()
         self.assertEqual(done.returncode, USAGE, done.stdout)
-        self.assertIn("is not reached by `false`", done.stdout)
+        self.assertIn(f"is not reached by `{self.region.via(LOSABLE)}`",
+                      done.stdout)
 
     def test_the_leader_is_killed_and_healed(self):
         before = {z: self.region.pid(f"node-{z}") for z in self.region.zones}
@@ -234,6 +232,23 @@ class Chaos(unittest.TestCase):
                         self.region.config(host)], check=True)
         self.assert_healed()
 
+
+class Healed(WithRegion):
+    def test_a_lost_connection_does_not_keep_it_broken(self):
+        process = self.begin("--fault", "agent-pause-short", "--machine",
+                             LOSABLE, "--hold", "0.5", "--heal-after", "2")
+        self.stands(LOSABLE)
+        self.region.lose()
+        try:
+            # By its own timer: nobody else reaches it.
+            self.goes(LOSABLE)
+        finally:
+            self.region.find()
+        out = process.stdout.read()
+        self.assertEqual(process.wait(), OK, out)
+        self.assertIn("is tried again", out)
+        self.assert_healed()
+
     def test_an_interrupt_heals(self):
         process = self.begin("--fault", "node-pause", "--machine", "node-z2",
                              "--hold", "60")
@@ -247,11 +262,11 @@ class Chaos(unittest.TestCase):
 
     def test_the_machine_heals_when_we_are_killed(self):
         process = self.begin("--fault", "agent-pause-short", "--machine",
-                             "z3-h1", "--hold", "1", "--heal-after", "1")
-        self.stands("z3-h1")
+                             "z2-h1", "--hold", "1", "--heal-after", "1")
+        self.stands("z2-h1")
         process.kill()
         process.wait()
-        self.goes("z3-h1")
+        self.goes("z2-h1")
         self.region.until(lambda: not self.region.planted(), "all is tidy")
         self.assert_healed()
         # What a killed run cannot do: remove its canary.
