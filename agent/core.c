@@ -16,6 +16,11 @@
  * settings a third of the lease is then left to find another node. */
 #define STALL_PERIODS 2
 
+/* Whoever still holds a lease has no time for a node that stands still: its
+ * kernel takes the connection and nobody answers. One period then, yet not
+ * less than what a busy leader far away may need. */
+#define WELCOME_MS_MIN UINT64_C(500)
+
 /* Settings allow no more than a third of L; this bounds what a bad peer can
  * ask for. */
 #define RENEW_MS_MIN 20
@@ -246,16 +251,26 @@ static void renew(struct core *core, uint64_t now_ns)
     free(reports);
 }
 
+static uint64_t welcome_ms(const struct core *core)
+{
+    uint64_t long_ms = STALL_PERIODS * core->renew_ms;
+    uint64_t short_ms =
+        core->renew_ms > WELCOME_MS_MIN ? core->renew_ms : WELCOME_MS_MIN;
+
+    return core->deadline_ns > core->since_ns && short_ms < long_ms ? short_ms
+                                                                    : long_ms;
+}
+
 static uint64_t stall_ns(const struct core *core)
 {
-    uint64_t from_ns = core->link == CORE_LINK_HELLO
-                           ? core->since_ns
-                           : core->in_flight[0].reading_ns;
-
-    if (core->link == CORE_LINK_UP && core->in_flight_count == 0) {
+    if (core->link == CORE_LINK_HELLO) {
+        return core->since_ns + welcome_ms(core) * NS_PER_MS;
+    }
+    if (core->in_flight_count == 0) {
         return UINT64_MAX;
     }
-    return from_ns + STALL_PERIODS * core->renew_ms * NS_PER_MS;
+    return core->in_flight[0].reading_ns +
+           STALL_PERIODS * core->renew_ms * NS_PER_MS;
 }
 
 static uint64_t tick_link(struct core *core, uint64_t now_ns)

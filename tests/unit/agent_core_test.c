@@ -313,6 +313,44 @@ static void a_silent_node_is_left(void **unused)
     core_close(&bench.core);
 }
 
+/* It may be the leader that stands still, and the lease runs. */
+static void a_node_without_a_welcome_is_left_sooner_under_a_lease(void **unused)
+{
+    static const struct core_terms quick = {4400, 300};
+    struct bench bench;
+
+    (void)unused;
+    bench_init(&bench);
+    connect_at(&bench, 1000); /* The lease ends at 5400. */
+    core_session_closed(&bench.core, bench.session);
+    bench.session = core_session_opened(&bench.core, 2000 * MS);
+    forget_trace(&bench);
+    tick(&bench, 2999);
+    expect(&bench, "");
+    tick(&bench, 3000);
+    expect(&bench, "hang up: no welcome\n");
+    bench.session = core_session_opened(&bench.core, 5400 * MS);
+    forget_trace(&bench);
+    tick(&bench, 7399);
+    expect(&bench, "");
+    tick(&bench, 7400);
+    expect(&bench, "hang up: no welcome\n");
+
+    /* Short periods do not make it impatient. */
+    connect_at(&bench, 8000);
+    tick(&bench, 9000);
+    core_renew_ack(&bench.core, bench.session, 9000 * MS, bench.core.seq,
+                   &quick);
+    core_session_closed(&bench.core, bench.session);
+    bench.session = core_session_opened(&bench.core, 9500 * MS);
+    forget_trace(&bench);
+    tick(&bench, 9999);
+    expect(&bench, "");
+    tick(&bench, 10000);
+    expect(&bench, "hang up: no welcome\n");
+    core_close(&bench.core);
+}
+
 static void bad_terms_are_refused(void **unused)
 {
     static const struct core_terms bad[] = {
@@ -713,6 +751,7 @@ int main(void)
         cmocka_unit_test(a_newer_acknowledgement_makes_older_ones_void),
         cmocka_unit_test(an_old_sessions_renewals_are_forgotten),
         cmocka_unit_test(a_silent_node_is_left),
+        cmocka_unit_test(a_node_without_a_welcome_is_left_sooner_under_a_lease),
         cmocka_unit_test(bad_terms_are_refused),
         cmocka_unit_test(a_start_runs_and_is_reported),
         cmocka_unit_test(a_start_that_fails_is_gone_and_failed),
