@@ -2,20 +2,21 @@
 """Which guests really run, from each machine's /proc, believing nothing that
 Holdfast says of itself; and whether one ran twice.
 
-A guest is a `holdfast-shim` with a living child: its command line names the host
-(--run-dir) and the VM (--uid). A shim runs one program in its life, and adopts
-what that leaves behind; so several children are still one guest.
+A guest is a `holdfast-shim` with a living child: its command line names the
+host (--run-dir) and the VM (--uid). A shim runs one program in its life, and
+adopts what that leaves behind; so several children are still one guest.
 
-Scans of different machines are not simultaneous, and a VM may rightly end on one
-and begin on another between two of them. So "seen here and there" proves nothing.
-What each scan does prove, by our one clock alone, with no clocks to compare: it
-began at b and ended at e, so a process that it saw was alive at some moment
-after b, and, if it was then of age a, had begun by e - a. A process (its number
-and start time: never another) was therefore alive for certain from the least
-e - a to the greatest b of all scans that saw it. Two copies of a VM were alive at
-one moment if their certain times overlap, or if a whole scan that saw the one, b
-to e, lies in the certain time of the other; whatever the network did to the
-answers.
+Scans of different machines are not simultaneous, and a VM may rightly end on
+one and begin on another between two of them. So "seen here and there" proves
+nothing. What each scan does prove, by our one clock alone, with no clocks to
+compare: it began at b and ended at e, so a process that it saw was alive at
+some moment after b, and, if it was then of age a, had begun by e - a. A process
+(its number and start time: never another) was therefore alive for certain from
+the least e - a to the greatest b of all scans that saw it. Two copies of a VM
+were alive at one moment if their certain times overlap, or if a whole scan that
+saw the one, b to e, lies in the certain time of the other; whatever the network
+did to the answers.
+
 A second copy that lives for less than a scan and its period can be missed; none
 is ever seen that was not there."""
 

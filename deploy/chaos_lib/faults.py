@@ -71,12 +71,13 @@ def zone_lose(inventory, target):
     not be helped by who else is inside."""
     steps = []
     for machine in inventory.of_zone(target.zone):
-        for role, kill, start, name in (
-                ("node", "node_kill", "node_start", machine.node),
-                ("host", "agent_kill", "agent_start", machine.host)):
+        for role, kill, start, what in (
+                ("node", "node_kill", "node_start", f"node {machine.node}"),
+                ("host", "agent_kill", "agent_start",
+                 f"the agent of {machine.host}")):
             if role in machine.roles:
                 steps.append(Step(
-                    machine, f"SIGKILL for {'node' if role == 'node' else 'the agent of'} {name}",
+                    machine, f"SIGKILL for {what}",
                     commands.text(kill, machine, inventory),
                     commands.text(start, machine, inventory)))
         try:
@@ -152,8 +153,8 @@ FAULTS = {fault.name: fault for fault in (
     Fault("zone-lose", "a zone is gone: its node and agents are killed, its "
           "machines cut off; guests have nobody but their shims",
           MOVED, ZONE_ROOM, "zone", zone_lose, long_enough, moves=True),
-    Fault("rolling-restart", "each node is restarted, one after the other, when "
-          "all is well again", NO_RESTART, MAJORITY, "all",
+    Fault("rolling-restart", "each node is restarted, one after the other, "
+          "when all is well again", NO_RESTART, MAJORITY, "all",
           one("node_restart", "node_start", "restart node {node}"),
           lambda s: 1.0),
 )}

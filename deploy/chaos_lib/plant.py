@@ -34,7 +34,8 @@ class Step:
 def whole(body):
     """Stdin is read piece by piece: a function runs only when all of it has
     arrived."""
-    return f"holdfast_chaos() {{\nset -eu\n{body}\n}}\nholdfast_chaos </dev/null\n"
+    return (f"holdfast_chaos() {{\nset -eu\n{body}\n}}\n"
+            "holdfast_chaos </dev/null\n")
 
 
 def run(machine, body, timeout_s=RUN_S):
@@ -115,8 +116,8 @@ def heal(step):
                   f"if systemctl is-active --quiet {step.id}.timer; then "
                   "exit 1; fi"]
     else:
-        lines += [f"if test -e {pid}; then kill -s TERM -- -$(cat {pid}) 2>/dev/null "
-                  "|| :; fi"]
+        lines += [f"if test -e {pid}; then",
+                  f"  kill -s TERM -- -$(cat {pid}) 2>/dev/null || :", "fi"]
     lines.append(f"rm -f {heal_file} {pid}")
     return "\n".join(lines)
 

@@ -15,9 +15,9 @@ from .run import Broken, Ended, Run, Unhealed
 OK, BROKEN, USAGE, UNHEALED = 0, 1, 2, 3
 
 EPILOG = inventory.HELP + """
-Exit codes: 0 all was as promised, 1 a rule broke (or somebody ended it), 2 wrong
-usage or inventory, or a fault could not be done, 3 something could not be healed:
-the last lines say which command to run by hand.
+Exit codes: 0 all was as promised, 1 a rule broke (or somebody ended it), 2
+wrong usage or inventory, or a fault could not be done, 3 something could not be
+healed: the last lines say which command to run by hand.
 """
 
 

@@ -3,9 +3,9 @@
 
     well -> plant healing -> begin -> watch -> heal -> well -> judge
 
-Whatever happens after the planting, healing follows: signals only ask for an end,
-which the waiting looks for; errors pass through `finally`; and if this process
-is gone, the planted timers heal."""
+Whatever happens after the planting, healing follows: signals only ask for an
+end, which the waiting looks for; errors pass through `finally`; and if this
+process is gone, the planted timers heal."""
 
 import concurrent.futures
 import time
@@ -170,13 +170,14 @@ class Run:
                 return (f"VM {name} is said to run on {status['host']}; by "
                         f"/proc it runs {where}")
             if status["state"] in ("stopped", "pending") and there:
-                return f"VM {name} is {status['state']}; by /proc it runs {where}"
+                return (f"VM {name} is {status['state']}; by /proc it runs "
+                        f"{where}")
         for uid, there in running.items():
             if uid not in names:
                 return f"host {there[0][0]} runs a VM of unknown uid {uid}"
         return None
 
-    # Life of a run -------------------------------------------------------------
+    # Life of a run -----------------------------------------------------------
 
     def start(self):
         self.copies.start()

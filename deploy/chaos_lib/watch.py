@@ -183,5 +183,5 @@ def can_move(vm, hosts, hit):
     else."""
     if vm["status"]["on_partition_active"] == "keep":
         return False
-    return any(name not in hit and (not vm["zone"] or host["zone"] == vm["zone"])
+    return any(name not in hit and vm["zone"] in ("", host["zone"])
                for name, host in hosts.items())
