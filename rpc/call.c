@@ -51,6 +51,17 @@ static void count_received(struct rpc_call *call, size_t before)
     connection->server->receive_bytes += call->in.len - before;
 }
 
+static void count_ended(const struct rpc_call *call)
+{
+    struct rpc_server *server = call->connection->server;
+    enum rpc_code code = call->finished ? call->code : RPC_CANCELLED;
+
+    server->stats.calls[code]++;
+    if (call->method != NULL) {
+        server->method_stats[call->method_number].calls[code]++;
+    }
+}
+
 void call_destroy(struct rpc_call *call)
 {
     struct server_connection *connection = call->connection;
@@ -62,8 +73,7 @@ void call_destroy(struct rpc_call *call)
     connection->call_count--;
     connection->idle_since_ms = now_of(call);
     connection->server->stats.calls_open--;
-    connection->server->stats
-        .calls[call->finished ? call->code : RPC_CANCELLED]++;
+    count_ended(call);
     call->finished = true;
     call->handler = NULL;
     if (handler != NULL) {
@@ -373,15 +383,18 @@ static bool check_headers(struct rpc_call *call)
     return true;
 }
 
-static const struct rpc_method *find_method(const struct rpc_server *server,
-                                            const char *path)
+static void find_method(struct rpc_call *call)
 {
+    const struct rpc_server *server = call->connection->server;
+    const char *path = rpc_call_path(call);
+
     for (size_t i = 0; i < server->method_count; i++) {
         if (strcmp(server->methods[i]->path, path) == 0) {
-            return server->methods[i];
+            call->method = server->methods[i];
+            call->method_number = i;
+            return;
         }
     }
-    return NULL;
 }
 
 void call_drain(struct rpc_call *call)
@@ -400,7 +413,7 @@ void call_begin(struct rpc_call *call)
     if (!check_headers(call)) {
         return;
     }
-    call->method = find_method(server, rpc_call_path(call));
+    find_method(call);
     if (call->method == NULL) {
         rpc_call_finish(call, RPC_UNIMPLEMENTED, "there is no method '%.100s'",
                         rpc_call_path(call));

@@ -64,6 +64,29 @@
 /* grpc-timeout has at most this many digits, as the protocol says. */
 #define RPC_TIMEOUT_DIGITS_MAX 8
 
+/* HTTP/1.1 (http_server.h). A head: what browsers and Prometheus send is below
+ * 1 KiB. */
+#define HTTP_HEAD_BYTES_MAX 4096
+#define HTTP_FIELDS_MAX     64
+
+/* Then the connection is closed: nobody keeps one for ever. */
+#define HTTP_REQUESTS_MAX 100
+
+/* Connections that are served, and beyond them those that are told that no
+ * more are: a scraper or two and some browsers. */
+#define HTTP_CONNECTIONS_MAX 64
+#define HTTP_REFUSALS_MAX    16
+
+/* A head must be complete so long after its first byte; between requests; an
+ * answer that does not move; and how long, and how much, a client may go on
+ * sending after it was refused. Cutting it off at once would reset the
+ * connection, and the answer with it. */
+#define HTTP_HEAD_MS          10000
+#define HTTP_IDLE_MS          60000
+#define HTTP_WRITE_MS         30000
+#define HTTP_LINGER_MS        2000
+#define HTTP_LINGER_BYTES_MAX (256u << 10)
+
 /* The client's side. */
 #define RPC_CONNECT_MS       2000
 #define RPC_RECONNECT_MS_MIN 50

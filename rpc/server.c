@@ -353,6 +353,11 @@ void rpc_server_add(struct rpc_server *server, const struct rpc_method *method)
     CHECK(message_descriptor_is_finite(method->input));
     server->methods = memory_realloc_array(
         server->methods, server->method_count + 1, sizeof(*server->methods));
+    server->method_stats =
+        memory_realloc_array(server->method_stats, server->method_count + 1,
+                             sizeof(*server->method_stats));
+    server->method_stats[server->method_count] =
+        (struct rpc_method_stats){.path = method->path};
     server->methods[server->method_count++] = method;
 }
 
@@ -403,6 +408,12 @@ const struct rpc_server_stats *rpc_server_stats(const struct rpc_server *server)
     return &server->stats;
 }
 
+const struct rpc_method_stats *rpc_server_method_stats(
+    const struct rpc_server *server, size_t number)
+{
+    return number < server->method_count ? &server->method_stats[number] : NULL;
+}
+
 static void finish_close(struct rpc_server *server)
 {
     struct rpc_server_close *request = server->close;
@@ -414,6 +425,7 @@ static void finish_close(struct rpc_server *server)
     nghttp2_session_callbacks_del(server->callbacks);
     nghttp2_option_del(server->options);
     free(server->methods);
+    free(server->method_stats);
     free(server);
     request->done(request);
 }

@@ -75,6 +75,12 @@ struct rpc_server_stats {
     uint64_t bytes_out;
 };
 
+/* Ended calls by code, of a method that was added and called. */
+struct rpc_method_stats {
+    const char *path;
+    uint64_t calls[RPC_UNAUTHENTICATED + 1];
+};
+
 struct rpc_server *rpc_server_create(uv_loop_t *loop);
 
 /* Adds a method; it and its strings are lent. Its input must be finite
@@ -93,6 +99,10 @@ int rpc_server_port(const struct rpc_server *server);
 
 const struct rpc_server_stats *rpc_server_stats(
     const struct rpc_server *server);
+
+/* The method of a number from 0 on; NULL after the last. */
+const struct rpc_method_stats *rpc_server_method_stats(
+    const struct rpc_server *server, size_t number);
 
 /* Stops listening and tells clients to go; streams end with UNAVAILABLE, unary
  * calls may end by themselves within the grace, then the rest is cut. `done` is

@@ -19,6 +19,7 @@ struct rpc_server {
     nghttp2_option *options;
     struct list connections;
     const struct rpc_method **methods;
+    struct rpc_method_stats *method_stats; /* By the methods' numbers. */
     size_t method_count;
     struct rpc_router *router;
     struct rpc_server_stats stats;
@@ -55,6 +56,7 @@ struct rpc_call {
     struct list writable; /* In connection->writable. */
     int32_t stream_id;
     const struct rpc_method *method;
+    size_t method_number; /* If there is a method. */
     struct rpc_handler *handler;
     struct bytes headers;
     size_t header_count;
