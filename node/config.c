@@ -43,6 +43,20 @@ static bool complete_numbers(Holdfast__V1__NodeConfig *config, char *error,
     return true;
 }
 
+/* Empty: the default. */
+static bool check_listen(const char *key, const char *value, char *error,
+                         size_t size)
+{
+    struct sockaddr_storage address;
+
+    if (value[0] != '\0' && rpc_address_parse(value, &address) != 0) {
+        snprintf(error, size, "%s: '%s' is not IPv4:port or [IPv6]:port", key,
+                 value);
+        return false;
+    }
+    return true;
+}
+
 static bool check_member(const Holdfast__V1__NodeConfig *config, size_t number,
                          char *error, size_t size)
 {
@@ -112,6 +126,8 @@ static bool check_config(Holdfast__V1__NodeConfig *config, char *error,
         return false;
     }
     return complete_numbers(config, error, size) &&
+           check_listen("listen", config->listen, error, size) &&
+           check_listen("http_listen", config->http_listen, error, size) &&
            check_members(config, error, size);
 }
 

@@ -123,7 +123,10 @@ static void apply(struct replica_owner *owner, uint64_t index, uint64_t term,
     }
     if (rv != 0) {
         stop_applying(engine, index, rv);
-    } else if (!had_region && has_region(engine)) {
+        return;
+    }
+    activity_note(&engine->activity, &batch, engine->state);
+    if (!had_region && has_region(engine)) {
         log_region(engine);
     }
 }

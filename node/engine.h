@@ -8,6 +8,7 @@
 #define NODE_ENGINE_H
 
 #include "base/list.h"
+#include "node/activity.h"
 #include "node/failover.h"
 #include "node/judge.h"
 #include "node/leader_time.h"
@@ -61,6 +62,7 @@ struct engine {
     struct arena arena;          /* For decoding entries. */
     struct event_sink sink;
     struct watch_ring ring;
+    struct activity activity;
 
     /* The leader's part. */
     struct turn_log log;

@@ -44,6 +44,11 @@
  * before pending VMs are placed: agents retry every second. */
 #define SETTLE_MS 2000
 
+/* A node whose state is so many entries older than what it knows to be
+ * committed is not ready for reads: an entry is a turn, of which there are up
+ * to some hundred a second. */
+#define READY_LAG_ENTRIES_MAX 100
+
 /* An order that had no effect is given again after this long. */
 #define ORDER_REPEAT_MS 3000
 

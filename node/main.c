@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "node/api_errors.h"
 #include "node/config.h"
+#include "node/metrics.h"
 #include "node/node.h"
 #include "rpc/notify.h"
 
@@ -30,6 +31,7 @@ static const char help[] =
     "data\n"
     "  --check         only check the configuration\n"
     "  --error-table   print the table of the API's errors as Markdown\n"
+    "  --metrics-table print the table of the metrics as Markdown\n"
     "  --version       print the version\n"
     "  --help          print this\n"
     "\n"
@@ -58,6 +60,18 @@ static void print_error_table(void)
 
         printf("| %s | `%s` | %s | %s |\n", rpc_code_name(entry->code),
                entry->reason, entry->meaning, entry->cure);
+    }
+}
+
+static void print_metrics_table(void)
+{
+    printf("| metric | type | labels | what it tells |\n"
+           "| --- | --- | --- | --- |\n");
+    for (size_t i = 0; i < metrics_family_count(); i++) {
+        const struct metrics_family *family = metrics_family(i);
+
+        printf("| `%s` | %s | %s | %s |\n", family->name,
+               metrics_type_name(family->type), family->labels, family->help);
     }
 }
 
@@ -150,8 +164,11 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "--error-table") == 0) {
             print_error_table();
             return 0;
+        } else if (strcmp(argv[i], "--metrics-table") == 0) {
+            print_metrics_table();
+            return 0;
         } else if (strcmp(argv[i], "--version") == 0) {
-            printf("holdfastd 0.1.0\n");
+            printf("holdfastd " NODE_VERSION "\n");
             return 0;
         } else if (strcmp(argv[i], "--help") == 0) {
             fputs(help, stdout);

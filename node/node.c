@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #define DRAIN_GRACE_MS 10000
-#define EXIT_LISTEN    69
 
 /* Made by proto/CMakeLists.txt. */
 extern const uint8_t hf_descriptors_start[];
@@ -163,7 +162,9 @@ static int start_server(struct node *node)
         return EXIT_LISTEN;
     }
     log_info("server.listening", "address=%s", listen);
-    return 0;
+    return node->config->http_listen[0] == '\0'
+               ? 0
+               : node_http_open(node, node->config->http_listen);
 }
 
 /* The id of the region, should this node be the one that begins it. */
@@ -245,6 +246,14 @@ int node_start(struct node *node, uv_loop_t *loop,
     return start_engine(node) == 0 ? 0 : REPLICA_FAILED_STORAGE;
 }
 
+static void http_closed(struct http_server_close *close)
+{
+    struct node_stop *request =
+        container_of(close, struct node_stop, http_close);
+
+    request->done(request);
+}
+
 static void drained(struct rpc_server_close *close)
 {
     struct node_stop *request = container_of(close, struct node_stop, close);
@@ -252,7 +261,12 @@ static void drained(struct rpc_server_close *close)
 
     node->stopping = true;
     replica_stop(node->engine.replica);
-    request->done(request);
+    if (node->http == NULL) {
+        request->done(request);
+        return;
+    }
+    request->http_close.done = http_closed;
+    http_server_close(node->http, &request->http_close);
 }
 
 static void drain(struct node_stop *request)

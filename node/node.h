@@ -9,6 +9,7 @@
 #include "node/engine.h"
 #include "raft/storage_uv.h"
 #include "rpc/health.h"
+#include "rpc/http_server.h"
 #include "rpc/reflection.h"
 #include "rpc/server.h"
 
@@ -18,7 +19,12 @@
 
 struct peers;
 
+#define NODE_VERSION "0.1.0"
+
 #define NODE_FORWARD_KEY "holdfast-forwarded"
+
+/* The address is taken or not this machine's. */
+#define EXIT_LISTEN 69
 
 /* Of peers_tick(). */
 #define NODE_TICK_MS 10
@@ -45,6 +51,8 @@ struct node {
     struct rpc_method *methods;
     struct rpc_health health;
     struct rpc_reflection reflection;
+    struct http_pages pages;
+    struct http_server *http; /* NULL: not asked for. */
     struct list watches;
     struct list sessions_forwarded; /* Agents' sessions, to... */
     uint64_t leader_last;           /* the last leader that was known. */
@@ -68,6 +76,7 @@ int node_start(struct node *node, uv_loop_t *loop,
 struct node_stop {
     struct replica_transfer transfer;
     struct rpc_server_close close;
+    struct http_server_close http_close;
     struct node *node;
     void (*done)(struct node_stop *request);
 };
@@ -98,6 +107,9 @@ void node_agents_open(struct node *node);
 void node_watch_open(struct node *node);
 void node_cluster_open(struct node *node);
 void node_route_open(struct node *node);
+
+/* Begins to tell of itself by HTTP. 0, or EXIT_LISTEN after saying why. */
+int node_http_open(struct node *node, const char *address);
 
 /* Ends the sessions that were passed on to a leader that leads no more. */
 void node_route_drop(struct node *node);

@@ -16,8 +16,6 @@
 
 #include <holdfast/v1/cluster_service.pb-c.h>
 
-#define VERSION "0.1.0"
-
 enum { LOCAL_STATUS, LOCAL_NODES, LOCAL_TRANSFER, LOCAL_COUNT };
 
 static struct rpc_method local_methods[LOCAL_COUNT];
@@ -76,7 +74,7 @@ static void answer_status(struct local_call *call)
     struct replica_status status;
     uint32_t states[VM_STATE_COUNT];
     Holdfast__V1__Node self;
-    char version[] = VERSION;
+    char version[] = NODE_VERSION;
     char region_id[REGION_TEXT_BYTES];
 
     replica_status(node->engine.replica, &status);

@@ -115,6 +115,7 @@ static void plan_lane(struct turn *turn, enum turn_lane lane,
         list_remove(link);
         list_append(&turn->in_flight, link);
         turn->queued[lane]--;
+        turn->planned[lane]++;
         taken++;
         if (request->plan != NULL) {
             request->plan(request, plan);
@@ -208,6 +209,7 @@ void turn_run(struct turn *turn, uint64_t time_ms, uint64_t now_ms)
     if (plan.change_count > 0) {
         rv = turn->log->submit(turn->log, plan.entry.data, plan.entry.len);
         turn->entries++;
+        turn->entry_bytes += plan.entry.len;
     } else {
         rv = turn->log->barrier(turn->log);
     }

@@ -76,8 +76,11 @@ struct turn {
     bool leading; /* The leader, and proved to be. */
     bool flying;  /* A turn is in flight. */
     bool wanted;  /* A controller asked for a turn. */
+    /* Since the start of the process. */
     uint64_t turns;
     uint64_t entries;
+    uint64_t entry_bytes;
+    uint64_t planned[LANE_COUNT]; /* Requests. */
 };
 
 void turn_init(struct turn *turn, struct turn_log *log,

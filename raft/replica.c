@@ -383,12 +383,17 @@ void replica_status(const struct replica *replica,
     status->proved = replica->leading_term != 0 &&
                      replica->proved_term == replica->leading_term;
     status->commit_index = core_commit(replica->core);
+    status->leader_commit_index = replica->leader_commit > status->commit_index
+                                      ? replica->leader_commit
+                                      : status->commit_index;
     status->applied_index = replica->applied_index;
+    status->first_index = entries_first(&replica->log);
     status->last_index = entries_last(&replica->log);
     status->synced_index = replica->synced_index;
     status->snapshot_index = replica->snapshot.index;
     status->log_bytes = replica->log.bytes;
     status->disk_ms = replica->disk_us / 1000;
+    status->disk_us = replica->disk_us;
     status->messages_bad = replica->messages_bad;
     status->answers_capped = replica->answers_capped;
     if (replica->leading_term != 0) {

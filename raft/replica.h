@@ -250,12 +250,15 @@ struct replica_status {
     struct replica_leadership leadership;
     bool proved;
     uint64_t commit_index;
+    uint64_t leader_commit_index; /* The newest that a leader told of. */
     uint64_t applied_index;
-    uint64_t last_index;
+    uint64_t first_index;  /* Of the log in memory; */
+    uint64_t last_index;   /* first - 1 when it is empty. */
     uint64_t synced_index; /* On the own disk. */
     uint64_t snapshot_index;
     uint64_t log_bytes;      /* Entries in memory. */
-    uint64_t disk_ms;        /* A log write, on average. */
+    uint64_t disk_ms;        /* A log write, on average; */
+    uint64_t disk_us;        /* the same, finer. */
     uint64_t messages_bad;   /* Received and refused. */
     uint64_t answers_capped; /* Acknowledgements the clamp cut; see core.c. */
     size_t peer_count;       /* Only on the leader; else 0. */

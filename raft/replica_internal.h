@@ -183,6 +183,7 @@ struct replica {
     uint64_t handover_pause_ms;
 
     /* Applying. */
+    uint64_t leader_commit; /* The newest that a leader told of. */
     uint64_t applied_index;
     uint64_t applied_term;
     uint64_t applied_chain;

@@ -139,6 +139,9 @@ static void receive_append(struct replica *replica, uint64_t from,
         refuse(replica, from, "second_leader");
         return;
     }
+    if (replica->leader_commit < message->append.commit_index) {
+        replica->leader_commit = message->append.commit_index;
+    }
     if (!rebase(replica, message)) {
         refuse(replica, from, "other_history");
         return;

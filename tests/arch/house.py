@@ -37,9 +37,9 @@ LIBRARIES = {
 PURE = {
     "state": None,
     "placement": None,
-    "node": ["api", "api_check", "api_errors", "api_host", "api_template",
-             "api_vm", "api_zone", "failover", "judge", "leader_time", "lease", "orders",
-             "region", "reports", "turn", "view", "watch_ring"],
+    "node": ["activity", "api", "api_check", "api_errors", "api_host", "api_template",
+             "api_vm", "api_zone", "failover", "judge", "leader_time", "lease",
+             "metrics", "orders", "ready", "region", "reports", "turn", "view", "watch_ring"],
     "agent": ["boot_record", "core", "core_vm", "retry"],
 }
 # Parts of base/ that pure code must not use.

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/activity.h"
+
+#include "base/check.h"
+#include "base/container.h"
+
+#include <string.h>
+
+static const char *const kind_names[ACTIVITY_KINDS] = {
+    [CHANGE_ZONE_CREATE] = "zone_create",
+    [CHANGE_ZONE_CORDON] = "zone_cordon",
+    [CHANGE_ZONE_STATE] = "zone_state",
+    [CHANGE_CLASS_CREATE] = "class_create",
+    [CHANGE_CLASS_DELETE] = "class_delete",
+    [CHANGE_HOST_REGISTER] = "host_register",
+    [CHANGE_HOST_CORDON] = "host_cordon",
+    [CHANGE_HOST_FENCE] = "host_fence",
+    [CHANGE_VM_CREATE] = "vm_create",
+    [CHANGE_VM_UPDATE] = "vm_update",
+    [CHANGE_VM_DESIRE] = "vm_desire",
+    [CHANGE_VM_MOVE] = "vm_move",
+    [CHANGE_VM_ASSIGN] = "vm_assign",
+    [CHANGE_VM_PENDING] = "vm_pending",
+    [CHANGE_VM_REPORT] = "vm_report",
+    [CHANGE_VM_RELEASE] = "vm_release",
+    [CHANGE_VM_DELETE] = "vm_delete",
+    [CHANGE_SETTINGS] = "settings",
+    [CHANGE_REPLY] = "reply",
+    [CHANGE_REGION] = "region",
+};
+
+/* It last left a host because that was fenced (state/apply_host.c). */
+static bool was_fenced(const struct state *state, struct vm_id id)
+{
+    static const char fenced[] = "fenced";
+    const struct vm *vm = state_vm(state, id);
+    struct text end = {NULL, 0};
+
+    if (vm != NULL) {
+        end = state_blob(state, vm->end_blob);
+    }
+    return end.len == strlen(fenced) && memcmp(end.data, fenced, end.len) == 0;
+}
+
+void activity_note(struct activity *activity, const struct batch *batch,
+                   const struct state *state)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct change *change = &batch->changes[i];
+
+        CHECK(change->kind < ARRAY_LEN(activity->changes));
+        activity->changes[change->kind]++;
+        if (change->kind == CHANGE_VM_ASSIGN &&
+            was_fenced(state, change->vm_assign.vm)) {
+            activity->failovers++;
+        }
+    }
+}
+
+const char *activity_kind_name(size_t kind)
+{
+    return kind < ARRAY_LEN(kind_names) ? kind_names[kind] : NULL;
+}
