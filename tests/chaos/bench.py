@@ -259,6 +259,7 @@ class Bench:
         self.may = set()
         self.leader_before = None
         self.begin_us = now_us()
+        self.end_us = None  # From here on clients rest to be compared.
         self.boots = {}
         self.epochs = {}
 
@@ -405,6 +406,7 @@ class Bench:
              *sorted(self.must - restarted))
         strange = restarted - self.must - self.may
         need(not strange, "restarted without need:", *sorted(strange))
+        self.end_us = now_us()
         self.compare_replicas()
         self.check_history()
         self.delete_extras()
@@ -480,7 +482,8 @@ class Bench:
         need(self.verdict == "linearizable", story)
 
     def unavailability(self):
-        return self.acknowledgements.longest_gap(self.begin_us, now_us())
+        return self.acknowledgements.longest_gap(self.begin_us,
+                                                 self.end_us or now_us())
 
     def save_logs(self, name):
         """What a failure leaves behind; where it is."""

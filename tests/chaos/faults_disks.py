@@ -228,6 +228,20 @@ def leaders_disk_is_a_little_slow(bench):
 
 
 @scenario
+def leaders_disk_hangs(bench):
+    """a sync does not return: another leads, writes go on; no restart; when it
+    returns, the old one follows"""
+    zone = bench.leader_before
+    control = bench.breakable(zone)
+    control.slow(600_000)
+    bench.leader_changes([z for z in bench.zones if z != zone])
+    bench.writes_go_on(50)
+    bench.hold(2 * LEASE_S)
+    control.disk_well()
+    bench.wait_whole()
+
+
+@scenario
 def followers_disk_is_slow(bench):
     """+400 ms a sync and a write: the leader stays, writes go on at speed; no
     restart"""

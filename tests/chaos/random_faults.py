@@ -207,7 +207,7 @@ def run_random(run, seconds, seed):
     except Exception as error:  # pylint: disable=broad-except
         failed = error
     outages = [bench.acknowledgements.longest_gap(*gap) for gap in gaps] or [0]
-    whole = bench.acknowledgements.longest_gap(bench.begin_us, now_us())
+    whole = bench.unavailability()
     operations = len(bench.acknowledgements.pairs) + bench.history.count
     duplicates = len(bench.judge.duplicates)
     unknown = sum(getattr(w, "unknown", 0) for w in bench.workers)
