@@ -13,6 +13,8 @@ def any_host(bench, zone=None):
     for host, of_zone in bench.hosts.items():
         guests = bench.on_host(host)
         if guests and zone in (None, of_zone):
+            for name in guests:  # Or gone_from() would see it gone later.
+                need(not gone_from(bench, host, {name}), name, "does not run")
             return host, guests
     raise AssertionError("no host has guests")
 
@@ -24,10 +26,12 @@ def moved_away(bench, guests, host):
 
 
 def gone_from(bench, host, guests):
-    """No process of these guests on that host."""
+    """No process of these guests on that host: an exec guest names nothing of
+    its host, but the shim that it is a child of does."""
     pids = set(map(str, bench.cluster.of_host(host)))
     copies = bench.judge.live_copies()
-    return not any(pids & set(copies.get(n, ())) for n in guests)
+    return not any(pid in pids or parent in pids for n in guests
+                   for pid, (parent, _) in copies.get(n, {}).items())
 
 
 @scenario
