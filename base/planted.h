@@ -8,23 +8,24 @@
 
 enum planted {
     PLANTED_NOTHING,
-    PLANTED_LEASE_ENDS_EARLY, /* The leader waits less than the host runs. */
-    PLANTED_EPOCH_AGAIN,      /* A boot does not end an epoch. */
-    PLANTED_ANSWER_EARLY,     /* Acknowledged before it is committed. */
-    PLANTED_EXPECT_IGNORED,   /* Compare-and-set without the comparison. */
-    PLANTED_READ_UNPROVED,    /* Read without asking who leads. */
-    PLANTED_REPLY_FORGOTTEN,  /* A repeated request is a new one. */
-    PLANTED_CHANGE_SKIPPED,   /* One replica leaves a change out. */
-    PLANTED_USE_KEPT,         /* What leaves a host stays counted. */
-    PLANTED_EVENT_DIFFERS,    /* Followers show another event. */
-    PLANTED_REFUSAL_WRITES,   /* A refused call changes something. */
-    PLANTED_SETTINGS_FREE,    /* Any settings are accepted. */
-    PLANTED_UNKNOWN_KILLED,   /* A guest that nobody knows is ended. */
-    PLANTED_STATE_LOST,       /* A node forgets its state. */
-    PLANTED_TIME_FALLS,       /* The leader's stamp is its wall clock. */
-    PLANTED_NO_FAILOVER,      /* Pending VMs are not looked at. */
-    PLANTED_NEVER_IDLE,       /* Every turn writes. */
-    PLANTED_GIVES_UP,         /* A node ends for nothing. */
+    PLANTED_LEASE_ENDS_EARLY,  /* The leader waits less than the host runs. */
+    PLANTED_EPOCH_AGAIN,       /* A boot does not end an epoch. */
+    PLANTED_ANSWER_EARLY,      /* Acknowledged before it is committed. */
+    PLANTED_EXPECT_IGNORED,    /* Compare-and-set without the comparison. */
+    PLANTED_READ_UNPROVED,     /* Read without asking who leads. */
+    PLANTED_REPLY_FORGOTTEN,   /* A repeated request is a new one. */
+    PLANTED_REFUSAL_FORGOTTEN, /* A late attempt may undo a refusal. */
+    PLANTED_CHANGE_SKIPPED,    /* One replica leaves a change out. */
+    PLANTED_USE_KEPT,          /* What leaves a host stays counted. */
+    PLANTED_EVENT_DIFFERS,     /* Followers show another event. */
+    PLANTED_REFUSAL_WRITES,    /* A refused call changes something. */
+    PLANTED_SETTINGS_FREE,     /* Any settings are accepted. */
+    PLANTED_UNKNOWN_KILLED,    /* A guest that nobody knows is ended. */
+    PLANTED_STATE_LOST,        /* A node forgets its state. */
+    PLANTED_TIME_FALLS,        /* The leader's stamp is its wall clock. */
+    PLANTED_NO_FAILOVER,       /* Pending VMs are not looked at. */
+    PLANTED_NEVER_IDLE,        /* Every turn writes. */
+    PLANTED_GIVES_UP,          /* A node ends for nothing. */
     PLANTED_COUNT
 };
 

@@ -38,6 +38,7 @@ struct attempt {
     ProtobufCMessage *response;
     bool has_pushback;
     int64_t pushback_ms;
+    unsigned sent; /* How often. */
 };
 
 static void drop_connection(struct hf_client *client)
@@ -132,10 +133,12 @@ static enum hf_code try_once(struct attempt *attempt)
     limit_ms = attempt_deadline_ms(attempt);
     now_ms = clock_boot_ms();
     attempt->status->was_sent = true;
+    attempt->sent++;
     /* The node gets the whole time: its own DEADLINE_EXCEEDED is final. */
     connection_call(
         connection, attempt->path, &attempt->request,
-        attempt->deadline_ms > now_ms ? attempt->deadline_ms - now_ms : 1);
+        attempt->deadline_ms > now_ms ? attempt->deadline_ms - now_ms : 1,
+        attempt->sent - 1);
     for (;;) {
         switch (connection_wait(connection, limit_ms)) {
         case CONNECTION_MESSAGE:

@@ -291,11 +291,13 @@ static void reset_call(struct connection *connection)
 }
 
 void connection_call(struct connection *connection, const char *path,
-                     const struct bytes *message, uint64_t timeout_ms)
+                     const struct bytes *message, uint64_t timeout_ms,
+                     unsigned previous)
 {
     nghttp2_data_provider provider = {.read_callback = read_request};
     char timeout[32];
-    nghttp2_nv headers[8];
+    char attempts[16];
+    nghttp2_nv headers[9];
     size_t count = 0;
 
     CHECK(!connection->open && message->len <= CONNECTION_MESSAGE_MAX);
@@ -319,6 +321,11 @@ void connection_call(struct connection *connection, const char *path,
         (void)snprintf(timeout, sizeof(timeout), "%" PRIu64 "m",
                        timeout_ms < 99999999 ? timeout_ms : 99999999);
         headers[count++] = header("grpc-timeout", timeout);
+    }
+    if (previous > 0) {
+        /* So that a refusal holds for all of them. */
+        (void)snprintf(attempts, sizeof(attempts), "%u", previous);
+        headers[count++] = header("holdfast-previous-attempts", attempts);
     }
     connection->stream = nghttp2_submit_request(
         connection->session, NULL, headers, count, &provider, connection);

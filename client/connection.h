@@ -29,9 +29,10 @@ void connection_close(struct connection *connection);
 bool connection_is_idle(struct connection *connection);
 
 /* Begins a call; `message` is copied. `timeout_ms` goes to the node, 0: none.
- * Only when connection_is_idle(). */
+ * `previous`: how often it was sent before. Only when connection_is_idle(). */
 void connection_call(struct connection *connection, const char *path,
-                     const struct bytes *message, uint64_t timeout_ms);
+                     const struct bytes *message, uint64_t timeout_ms,
+                     unsigned previous);
 
 enum connection_result {
     CONNECTION_MESSAGE, /* A message came: connection_take_message(). */

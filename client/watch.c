@@ -106,7 +106,7 @@ static void begin(struct hf_watch *watch, uint64_t deadline_ms)
     size = protobuf_c_message_get_packed_size(&watch->request.base);
     packed.len = protobuf_c_message_pack(&watch->request.base,
                                          bytes_reserve(&packed, size + 1));
-    connection_call(watch->connection, path, &packed, 0);
+    connection_call(watch->connection, path, &packed, 0, 0);
     bytes_close(&packed);
     watch->silent_until_ms = clock_boot_ms() + SILENCE_MAX_MS;
 }

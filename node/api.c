@@ -72,6 +72,8 @@ void api_reply_init(struct api_reply *reply)
     bytes_init(&reply->response);
     bytes_init(&reply->remembered);
     reply->remembering = false;
+    reply->repetition = false;
+    reply->kept = false;
 }
 
 void api_reply_close(struct api_reply *reply)
@@ -295,6 +297,52 @@ static void remember(const struct api_method *method,
     turn_change(plan, &change);
 }
 
+/* Asked again, it may be answered otherwise for the same reason that it was
+ * refused: what the state was like. A busy region or a wrong request is not a
+ * matter of order. */
+static bool is_verdict(enum rpc_code code)
+{
+    return code == RPC_NOT_FOUND || code == RPC_ALREADY_EXISTS ||
+           code == RPC_FAILED_PRECONDITION || code == RPC_ABORTED;
+}
+
+/* No message begins with a zero byte: so a refusal stands where a response
+ * would, for replicas that do not know of it as well. Then its code, its reason
+ * and its text, each text with its end. */
+static void keep_refusal(const struct api_method *method,
+                         const ProtobufCMessage *request,
+                         struct turn_plan *plan, struct api_reply *reply)
+{
+    bytes_clear(&reply->remembered);
+    bytes_append_u8(&reply->remembered, 0);
+    bytes_append_u8(&reply->remembered, (uint8_t)reply->code);
+    bytes_append(&reply->remembered, reply->reason, strlen(reply->reason) + 1);
+    bytes_append(&reply->remembered, reply->message,
+                 strlen(reply->message) + 1);
+    remember(method, request, plan, reply);
+    reply->kept = true;
+}
+
+/* True when the record is a refusal. */
+static bool refuse_again(const struct reply_record *record,
+                         struct api_reply *reply)
+{
+    const char *data = record->response.data;
+    size_t len = record->response.len;
+    size_t reason;
+
+    if (len < 4 || data[0] != 0) {
+        return false;
+    }
+    reason = strnlen(data + 2, len - 2);
+    CHECK(reason + 3 < len && data[len - 1] == '\0');
+    reply->code = (enum rpc_code)data[1];
+    reply->reason = api_error_reason(data + 2);
+    (void)snprintf(reply->message, sizeof(reply->message), "%s",
+                   data + 2 + reason + 1);
+    return true;
+}
+
 /* The VM's template, which was not remembered, is put back when it still
  * exists. */
 static void answer_again(const struct api_method *method,
@@ -338,7 +386,9 @@ static bool is_repeated(const struct api_method *method,
                  id);
         return true;
     }
-    answer_again(method, &record, plan->scratch, reply);
+    if (!refuse_again(&record, reply)) {
+        answer_again(method, &record, plan->scratch, reply);
+    }
     return true;
 }
 
@@ -380,9 +430,15 @@ void api_mutate(const struct api_method *method,
         turn_change(plan, &change);
         return;
     }
-    /* A refusal leaves no trace (rule 9). */
+    /* A refusal leaves no trace (rule 9), but for the one of a repetition. */
     CHECK(reply->code == RPC_OK || plan->change_count == changes);
-    if (reply->code == RPC_OK && reply->remembering) {
+    if (!reply->remembering) {
+        return;
+    }
+    if (reply->code == RPC_OK) {
         remember(method, request, plan, reply);
+    } else if (reply->repetition && is_verdict(reply->code) &&
+               !PLANTED(REFUSAL_FORGOTTEN)) {
+        keep_refusal(method, request, plan, reply);
     }
 }

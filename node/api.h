@@ -25,6 +25,12 @@ struct api_reply {
      * be kept 65,536 times, and the VM still has it. */
     struct bytes remembered;
     bool remembering; /* Such a copy is wanted. */
+    /* The caller says that an attempt with the same request id came before, of
+     * which it knows nothing. When such a one is refused, the refusal is kept
+     * with the id: the former attempt may still arrive, and must not have an
+     * effect that its caller was told not to expect. `kept`: so it was. */
+    bool repetition;
+    bool kept;
 };
 
 void api_reply_init(struct api_reply *reply);

@@ -3,6 +3,8 @@
 
 #include "base/check.h"
 
+#include <string.h>
+
 #include <stddef.h>
 
 static const struct api_error_entry entries[API_ERROR_COUNT] = {
@@ -113,6 +115,17 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                              "Events after that revision are no longer kept.",
                              "List again and watch from the list's revision."},
 };
+
+const char *api_error_reason(const char *reason)
+{
+    for (int i = 0; i < API_ERROR_COUNT; i++) {
+        if (entries[i].reason != NULL &&
+            strcmp(entries[i].reason, reason) == 0) {
+            return entries[i].reason;
+        }
+    }
+    return "";
+}
 
 const struct api_error_entry *api_error_entry(enum api_error error)
 {

@@ -52,4 +52,7 @@ struct api_error_entry {
 
 const struct api_error_entry *api_error_entry(enum api_error error);
 
+/* The reason as a lasting text; one that is not known here is "". */
+const char *api_error_reason(const char *reason);
+
 #endif

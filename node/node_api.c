@@ -4,6 +4,7 @@
  * it. A stale read is answered at once from what this node has. */
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -16,6 +17,7 @@
 #include <holdfast/v1/host_service.pb-c.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Parts of one response: a page of 10,000 objects is some tens of MiB. */
 #define VIEW_ARENA_BYTES (256u << 20)
@@ -234,6 +236,23 @@ static const struct api_method *api_method_of(const struct node *node,
     return &api_methods[method - node->methods];
 }
 
+/* By its own word; a client that retries by itself, as gRPC's service
+ * configuration lets it, says it in the standard's words. */
+static bool is_repetition(const struct rpc_call *call)
+{
+    static const char *const keys[] = {"holdfast-previous-attempts",
+                                       RPC_PREVIOUS_ATTEMPTS};
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const char *value = rpc_call_metadata(call, keys[i]);
+
+        if (value != NULL && strcmp(value, "0") != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct rpc_handler *open_call(struct rpc_service *service,
                                      const struct rpc_method *method,
                                      struct rpc_call *rpc_call)
@@ -246,6 +265,7 @@ static struct rpc_handler *open_call(struct rpc_service *service,
     call->call = rpc_call;
     call->method = api_method_of(node, method);
     api_reply_init(&call->reply);
+    call->reply.repetition = is_repetition(rpc_call);
     arena_init(&call->arena, 0);
     return &call->handler;
 }

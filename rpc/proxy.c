@@ -139,7 +139,7 @@ struct rpc_handler *rpc_proxy_open(struct rpc_call *call,
                                    const char *marker_value)
 {
     struct proxy *proxy = memory_alloc(sizeof(*proxy));
-    const char *metadata[2 * RPC_HEADERS_MAX + 4];
+    const char *metadata[2 * RPC_HEADERS_MAX + 6];
     size_t count = 0;
     size_t cursor = 0;
     const char *key;
@@ -147,6 +147,11 @@ struct rpc_handler *rpc_proxy_open(struct rpc_call *call,
 
     metadata[count++] = marker_key;
     metadata[count++] = marker_value;
+    value = rpc_call_metadata(call, RPC_PREVIOUS_ATTEMPTS);
+    if (value != NULL) {
+        metadata[count++] = RPC_PREVIOUS_ATTEMPTS;
+        metadata[count++] = value;
+    }
     while (count < 2 * (RPC_HEADERS_MAX - 10) &&
            rpc_call_metadata_next(call, &cursor, &key, &value)) {
         if (strcmp(key, marker_key) != 0) {

@@ -117,6 +117,10 @@ void rpc_server_drain(struct rpc_server *server, uint64_t grace_ms,
 const char *rpc_call_path(const struct rpc_call *call);
 const struct rpc_method *rpc_call_method(const struct rpc_call *call);
 
+/* Sent by clients with gRPC's own retries (gRPC proposal A6): how often the
+ * call was sent before. A proxy passes it on. */
+#define RPC_PREVIOUS_ATTEMPTS "grpc-previous-rpc-attempts"
+
 /* A request header or metadata value, or NULL. */
 const char *rpc_call_metadata(const struct rpc_call *call, const char *key);
 

@@ -130,21 +130,17 @@ class Sharer(kill_test.Worker):
         self.known = {}  # Key -> revision as this client saw it last.
 
     def attempt(self, path, request):
-        """(answer, None), (None, refusal) or (None, None): unknown. So is a
-        refusal after an attempt that was not answered: only effects are kept
-        with their request ids, and a late first attempt may still have one
-        when its repetition was refused."""
-        unanswered = False
+        """(answer, None), (None, refusal) or (None, None): unknown."""
+        attempts = 0
         end = time.monotonic() + GIVE_UP_S
         while time.monotonic() < end and not self.stop.is_set():
             try:
-                return self.any().call(path, request, ATTEMPT_S), None
+                return self.any().call(path, request, ATTEMPT_S,
+                                       previous=attempts), None
             except Refused as refusal:
                 if refusal.code not in OPEN:
-                    if not unanswered or path.endswith("/GetVm"):
-                        return None, refusal
-                    break
-                unanswered = True
+                    return None, refusal
+                attempts += 1
                 self.stop.wait(0.03)
         self.unknown += 1
         return None, None

@@ -149,10 +149,13 @@ class Client:
         return json_format.ParseDict(
             fields, schema.message_class(method.input_type)())
 
-    def call(self, path, fields, timeout=SECONDS):
-        """A unary call's answer; Refused otherwise."""
+    def call(self, path, fields, timeout=SECONDS, previous=0):
+        """A unary call's answer; Refused otherwise. `previous`: how often it
+        was sent before, with the same request id."""
+        metadata = [("holdfast-previous-attempts", str(previous))]
         try:
-            return self.stub(path)(self.request(path, fields), timeout=timeout)
+            return self.stub(path)(self.request(path, fields), timeout=timeout,
+                                   metadata=metadata if previous else None)
         except grpc.RpcError as error:
             raise Refused(error) from None
 

@@ -130,7 +130,7 @@ static void plan_call(struct turn_request *request, struct turn_plan *plan)
     api_mutate(call->method, call->message, plan, &call->reply);
     sim_check_refusal(call->client->world,
                       call->reply.code != RPC_OK &&
-                          plan->change_count != before,
+                          plan->change_count != before + call->reply.kept,
                       call->reply.reason);
 }
 
@@ -319,6 +319,7 @@ static void attempt(struct sim_client *client)
                                               op->message);
     CHECK(call->message != NULL);
     api_reply_init(&call->reply);
+    call->reply.repetition = op->attempts > 1;
     sim_world_add(world, &call->event,
                   world->now_us + sim_between(world, 50, 500));
 }
@@ -454,10 +455,6 @@ static void answer(struct sim_client *client, const struct call *call)
     } else if (op->kind == OP_SETUP &&
                strcmp(call->reply.reason, "NAME_TAKEN") != 0) {
         sim_violation(world, SIM_SET_UP, "%s", call->reply.message);
-    } else if (op->attempts > 1 && op->kind != OP_SETUP) {
-        /* Refused now; an earlier attempt may still be on its way. */
-        give_up(client);
-        return;
     } else {
         sim_record_refused(&op->record, world, client->index, &call->reply);
         believe(client, false, call->reply.reason, 0);

@@ -31,6 +31,7 @@ struct node {
     struct arena arena;
     ProtobufCMessage *response;
     uint64_t now_ms;
+    bool repetition; /* What is called says that it is one. */
 };
 
 struct mutation {
@@ -125,6 +126,7 @@ static enum rpc_code call(struct node *node, const char *name,
     }
     api_reply_close(&node->reply);
     api_reply_init(&node->reply);
+    node->reply.repetition = node->repetition;
     if (method->read != NULL) {
         method->read(message, &view, &node->reply);
     } else {
@@ -137,8 +139,8 @@ static enum rpc_code call(struct node *node, const char *name,
         node->now_ms++;
         turn_run(&node->turn, node->now_ms, node->now_ms);
         commit(node);
-        /* Rule 9: a refusal changes nothing. */
-        assert_true(node->reply.code == RPC_OK ||
+        /* Rule 9: a refusal changes nothing, unless it is itself kept. */
+        assert_true(node->reply.code == RPC_OK || node->reply.kept ||
                     state_hash(node->state) == before);
     }
     decode_response(node, method);
@@ -328,6 +330,67 @@ static void a_repeated_request_has_one_effect_and_the_first_answer(
     assert_int_equal(call(node, "CreateVm", &c.request.base),
                      RPC_INVALID_ARGUMENT);
     assert_string_equal(node->reply.reason, "REQUEST_ID_REUSED");
+    node_destroy(node);
+}
+
+static void a_refused_repetition_stays_refused(void **unused)
+{
+    Holdfast__V1__DeleteVmRequest delete =
+        HOLDFAST__V1__DELETE_VM_REQUEST__INIT;
+    struct node *node = node_create();
+    uint64_t revision;
+    struct vm_case c;
+
+    (void)unused;
+    vm_case_init(&c, "vm");
+    c.vm.desired = HOLDFAST__V1__DESIRED_STATE__DESIRED_STATE_STOPPED;
+    assert_int_equal(call(node, "CreateVm", &c.request.base), RPC_OK);
+    /* The first attempt is late; its repetition is refused, and that counts. */
+    snprintf(c.request_id, sizeof(c.request_id), "req-1");
+    node->repetition = true;
+    assert_int_equal(call(node, "CreateVm", &c.request.base),
+                     RPC_ALREADY_EXISTS);
+    assert_true(node->reply.kept);
+    node->repetition = false;
+    delete.name = c.name;
+    assert_int_equal(call(node, "DeleteVm", &delete.base), RPC_OK);
+    revision = state_revision(node->state);
+    assert_int_equal(call(node, "CreateVm", &c.request.base),
+                     RPC_ALREADY_EXISTS);
+    assert_string_equal(node->reply.reason, "NAME_TAKEN");
+    assert_non_null(strstr(node->reply.message, "there is a VM 'vm' already"));
+    assert_int_equal(state_revision(node->state), revision);
+    /* The same id is not good for anything else. */
+    snprintf(c.name, sizeof(c.name), "other");
+    assert_int_equal(call(node, "CreateVm", &c.request.base),
+                     RPC_INVALID_ARGUMENT);
+    node_destroy(node);
+}
+
+static void refusals_of_first_attempts_and_of_nonsense_are_not_kept(
+    void **unused)
+{
+    Holdfast__V1__DeleteVmRequest delete =
+        HOLDFAST__V1__DELETE_VM_REQUEST__INIT;
+    struct node *node = node_create();
+    char id[] = "req-2";
+    char name[] = "Not A Name";
+    struct vm_case c;
+
+    (void)unused;
+    vm_case_init(&c, "vm");
+    delete.name = c.name;
+    delete.request_id = id;
+    assert_int_equal(call(node, "DeleteVm", &delete.base), RPC_NOT_FOUND);
+    assert_false(node->reply.kept);
+    assert_int_equal(call(node, "CreateVm", &c.request.base), RPC_OK);
+    assert_int_equal(call(node, "DeleteVm", &delete.base), RPC_OK);
+    node->repetition = true;
+    snprintf(c.request_id, sizeof(c.request_id), "req-3");
+    c.vm.name = name;
+    assert_int_equal(call(node, "CreateVm", &c.request.base),
+                     RPC_INVALID_ARGUMENT);
+    assert_false(node->reply.kept);
     node_destroy(node);
 }
 
@@ -620,6 +683,9 @@ int main(void)
             a_repeated_request_has_one_effect_and_the_first_answer),
         cmocka_unit_test(
             a_repeated_request_may_have_its_labels_in_another_order),
+        cmocka_unit_test(a_refused_repetition_stays_refused),
+        cmocka_unit_test(
+            refusals_of_first_attempts_and_of_nonsense_are_not_kept),
         cmocka_unit_test(a_dry_run_answers_and_changes_nothing),
         cmocka_unit_test(bad_vms_are_refused_by_field),
         cmocka_unit_test(stop_start_move_and_delete_follow_the_life_of_a_vm),
