@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/fleet.h"
 
+#include "node/api_check.h"
 #include "tests/sim/world.h"
 
 #include <inttypes.h>
@@ -75,6 +76,24 @@ static bool check_counts(struct sim_fleet *fleet)
     return true;
 }
 
+/* As a node would that the host registers with; all else is created by calls,
+ * which tell by themselves. */
+static bool check_name(struct sim_fleet *fleet, size_t at, const char *name)
+{
+    struct api_reply reply;
+    char field[40];
+    bool good;
+
+    (void)snprintf(field, sizeof(field), "hosts[%zu].name", at);
+    api_reply_init(&reply);
+    good = api_check_name(&reply, field, name);
+    if (!good) {
+        (void)refuse(fleet, "%s", reply.message);
+    }
+    api_reply_close(&reply);
+    return good;
+}
+
 static bool check_hosts(struct sim_fleet *fleet)
 {
     const Holdfast__V1__Manifest *manifest = fleet->manifest;
@@ -100,10 +119,8 @@ static bool check_hosts(struct sim_fleet *fleet)
                           "host '%.80s' must be given",
                           i, host->name);
         }
-        if (strlen(host->name) >= SIM_NAME_ROOM) {
-            return refuse(fleet,
-                          "hosts[%zu].name: '%.80s' is longer than %d bytes", i,
-                          host->name, SIM_NAME_ROOM - 1);
+        if (!check_name(fleet, i, host->name)) {
+            return false;
         }
     }
     return true;

@@ -128,6 +128,9 @@ class FleetTest(unittest.TestCase):
         self.wrong(fleet(vms=0, wms=[]), "wms: unknown key")
         elsewhere = {"name": "a", "class_name": "small", "zone": "q"}
         self.wrong({**fleet(), "vms": [elsewhere]}, "vms[0].zone: 'q'")
+        named = fleet()
+        named["hosts"][1]["name"] = "Host 1"
+        self.wrong(named, "hosts[1].name: ")
         self.wrong(fleet(), "there is no fault 'zone'", "--faults", "zone")
         self.wrong(fleet(), "'many' is not a number", "--seeds", "many")
 
