@@ -24,6 +24,7 @@ enum planted {
     PLANTED_STATE_LOST,        /* A node forgets its state. */
     PLANTED_TIME_FALLS,        /* The leader's stamp is its wall clock. */
     PLANTED_NO_FAILOVER,       /* Pending VMs are not looked at. */
+    PLANTED_STORM_STAYS,       /* Who led goes on to see a storm. */
     PLANTED_NEVER_IDLE,        /* Every turn writes. */
     PLANTED_GIVES_UP,          /* A node ends for nothing. */
     PLANTED_COUNT

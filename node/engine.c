@@ -213,7 +213,9 @@ static void on_leadership(struct replica_owner *owner,
     if (engine_leads(engine) && leadership->state != REPLICA_LEADER) {
         turn_lead(&engine->turn, false);
         /* A storm that it saw, woken from a long halt, is not the region's. */
-        judge_reset(&engine->judge);
+        if (!PLANTED(STORM_STAYS)) {
+            judge_reset(&engine->judge);
+        }
         sessions_drop(&engine->sessions);
     }
     engine->ops->leadership(engine);

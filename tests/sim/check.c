@@ -360,6 +360,11 @@ void sim_check_node(struct sim_node *node)
     now.hash = state_hash(state);
     now.revision = state_revision(state);
     check_nothing_is_lost(node, seen, &now);
+    if (node->engine.judge.storm && !engine_leads(&node->engine)) {
+        sim_violation(node->world, "followers-judge-nothing",
+                      "n%" PRIu32 " shows a storm and does not lead",
+                      node->index + 1);
+    }
     now.term = seen->term;
     if (now.hash == seen->hash && seen->index != 0) {
         return;

@@ -46,6 +46,7 @@ static const struct {
     {PLANTED_STATE_LOST, "state-lost", "revisions-rise", 1},
     {PLANTED_TIME_FALLS, "time-falls", "time-rises", 1},
     {PLANTED_NO_FAILOVER, "no-failover", "all-run", 1},
+    {PLANTED_STORM_STAYS, "storm-stays", "followers-judge-nothing", 1},
     {PLANTED_NEVER_IDLE, "never-idle", "idle-is-still", 1},
     {PLANTED_GIVES_UP, "gives-up", "no-failure", 1},
 };
