@@ -197,9 +197,12 @@ class Cluster(lab.Region):
                 if lines.get(pid, "").split("\0")[0].endswith("-shim")]
 
     def moving_zones(self):
-        """Those whose node lives and was not stopped."""
-        return [z for z in self.zones if self.lives(f"node-{z}") and
-                self.node_pid(z) not in self.stopped]
+        """Those whose node lives and was not stopped; asked by several threads
+        while another starts and kills."""
+        children = {z: self.children.get(f"node-{z}") for z in self.zones}
+        return [z for z, child in children.items()
+                if child is not None and child.poll() is None and
+                child.pid not in self.stopped]
 
     def well(self):
         """Ends all faults: disks, clocks, links, stopped processes, and dead
