@@ -20,6 +20,7 @@ for folder in ("../../deploy/lab", "../interop", "."):
 import clients  # noqa: E402
 from bench import Bench, Broken, Replicas, judge_history  # noqa: E402
 from relay import Network  # noqa: E402
+from scenarios import SCENARIOS  # noqa: E402
 
 BINARIES = sys.argv.pop(1)
 
@@ -241,6 +242,15 @@ class HistoryTest(unittest.TestCase):
         verdict, story = self.verdict(kind="steal")
         self.assertEqual(verdict, "not judged")
         self.assertIn("history.jsonl:3: kind", story)
+
+
+class DocumentedTest(unittest.TestCase):
+    def test_every_scenario_is_in_the_table(self):
+        path = os.path.join(here, "../../docs/chaos.md")
+        with open(path, encoding="utf-8") as file:
+            table = file.read()
+        for name, one in SCENARIOS.items():
+            self.assertIn(f"| {name} | {one.expects} |", table)
 
 
 class FactsTest(unittest.TestCase):
