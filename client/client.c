@@ -7,7 +7,10 @@
 #include "client/status.h"
 #include "holdfast/v1/class_service.pb-c.h"
 #include "holdfast/v1/cluster_service.pb-c.h"
+#include "holdfast/v1/group_service.pb-c.h"
 #include "holdfast/v1/host_service.pb-c.h"
+#include "holdfast/v1/plan_service.pb-c.h"
+#include "holdfast/v1/reservation_service.pb-c.h"
 #include "holdfast/v1/vm_service.pb-c.h"
 #include "holdfast/v1/watch_service.pb-c.h"
 #include "holdfast/v1/zone_service.pb-c.h"
@@ -29,6 +32,9 @@ const ProtobufCMethodDescriptor *hf_method_find(const char *method)
         &holdfast__v1__class_service__descriptor,
         &holdfast__v1__host_service__descriptor,
         &holdfast__v1__vm_service__descriptor,
+        &holdfast__v1__group_service__descriptor,
+        &holdfast__v1__reservation_service__descriptor,
+        &holdfast__v1__plan_service__descriptor,
         &holdfast__v1__watch_service__descriptor,
     };
     const char *slash = strchr(method, '/');

@@ -233,10 +233,11 @@ void api_create_class(const ProtobufCMessage *message, struct turn_plan *plan,
         return;
     }
     change.class_create = (struct change_class_create){
-        text_of(class->name),
-        {class->resources->cpu_milli, class->resources->memory_mib,
-         class->resources->disk_gib, 0},
-        mask};
+        .name = text_of(class->name),
+        .resources = {class->resources->cpu_milli, class->resources->memory_mib,
+                      class->resources->disk_gib, 0},
+        .zone_mask = mask,
+    };
     turn_change(plan, &change);
     arena_init(&arena, OBJECT_ARENA_BYTES);
     response.vm_class =

@@ -65,6 +65,8 @@ static void view_object(struct arena *arena, const struct state *state,
         view->object_case = HOLDFAST__V1__EVENT__OBJECT_SETTINGS;
         view->settings = view_settings(arena, event->settings);
         break;
+    default: /* Groups and reservations: their revision, without the object. */
+        break;
     }
 }
 

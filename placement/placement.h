@@ -10,58 +10,119 @@
 #include "state/state.h"
 
 /* Soft state of the leader: whatever speeds up choices; made from the state at
- * any time. */
+ * any time. What it knows of each host, VM and group it takes from the record,
+ * so telling it of one twice does no harm, and after a dry run it is told again
+ * of what that touched. */
 struct placer;
 
 struct placer *placer_create(void);
 void placer_destroy(struct placer *placer);
 
 /* Tells that the state is another one now, or has changed in ways that were
- * not told one by one (new leader, restore). */
+ * not told one by one (new leader, restore, settings, zones, classes). */
 void placer_rebuild(struct placer *placer, const struct state *state);
 
-/* Tells that this host's record in `state` changed (used, capacity, state). */
+/* Tells that the record in the slot changed, came or went. A VM's host's
+ * record, and that of the host that it left, are looked at as well. */
 void placer_host_changed(struct placer *placer, const struct state *state,
-                         uint32_t host_slot);
+                         uint32_t slot);
+void placer_vm_changed(struct placer *placer, const struct state *state,
+                       uint32_t slot);
+void placer_group_changed(struct placer *placer, const struct state *state,
+                          uint32_t slot);
+void placer_reservation_changed(struct placer *placer,
+                                const struct state *state, uint32_t slot);
 
 /* VMs of one host. Its agent lists all in each renewal, 4096 at most
  * (agent_service.proto), also those that ended and are not yet acknowledged. */
 #define PLACEMENT_HOST_VMS_MAX 4000
 
-/* Why hosts were refused, one count each; index is enum placement_refusal. */
+/* Why hosts were refused, one count each; index is enum placement_refusal. A
+ * host counts for the first rule that refuses it, in this order. */
 enum placement_refusal {
-    REFUSED_ZONE_RULE,  /* Another zone than the VM is pinned to. */
-    REFUSED_ZONE_STATE, /* Zone lost, held or cordoned. */
-    REFUSED_CLASS,      /* Class not offered in the zone. */
-    REFUSED_HOST_STATE, /* Host lost. */
-    REFUSED_CORDONED,   /* Host cordoned. */
-    REFUSED_DRIVER,     /* Driver not there. */
-    REFUSED_DISK,       /* A pool is not reachable. */
-    REFUSED_MOVE,       /* Not the target of the move, or its source. */
-    REFUSED_CPU,        /* Not enough free CPU; */
-    REFUSED_MEMORY,     /* memory; */
-    REFUSED_LOCAL_DISK, /* disk. */
-    REFUSED_VM_COUNT,   /* It has PLACEMENT_HOST_VMS_MAX. */
+    REFUSED_ZONE_RULE,    /* Another zone than the VM is pinned to. */
+    REFUSED_MOVE,         /* Not the target of the move, or its source. */
+    REFUSED_CLASS,        /* Class not offered in the zone. */
+    REFUSED_ZONE_STATE,   /* Zone lost, held, cordoned or draining. */
+    REFUSED_HOST_STATE,   /* Host lost. */
+    REFUSED_CORDONED,     /* Host cordoned or draining. */
+    REFUSED_DRIVER,       /* Driver not there. */
+    REFUSED_SELECTOR,     /* Labels that it asks for are missing. */
+    REFUSED_DISK,         /* A pool is not reachable, no copy of a replicated
+                           * disk in the zone, or its local disk is elsewhere. */
+    REFUSED_GROUP_ZONE,   /* Its group's rule for zones (strict). */
+    REFUSED_GROUP_DOMAIN, /* Likewise for fault domains; */
+    REFUSED_GROUP_HOST,   /* for hosts. */
+    REFUSED_CPU,          /* Not enough free CPU; */
+    REFUSED_MEMORY,       /* memory; */
+    REFUSED_LOCAL_DISK,   /* disk; */
+    REFUSED_GPU,          /* GPUs; */
+    REFUSED_NAMED,        /* a named resource. */
+    REFUSED_VM_COUNT,     /* It has PLACEMENT_HOST_VMS_MAX. */
+    REFUSED_CLAIMED,      /* Free, but other VMs are on their way here. */
+    REFUSED_RESERVED,     /* Free, but reserved for failover. */
+    REFUSED_HEADROOM, /* Free, but a zone's loss could no longer be survived. */
     PLACEMENT_REFUSAL_COUNT
 };
 
 struct placement_request {
+    /* PENDING in `state`; or a record that is not in it yet, with uid 0: may a
+     * VM like this be created? */
     const struct vm *vm;
     /* Prefer this zone (a host was lost, the zone is well): slot, or
      * SLOT_NONE. */
     uint32_t prefer_zone;
 };
 
+/* Which zone's loss could not be survived with the VM, and what is missing. */
+struct placement_headroom {
+    uint32_t zone;       /* Slot. */
+    uint32_t class_slot; /* Of the VMs that would find no room; */
+    uint32_t count;      /* how many of them. */
+};
+
 struct placement_choice {
     uint32_t host;              /* Slot; SLOT_NONE when there is none. */
     enum pending_reason reason; /* Set when there is none. */
     uint32_t refused[PLACEMENT_REFUSAL_COUNT]; /* Set when there is none. */
+    struct placement_headroom headroom;        /* Set for PENDING_HEADROOM. */
 };
 
-/* The best host for a PENDING VM. `state` is the placer's. */
+/* The best host for a VM. `state` is the placer's. A VM that is `recovering`
+ * may use reserved room and what headroom keeps, a preemptible one what is
+ * reserved; all others leave both alone (headroom only under ENFORCE). */
 void placer_choose(struct placer *placer, const struct state *state,
                    const struct placement_request *request,
                    struct placement_choice *choice);
+
+/* Whether this host (a slot) would take the VM as placer_choose() would have
+ * it: the first rule that refuses it, or PLACEMENT_REFUSAL_COUNT. For a VM that
+ * is to run on a host chosen earlier. */
+enum placement_refusal placer_refusal(struct placer *placer,
+                                      const struct state *state,
+                                      const struct vm *vm, uint32_t host);
+
+/* The host where this VM would run if preemptible VMs of lower priority were
+ * stopped, and which: as few as possible, at most policy.preempt_max, then
+ * those of the lowest priority. False when there is none. `victims` has room
+ * for PLACEMENT_VICTIMS_MAX. */
+#define PLACEMENT_VICTIMS_MAX 64
+struct placement_preemption {
+    uint32_t host;
+    uint32_t victim_count;
+    uint32_t victims[PLACEMENT_VICTIMS_MAX]; /* Slots of VMs. */
+};
+bool placer_preempt(struct placer *placer, const struct state *state,
+                    const struct vm *vm, struct placement_preemption *out);
+
+/* Whether each slot of a reservation is free, in use or without room. */
+struct placement_reserved {
+    uint32_t free_count;
+    uint32_t used_count;
+    uint32_t missing_count;
+};
+void placer_reserved(const struct placer *placer, const struct state *state,
+                     uint32_t reservation_slot, struct placement_reserved *out);
 
 /* One sentence for people from a refusal: what is missing, what would cure it.
  * Writes at most `size` bytes with the NUL. */

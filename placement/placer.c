@@ -47,6 +47,69 @@ void placer_host_changed(struct placer *placer, const struct state *state,
     }
 }
 
+/* Today's choices ask nothing of these. */
+void placer_vm_changed(struct placer *placer, const struct state *state,
+                       uint32_t slot)
+{
+    const struct vm *vm = state_vm_at(state, slot);
+
+    if (vm != NULL && vm->host != SLOT_NONE) {
+        placer_host_changed(placer, state, vm->host);
+    } else if (vm != NULL && vm->last_host != SLOT_NONE) {
+        placer_host_changed(placer, state, vm->last_host);
+    }
+}
+
+void placer_group_changed(struct placer *placer, const struct state *state,
+                          uint32_t slot)
+{
+    (void)placer;
+    (void)state;
+    (void)slot;
+}
+
+void placer_reservation_changed(struct placer *placer,
+                                const struct state *state, uint32_t slot)
+{
+    (void)placer;
+    (void)state;
+    (void)slot;
+}
+
+enum placement_refusal placer_refusal(struct placer *placer,
+                                      const struct state *state,
+                                      const struct vm *vm, uint32_t host)
+{
+    struct placement_query query = {
+        .state = state,
+        .vm = vm,
+        .class = state_class_at(state, vm->class_slot),
+        .prefer_zone = SLOT_NONE,
+    };
+
+    (void)placer;
+    return filter_host(&query, state_host_at(state, host));
+}
+
+bool placer_preempt(struct placer *placer, const struct state *state,
+                    const struct vm *vm, struct placement_preemption *out)
+{
+    (void)placer;
+    (void)state;
+    (void)vm;
+    *out = (struct placement_preemption){.host = SLOT_NONE};
+    return false;
+}
+
+void placer_reserved(const struct placer *placer, const struct state *state,
+                     uint32_t reservation_slot, struct placement_reserved *out)
+{
+    (void)placer;
+    (void)state;
+    (void)reservation_slot;
+    *out = (struct placement_reserved){0};
+}
+
 /* What a person should be told, from the counts: the rule that came closest to
  * letting the VM in, for a cure there helps. */
 static enum pending_reason reason_of(const uint32_t *refused)

@@ -127,10 +127,13 @@ static int read_vm_change(const pb_change *in, struct arena *arena,
             in->vm_desire->deleting};
         return 0;
     case CHANGE_VM_MOVE:
-        out->vm_move = (struct change_vm_move){{in->vm_move->vm},
-                                               {in->vm_move->zone},
-                                               {in->vm_move->host},
-                                               in->vm_move->cancel};
+        out->vm_move = (struct change_vm_move){
+            .vm = {in->vm_move->vm},
+            .zone = {in->vm_move->zone},
+            .host = {in->vm_move->host},
+            .cancel = in->vm_move->cancel,
+            .cause = (enum move_cause)in->vm_move->cause,
+        };
         return 0;
     case CHANGE_VM_ASSIGN:
         out->vm_assign = (struct change_vm_assign){
@@ -179,10 +182,13 @@ static int read_change(const pb_change *in, struct arena *arena,
         return 0;
     case CHANGE_CLASS_CREATE:
         out->class_create = (struct change_class_create){
-            text_of(in->class_create->name),
-            {in->class_create->cpu_milli, in->class_create->memory_mib,
-             in->class_create->disk_gib, 0},
-            in->class_create->zone_mask};
+            .name = text_of(in->class_create->name),
+            .resources = {in->class_create->cpu_milli,
+                          in->class_create->memory_mib,
+                          in->class_create->disk_gib,
+                          in->class_create->gpu_count},
+            .zone_mask = in->class_create->zone_mask,
+        };
         return 0;
     case CHANGE_CLASS_DELETE:
         out->class_delete.class.uid = in->class_delete->vm_class;

@@ -181,6 +181,7 @@ static void put_vm_change(struct bytes *out, const struct change *change)
         put_three(out, change->vm_move.vm.uid, change->vm_move.zone.uid,
                   change->vm_move.host.uid);
         put_number(out, 4, change->vm_move.cancel);
+        put_number(out, 5, (uint64_t)change->vm_move.cause);
         break;
     case CHANGE_VM_ASSIGN:
         put_three(out, change->vm_assign.vm.uid, change->vm_assign.host.uid,

@@ -41,7 +41,25 @@ enum change_kind {
     CHANGE_VM_DELETE,
     CHANGE_SETTINGS,
     CHANGE_REPLY,
-    CHANGE_REGION
+    CHANGE_REGION,
+    CHANGE_CLASS_UPDATE,
+    CHANGE_HOST_DRAIN,
+    CHANGE_ZONE_DRAIN,
+    CHANGE_GROUP_CREATE,
+    CHANGE_GROUP_UPDATE,
+    CHANGE_GROUP_DELETE,
+    CHANGE_RESERVATION_SET,
+    CHANGE_RESERVATION_DELETE,
+    CHANGE_POLICY,
+    CHANGE_VM_CLAIM,
+    CHANGE_VM_PREEMPT
+};
+
+/* So much of a named resource. Names that are unknown get a slot; at most
+ * NAMED_MAX exist in all. */
+struct named_amount {
+    struct text name;
+    uint32_t amount;
 };
 
 /* A new zone, UP. The name is free; fewer than ZONES_MAX exist. */
@@ -59,14 +77,37 @@ struct change_zone_state {
     enum zone_state state;
 };
 
-/* A new class. The name is free, all zones exist. */
+/* The drain of a zone begins, or ends: cancelled, or at its deadline. */
+struct change_zone_drain {
+    struct zone_id zone;
+    bool draining;
+    uint64_t deadline_ms; /* Leader's time; 0: none. */
+};
+
+/* A new class. The name is free, all zones exist. A custom one has a name that
+ * no person may give; it goes by itself when its last VM or group goes. */
 struct change_class_create {
     struct text name;
     struct resources resources;
     uint64_t zone_mask;
+    const struct named_amount *named;
+    uint32_t named_count;
+    bool custom;
 };
 
-/* The class has no VMs. */
+enum class_update_mask { CLASS_UPDATE_ZONES = 1, CLASS_UPDATE_RESOURCES = 2 };
+
+/* RESOURCES: none of its VMs has a host or holds room on one. */
+struct change_class_update {
+    struct class_id class;
+    uint32_t mask;
+    uint64_t zone_mask;
+    struct resources resources;
+    const struct named_amount *named;
+    uint32_t named_count;
+};
+
+/* The class has no VMs, groups or reservations. */
 struct change_class_delete {
     struct class_id class;
 };
@@ -89,11 +130,19 @@ struct change_host_register {
     uint32_t driver_mask;
     struct text labels; /* Encoded, state/labels.h. */
     struct text agent_version;
+    const struct named_amount *named; /* Capacity. */
+    uint32_t named_count;
 };
 
 struct change_host_cordon {
     struct host_id host;
     bool cordoned;
+};
+
+struct change_host_drain {
+    struct host_id host;
+    bool draining;
+    uint64_t deadline_ms; /* Leader's time; 0: none. */
 };
 
 /* How it was proved that the host's VMs do not run. LEASE_ENDED is a proof for
@@ -104,8 +153,10 @@ enum fence_proof {
     FENCE_DECLARED = 3     /* An operator's word; audited. */
 };
 
-/* An UP or LOST host becomes LOST. Its VMs for which the proof counts are
- * released with reason "fenced"; the others become LOST and stay assigned. */
+/* An UP or LOST host becomes LOST. Claims on it are given up (vm.moving becomes
+ * NONE, for a move under way any host will do). Its VMs for which the proof
+ * counts are released with reason "fenced" and are `recovering`; the others
+ * become LOST and stay assigned. */
 struct change_host_fence {
     struct host_id host;
     enum fence_proof proof;
@@ -125,6 +176,12 @@ struct change_vm_create {
     uint32_t pool_count;
     struct text template; /* An encoded VmTemplate. */
     struct text labels;
+    bool preemptible;
+    bool local_disk;
+    uint64_t disk_zone_mask;
+    struct group_id group; /* uid 0: none. It is not being deleted. */
+    struct text selector;  /* Encoded as labels. */
+    uint32_t template_generation;
 };
 
 enum vm_update_mask {
@@ -158,8 +215,30 @@ struct change_vm_desire {
 struct change_vm_move {
     struct vm_id vm;
     struct zone_id zone; /* uid 0: none. */
-    struct host_id host; /* uid 0: none. */
+    struct host_id host; /* uid 0: none. Is UP and has room beside claims, or
+                          * the VM's own claim is on it. */
     bool cancel;
+    enum move_cause cause;
+};
+
+/* Holds room: MOVE_CLAIMED. The VM has no move under way; the host is UP, not
+ * the VM's own, and used + claimed + the VM fits its capacity, unless the VM is
+ * PENDING: then others are about to leave (CHANGE_VM_PREEMPT follows), and only
+ * the claim alone fits the capacity. uid 0: the VM's claim, which it has, is
+ * given up. */
+struct change_vm_claim {
+    struct vm_id vm;
+    struct host_id host;
+    enum move_cause cause;
+    uint32_t order;
+};
+
+/* The VM is preemptible, has a host and is not STOPPING; the beneficiary is
+ * PENDING and has a claim on that host. The VM becomes STOPPING, moving to any
+ * other host, with cause PREEMPTION. */
+struct change_vm_preempt {
+    struct vm_id vm;
+    struct vm_id beneficiary;
 };
 
 /* The VM is PENDING: nobody runs it (rule 1). The host is UP and has room in
@@ -203,6 +282,71 @@ struct change_vm_delete {
     struct vm_id vm;
 };
 
+/* All of a group's fields but its name; see struct group. */
+struct group_fields {
+    uint32_t count;
+    struct class_id class; /* uid 0: no template. */
+    struct text template;
+    struct text labels;
+    struct text selector;
+    const struct text *pools;
+    uint32_t pool_count;
+    uint64_t disk_zone_mask;
+    bool local_disk;
+    uint32_t priority;
+    enum on_partition on_partition;
+    enum driver driver;
+    bool preemptible;
+    enum zone_rule zone_rule;
+    uint32_t max_skew;
+    enum rule_mode zone_mode;
+    uint64_t zone_mask;
+    uint32_t domain_mode; /* enum rule_mode; 0: no rule. */
+    uint32_t domain_max;
+    uint32_t host_mode; /* Likewise. */
+    uint32_t host_max;
+    bool unprotected;
+    uint32_t max_unavailable;
+    uint32_t generation;
+    uint32_t next_member;
+};
+
+/* A new group. The name is free, what it names exists. */
+struct change_group_create {
+    struct text name;
+    struct group_fields fields;
+};
+
+/* Everything is replaced. `deleting` never goes back to false. */
+struct change_group_update {
+    struct group_id group;
+    struct group_fields fields;
+    bool deleting;
+};
+
+/* The group has no members. */
+struct change_group_delete {
+    struct group_id group;
+};
+
+/* A new reservation, or another count for one that exists with this name, zone
+ * and class. */
+struct change_reservation_set {
+    struct text name;
+    struct zone_id zone;
+    struct class_id class;
+    uint32_t count;
+};
+
+struct change_reservation_delete {
+    struct text name;
+};
+
+/* The policy satisfies policy_check(). */
+struct change_policy {
+    struct policy policy; /* `uid` and `revision` are ignored. */
+};
+
 /* The settings satisfy settings_check(). */
 struct change_settings {
     struct settings settings; /* `revision` is ignored. */
@@ -244,6 +388,17 @@ struct change {
         struct change_settings settings;
         struct change_reply reply;
         struct change_region region;
+        struct change_class_update class_update;
+        struct change_host_drain host_drain;
+        struct change_zone_drain zone_drain;
+        struct change_group_create group_create;
+        struct change_group_update group_update;
+        struct change_group_delete group_delete;
+        struct change_reservation_set reservation_set;
+        struct change_reservation_delete reservation_delete;
+        struct change_policy policy;
+        struct change_vm_claim vm_claim;
+        struct change_vm_preempt vm_preempt;
     };
 };
 

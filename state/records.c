@@ -322,3 +322,76 @@ uint32_t state_vm_slots(const struct state *state)
 {
     return state->tables[TABLE_VM].slots;
 }
+
+const struct group *state_group(const struct state *state, struct group_id id)
+{
+    (void)state;
+    (void)id;
+    return NULL;
+}
+
+const struct group *state_group_named(const struct state *state,
+                                      struct text name)
+{
+    (void)state;
+    (void)name;
+    return NULL;
+}
+
+const struct reservation *state_reservation_named(const struct state *state,
+                                                  struct text name)
+{
+    (void)state;
+    (void)name;
+    return NULL;
+}
+
+uint32_t state_group_slots(const struct state *state)
+{
+    (void)state;
+    return 0;
+}
+
+uint32_t state_reservation_slots(const struct state *state)
+{
+    (void)state;
+    return 0;
+}
+
+const struct group *state_group_at(const struct state *state, uint32_t slot)
+{
+    (void)state;
+    (void)slot;
+    return NULL;
+}
+
+const struct reservation *state_reservation_at(const struct state *state,
+                                               uint32_t slot)
+{
+    (void)state;
+    (void)slot;
+    return NULL;
+}
+
+const struct policy *state_policy(const struct state *state)
+{
+    static struct policy policy;
+
+    (void)state;
+    policy_init(&policy);
+    return &policy;
+}
+
+uint32_t state_named_slot(const struct state *state, struct text name)
+{
+    (void)state;
+    (void)name;
+    return SLOT_NONE;
+}
+
+struct text state_named_name(const struct state *state, uint32_t slot)
+{
+    (void)state;
+    (void)slot;
+    return (struct text){"", 0};
+}

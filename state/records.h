@@ -10,15 +10,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define NAME_BYTES   64 /* 63 characters and a NUL. */
-#define ZONES_MAX    64 /* One bit each in a class's zone mask. */
-#define POOLS_MAX    64 /* One bit each in a host's pool mask. */
-#define CLASSES_MAX  4096
-#define HOSTS_MAX    262144
-#define VMS_MAX      4194304
-#define REPLIES_MAX  65536 /* Remembered request ids; the oldest goes. */
-#define SLOT_NONE    UINT32_MAX
-#define STATE_FORMAT 1
+#define NAME_BYTES            64 /* 63 characters and a NUL. */
+#define ZONES_MAX             64 /* One bit each in a class's zone mask. */
+#define POOLS_MAX             64 /* One bit each in a host's pool mask. */
+#define CLASSES_MAX           4096
+#define HOSTS_MAX             262144
+#define VMS_MAX               4194304
+#define REPLIES_MAX           65536 /* Remembered request ids; the oldest goes. */
+#define GROUPS_MAX            65536
+#define GROUP_COUNT_MAX       100000
+#define RESERVATIONS_MAX      4096
+#define RESERVATION_COUNT_MAX 100000
+#define NAMED_MAX             8 /* Names of further resources; see struct amounts. */
+#define PREEMPT_MAX           64 /* Victims for one VM, at most. */
+#define SLOT_NONE             UINT32_MAX
+#define STATE_FORMAT          1 /* Seeds hashes, for ever. */
 
 /* Which region this is of all that ever were: random, drawn when it begins.
  * Uids count from the start in each, so they name a thing only together with
@@ -47,13 +53,21 @@ struct host_id {
 struct vm_id {
     uint64_t uid;
 };
+struct group_id {
+    uint64_t uid;
+};
 
 /* Of a VM or a host; see Resources in resources.proto. */
 struct resources {
     uint32_t cpu_milli;
     uint32_t memory_mib;
     uint32_t disk_gib;
-    uint32_t reserved;
+    uint32_t gpu_count;
+};
+
+/* Of the named resources, by the slot of the name (state_named_name()). */
+struct amounts {
+    uint32_t of[NAMED_MAX];
 };
 
 /* Sums over many. */
@@ -88,15 +102,71 @@ enum pending_reason {
     PENDING_CLASS_NOT_OFFERED = 4,
     PENDING_DISK_NOT_REACHABLE = 5,
     PENDING_HELD_BY_POLICY = 6,
-    PENDING_DRIVER_NOT_OFFERED = 7
+    PENDING_DRIVER_NOT_OFFERED = 7,
+    PENDING_NO_MATCHING_HOST = 8,
+    PENDING_GROUP_RULE = 9,
+    PENDING_HEADROOM = 10,
+    PENDING_RESERVED = 11,
+    PENDING_PREEMPTING = 12,
+    PENDING_PREEMPTED = 13
 };
+#define PENDING_REASON_COUNT 14
 
 enum on_partition { ON_PARTITION_MOVE = 1, ON_PARTITION_KEEP = 2 };
+
+enum move_cause {
+    MOVE_CAUSE_NONE = 0,
+    MOVE_CAUSE_REQUEST = 1,
+    MOVE_CAUSE_HOST_DRAIN = 2,
+    MOVE_CAUSE_ZONE_DRAIN = 3,
+    MOVE_CAUSE_REBALANCE = 4,
+    MOVE_CAUSE_PLAN = 5,
+    MOVE_CAUSE_PREEMPTION = 6
+};
+
+/* Of vm.moving. With CLAIMED, and with UNDER_WAY and a move_host, the VM holds
+ * room on move_host (host.claimed) beside what it uses where it is. */
+enum move_state {
+    MOVE_NONE = 0,
+    /* STOPPING on its way to move_zone, move_host or any other host, or PENDING
+     * with such a wish. */
+    MOVE_UNDER_WAY = 1,
+    /* Holds room on move_host; a VM with a host still runs there and waits for
+     * its turn (move_order), a PENDING one waits for others to leave. */
+    MOVE_CLAIMED = 2
+};
+
+enum zone_rule {
+    ZONE_RULE_SPREAD = 1,
+    ZONE_RULE_TOGETHER = 2,
+    ZONE_RULE_APART = 3,
+    ZONE_RULE_ANY = 4
+};
+
+enum rule_mode { RULE_MODE_BEST_EFFORT = 1, RULE_MODE_STRICT = 2 };
+
+enum headroom_mode {
+    HEADROOM_OFF = 1,
+    HEADROOM_WARN = 2,
+    HEADROOM_ENFORCE = 3
+};
+
+enum rebalance_mode {
+    REBALANCE_MANUAL = 1,
+    REBALANCE_AUTO = 2,
+    REBALANCE_WINDOW = 3
+};
 
 enum desired_state { DESIRED_RUNNING = 1, DESIRED_STOPPED = 2 };
 
 /* Bits of host.driver_mask are 1 << driver. */
 enum driver { DRIVER_QEMU = 1, DRIVER_EXEC = 2 };
+
+/* A record may grow at its end, by fields whose zero means what was before
+ * them: a record whose new part is zero hashes as it did without it, so that
+ * data and replicas from before agree as long as nobody uses what is new. Where
+ * "none" must be zero a slot is kept plus one; fields named `..._plus1`. The
+ * sizes of the first layout (format 1) are in state/internal.h. */
 
 struct zone {
     uint64_t uid;
@@ -112,6 +182,10 @@ struct zone {
     uint8_t state;     /* enum zone_state */
     uint8_t cordoned;
     uint8_t padding[2];
+    /* Format 2. */
+    uint64_t drain_deadline_ms; /* Leader's time; 0: none. */
+    uint8_t draining;
+    uint8_t padding2[7];
 };
 
 struct class
@@ -124,6 +198,11 @@ struct class
     struct resources resources;
     uint32_t vm_count;
     uint32_t padding;
+    /* Format 2. */
+    struct amounts named;
+    uint32_t use_count; /* Groups and reservations of it. */
+    uint8_t custom;     /* Made for VMs' own sizes; goes with the last one. */
+    uint8_t padding2[3];
 };
 
 struct host {
@@ -145,6 +224,15 @@ struct host {
     uint8_t cordoned;
     uint8_t driver_mask;
     uint8_t fence_proof; /* enum fence_proof of the last fence; 0: none. */
+    /* Format 2. */
+    uint64_t drain_deadline_ms; /* Leader's time; 0: none. */
+    struct resources claimed;   /* Sum over VMs that hold room here. */
+    struct amounts named_capacity;
+    struct amounts named_used;
+    struct amounts named_claimed;
+    uint32_t claim_count;
+    uint8_t draining;
+    uint8_t padding2[3];
 };
 
 struct vm {
@@ -176,8 +264,74 @@ struct vm {
     uint8_t on_partition_active; /* and what its host was told. */
     uint8_t driver;              /* enum driver */
     uint8_t deleting;
-    uint8_t moving; /* A move is under way; its target may be "any other". */
+    uint8_t moving; /* enum move_state */
     uint8_t padding[6];
+    /* Format 2. */
+    uint64_t disk_zone_mask; /* Zones with its replicated disks; 0: any. */
+    uint64_t assign_time_ms; /* Of its newest assignment; 0: before format 2. */
+    uint32_t group_plus1;    /* Slot. */
+    uint32_t group_next_plus1; /* Members of a group, newest first. */
+    uint32_t group_prev_plus1;
+    uint32_t selector_blob; /* Labels that its host must have. */
+    uint32_t
+        home_host_plus1; /* Where its local disks are, once it had a host. */
+    uint32_t move_order; /* CLAIMED with a host: which move goes first. */
+    uint32_t template_generation; /* Of its group's; 0: made by hand. */
+    uint8_t preemptible;
+    uint8_t local_disk; /* It has local disks. */
+    uint8_t move_cause; /* enum move_cause of the present or last move. */
+    /* It left its last host because that was fenced, and was not assigned
+     * since: it may take reserved room and what headroom keeps. */
+    uint8_t recovering;
+};
+
+/* A scale set, or rules for VMs made by hand; see Group in resources.proto. */
+struct group {
+    uint64_t uid;
+    uint64_t revision;
+    uint64_t create_time_ms;
+    uint64_t pool_mask; /* This and the next: of the template's disks. */
+    uint64_t disk_zone_mask;
+    uint64_t zone_mask; /* Zones for its members; 0: any. */
+    char name[NAME_BYTES];
+    uint32_t count;      /* Wished. */
+    uint32_t class_slot; /* SLOT_NONE: no template. */
+    uint32_t template_blob;
+    uint32_t labels_blob;
+    uint32_t selector_blob;
+    uint32_t vm_first_plus1;
+    uint32_t vm_count; /* Members; those being deleted too. */
+    uint32_t max_skew;
+    uint32_t domain_max; /* STRICT; 0: no limit. */
+    uint32_t host_max;
+    uint32_t max_unavailable;
+    uint32_t generation;  /* Of the template, from 1; 0: no template. */
+    uint32_t next_member; /* Members made so far: the next one's name. */
+    uint16_t priority;
+    uint8_t on_partition;
+    uint8_t driver;
+    uint8_t preemptible;
+    uint8_t local_disk;
+    uint8_t zone_rule;   /* enum zone_rule */
+    uint8_t zone_mode;   /* enum rule_mode, as the next two. */
+    uint8_t domain_mode; /* 0: no rule. */
+    uint8_t host_mode;   /* 0: no rule. */
+    uint8_t unprotected;
+    uint8_t deleting;
+    /* Members assigned to hosts, by the slot of the zone. */
+    uint32_t zone_counts[ZONES_MAX];
+};
+
+/* Room for VMs of a class in a zone; see Reservation in resources.proto. */
+struct reservation {
+    uint64_t uid;
+    uint64_t revision;
+    uint64_t create_time_ms;
+    char name[NAME_BYTES];
+    uint32_t zone; /* Slot. */
+    uint32_t class_slot;
+    uint32_t count;
+    uint32_t padding;
 };
 
 /* Replicated; see Settings in resources.proto for meaning and ranges. */
@@ -193,6 +347,23 @@ struct settings {
     uint32_t storm_permille;
     uint32_t zone_hold_ms;
     uint32_t start_parallel;
+};
+
+/* The settings that came with placement, likewise. One record; without it the
+ * defaults of policy_init() are in force. */
+struct policy {
+    uint64_t uid;      /* 1. */
+    uint64_t revision; /* Of the last change. */
+    uint32_t headroom; /* enum headroom_mode */
+    uint32_t preempt_max;
+    uint32_t rebalance; /* enum rebalance_mode */
+    uint32_t rebalance_start_permille;
+    uint32_t rebalance_stop_permille;
+    uint32_t zone_moves;
+    uint32_t host_moves;
+    uint32_t vm_cool_down_ms;
+    uint32_t rebalance_window_start_minute;
+    uint32_t rebalance_window_end_minute;
 };
 
 #endif

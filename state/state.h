@@ -44,7 +44,9 @@ enum event_kind {
     EVENT_CLASS,
     EVENT_HOST,
     EVENT_VM,
-    EVENT_SETTINGS
+    EVENT_SETTINGS, /* Or the policy. */
+    EVENT_GROUP,
+    EVENT_RESERVATION
 };
 
 /* One object's change: how it is now, or last was if `deleted`. The record is
@@ -60,6 +62,8 @@ struct event {
         const struct host *host;
         const struct vm *vm;
         const struct settings *settings;
+        const struct group *group;
+        const struct reservation *reservation;
     };
 };
 
@@ -95,6 +99,11 @@ const struct class *state_class_named(const struct state *state,
 const struct host *state_host_named(const struct state *state,
                                     struct text name);
 const struct vm *state_vm_named(const struct state *state, struct text name);
+const struct group *state_group(const struct state *state, struct group_id id);
+const struct group *state_group_named(const struct state *state,
+                                      struct text name);
+const struct reservation *state_reservation_named(const struct state *state,
+                                                  struct text name);
 
 /* By slot, for walks: slots are 0 to state_*_slots() - 1; NULL for a hole. */
 uint32_t state_zone_slots(const struct state *state);
@@ -105,6 +114,11 @@ const struct zone *state_zone_at(const struct state *state, uint32_t slot);
 const struct class *state_class_at(const struct state *state, uint32_t slot);
 const struct host *state_host_at(const struct state *state, uint32_t slot);
 const struct vm *state_vm_at(const struct state *state, uint32_t slot);
+uint32_t state_group_slots(const struct state *state);
+uint32_t state_reservation_slots(const struct state *state);
+const struct group *state_group_at(const struct state *state, uint32_t slot);
+const struct reservation *state_reservation_at(const struct state *state,
+                                               uint32_t slot);
 
 /* The slot within a uid. */
 static inline uint32_t uid_slot(uint64_t uid)
@@ -116,6 +130,11 @@ static inline uint32_t uid_slot(uint64_t uid)
 uint32_t state_pending_first(const struct state *state);
 
 struct state_counts {
+    uint32_t groups;
+    uint32_t reservations;
+    uint32_t vms_claiming; /* vm.moving is MOVE_CLAIMED. */
+    uint32_t hosts_draining;
+    uint32_t zones_draining;
     uint32_t zones;
     uint32_t classes;
     uint32_t hosts;
@@ -127,6 +146,9 @@ struct state_counts {
 const struct state_counts *state_counts(const struct state *state);
 
 const struct settings *state_settings(const struct state *state);
+
+/* The policy in force; the defaults where none was ever set. */
+const struct policy *state_policy(const struct state *state);
 
 /* Interned bytes: templates, labels, ends, identities. Blob 0 is empty. */
 struct text state_blob(const struct state *state, uint32_t blob);
@@ -148,6 +170,18 @@ uint64_t state_pool_bit(const struct state *state, struct text name);
 /* The name of the pool in a slot; empty when there is none. */
 struct text state_pool_name(const struct state *state, uint32_t slot);
 
+/* The slot of a named resource, or SLOT_NONE when nobody ever named it. */
+uint32_t state_named_slot(const struct state *state, struct text name);
+
+/* The name in a slot; empty when there is none. */
+struct text state_named_name(const struct state *state, uint32_t slot);
+
+/* Whether the VM holds room on its move_host. */
+static inline bool vm_holds_claim(const struct vm *vm)
+{
+    return vm->move_host != SLOT_NONE && vm->moving != MOVE_NONE;
+}
+
 /* What a request id was answered. */
 struct reply_record {
     uint64_t fingerprint;
@@ -164,6 +198,10 @@ const char *settings_check(const struct settings *settings);
 
 /* The defaults of resources.proto. */
 void settings_init(struct settings *settings);
+
+/* The same for the policy. */
+const char *policy_check(const struct policy *policy);
+void policy_init(struct policy *policy);
 
 /* Memory in bytes, by what it is for; shared pages count once a state. */
 struct state_memory {

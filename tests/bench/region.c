@@ -86,7 +86,8 @@ static void make_zones(struct region *region)
     for (uint32_t i = 0; i < CLASSES; i++) {
         snprintf(name, sizeof(name), "c%u", i);
         change.class_create = (struct change_class_create){
-            text_of(name), {1000u << i, 1024u << i, 10, 0}, 0};
+            .name = text_of(name),
+            .resources = {1000u << i, 1024u << i, 10, 0}};
         state_apply(region->state, &change, NULL);
     }
 }

@@ -430,8 +430,8 @@ static void set_up_state(struct region *region)
         state_apply(region->state, &change, NULL);
     }
     change.kind = CHANGE_CLASS_CREATE;
-    change.class_create =
-        (struct change_class_create){text_of("small"), {1000, 1024, 0, 0}, 0};
+    change.class_create = (struct change_class_create){
+        .name = text_of("small"), .resources = {1000, 1024, 0, 0}};
     state_apply(region->state, &change, NULL);
     for (uint32_t i = 0; i < VMS; i++) {
         snprintf(name, sizeof(name), "v%u", i);

@@ -81,8 +81,8 @@ static void set_up(struct bench *bench, uint64_t seed)
     one.zone_create.name = text_of("z");
     change(bench, &one);
     one.kind = CHANGE_CLASS_CREATE;
-    one.class_create =
-        (struct change_class_create){text_of("c"), {1, 1, 0, 0}, 0};
+    one.class_create = (struct change_class_create){.name = text_of("c"),
+                                                    .resources = {1, 1, 0, 0}};
     change(bench, &one);
     for (uint32_t i = 0; i < HOSTS; i++) {
         snprintf(name, sizeof(name), "h%u", i);

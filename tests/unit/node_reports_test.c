@@ -218,8 +218,8 @@ static void create_vm(struct state *state)
     state_apply(state, &change, NULL);
     register_host(state, "h");
     change.kind = CHANGE_CLASS_CREATE;
-    change.class_create =
-        (struct change_class_create){text_of("c"), {1, 1, 0, 0}, 0};
+    change.class_create = (struct change_class_create){
+        .name = text_of("c"), .resources = {1, 1, 0, 0}};
     state_apply(state, &change, NULL);
     change.kind = CHANGE_VM_CREATE;
     change.vm_create = (struct change_vm_create){

@@ -102,7 +102,10 @@ static void set_up(struct bench *bench, uint64_t seed)
     for (uint32_t i = 0; i < CLASSES; i++) {
         snprintf(name, sizeof(name), "c%u", i);
         one.class_create = (struct change_class_create){
-            text_of(name), {500u << i, 512u << i, 1, 0}, i == 2 ? 3 : 0};
+            .name = text_of(name),
+            .resources = {500u << i, 512u << i, 1, 0},
+            .zone_mask = i == 2 ? 3 : 0,
+        };
         change(bench, &one);
     }
     for (uint32_t i = 0; i < HOSTS; i++) {

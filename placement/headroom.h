@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Headroom: the proof that the VMs of any one zone could all be placed again in
+ * the others. The placer holds a witness: each protected VM has, beside its
+ * host, a backup slot on a host of another zone; slots for different failing
+ * zones share room, so a host keeps the maximum over zones. Admission keeps the
+ * witness; before it says no, everything is planned again from scratch. */
+#ifndef PLACEMENT_HEADROOM_H
+#define PLACEMENT_HEADROOM_H
+
+#include "placement/placement.h"
+
+/* Numbers of UnprotectedReason in resources.proto. */
+enum unprotected_reason {
+    PROTECTED = 0,
+    UNPROTECTED_ZONAL = 1,
+    UNPROTECTED_LOCAL_DISK = 2,
+    UNPROTECTED_DISK_NOT_REACHABLE = 3,
+    UNPROTECTED_CLASS_NOT_OFFERED = 4,
+    UNPROTECTED_NO_MATCHING_HOST = 5,
+    UNPROTECTED_BY_GROUP = 6,
+    UNPROTECTED_PREEMPTIBLE = 7,
+    UNPROTECTED_GROUP_RULE = 8,
+    UNPROTECTED_KEEP = 9,
+    UNPROTECTED_NO_HEADROOM = 10
+};
+
+/* Of a VM that has a host. */
+enum unprotected_reason headroom_protection(const struct placer *placer,
+                                            const struct state *state,
+                                            const struct vm *vm);
+
+struct headroom_zone {
+    uint32_t protected_count;   /* Of the VMs assigned to the zone. */
+    uint32_t unprotected_count; /* Likewise. */
+    uint32_t unplaceable_count; /* Protected by their rules, without a slot. */
+    uint32_t missing_class;     /* Slot: the class with most of these; */
+    uint32_t missing_count;     /* how many of it. SLOT_NONE and 0: none. */
+    uint64_t revision;          /* Of the state this is true for. */
+};
+
+/* False while it is being worked out, or with headroom OFF. */
+bool headroom_zone(const struct placer *placer, const struct state *state,
+                   uint32_t zone, struct headroom_zone *out);
+
+/* Works on the witness for about `budget` VMs; true when there is nothing left
+ * to do. Called between turns, until it is. */
+bool headroom_work(struct placer *placer, const struct state *state,
+                   uint32_t budget);
+
+/* Whether the loss of each zone would still be survived if these hosts (or all
+ * hosts of the zone) took no VMs and their own were placed elsewhere: may they
+ * be drained? False: `out` says what is missing. */
+bool headroom_allows_drain(const struct placer *placer,
+                           const struct state *state, uint32_t host_slot,
+                           uint32_t zone_slot, struct placement_headroom *out);
+
+#endif
