@@ -396,15 +396,11 @@ static void mutate_dry(const struct api_method *method,
                        const ProtobufCMessage *request,
                        const struct turn_plan *plan, struct api_reply *reply)
 {
-    struct turn_plan dry = *plan;
+    struct turn_trial trial;
 
-    dry.dry_run = true;
-    dry.scratch = state_clone(plan->scratch);
-    bytes_init(&dry.entry);
-    method->mutate(request, &dry, reply);
-    bytes_close(&dry.entry);
-    state_destroy(dry.scratch);
-    placer_rebuild(plan->placer, plan->scratch);
+    turn_trial_begin(&trial, plan);
+    method->mutate(request, &trial.plan, reply);
+    turn_trial_end(&trial);
 }
 
 void api_mutate(const struct api_method *method,

@@ -26,6 +26,7 @@ void turn_init(struct turn *turn, struct turn_log *log,
         .controllers = controllers,
         .controller_count = controller_count,
         .placer = placer_create(),
+        .placer_revision = UINT64_MAX,
     };
     for (int lane = 0; lane < LANE_COUNT; lane++) {
         list_init(&turn->lanes[lane]);
@@ -76,31 +77,6 @@ void turn_want(struct turn *turn)
     turn->wanted = true;
 }
 
-/* The placer must see each host that this turn's decisions changed. Other
- * things that its rules ask for change rarely. */
-static void placer_event(struct event_sink *sink, const struct event *event)
-{
-    struct turn_plan *plan = container_of(sink, struct turn_plan, sink);
-
-    if (event->kind == EVENT_ZONE || event->kind == EVENT_CLASS) {
-        placer_rebuild(plan->placer, plan->scratch);
-    } else if (event->kind == EVENT_HOST) {
-        placer_host_changed(plan->placer, plan->scratch,
-                            uid_slot(event->host->uid));
-    } else if (event->kind == EVENT_VM && event->vm->host != SLOT_NONE) {
-        placer_host_changed(plan->placer, plan->scratch, event->vm->host);
-    } else if (event->kind == EVENT_VM && event->vm->last_host != SLOT_NONE) {
-        placer_host_changed(plan->placer, plan->scratch, event->vm->last_host);
-    }
-}
-
-void turn_change(struct turn_plan *plan, const struct change *change)
-{
-    batch_add(&plan->entry, change);
-    state_apply(plan->scratch, change, &plan->sink);
-    plan->change_count++;
-}
-
 static void plan_lane(struct turn *turn, enum turn_lane lane,
                       struct turn_plan *plan)
 {
@@ -140,6 +116,17 @@ static void fail_all(struct list *requests)
     }
 }
 
+/* Only turns change the state of a leader. The revision is compared all the
+ * same: a placer that knows another state would decide what apply aborts for.
+ */
+static void know_state(struct turn *turn, const struct state *state)
+{
+    if (turn->placer_revision != state_revision(state)) {
+        placer_rebuild(turn->placer, state);
+        turn->placer_revision = state_revision(state);
+    }
+}
+
 static void make_plan(struct turn *turn, struct turn_plan *plan, bool ready)
 {
     struct batch_head head;
@@ -156,13 +143,23 @@ static void make_plan(struct turn *turn, struct turn_plan *plan, bool ready)
         plan_lane(turn, LANE_READ, plan);
         return;
     }
-    placer_rebuild(turn->placer, plan->scratch);
+    know_state(turn, *turn->applied);
     for (size_t i = 0; i < turn->controller_count; i++) {
         turn->controllers[i]->plan(turn->controllers[i], plan);
     }
     for (int lane = 0; lane < LANE_COUNT; lane++) {
         plan_lane(turn, (enum turn_lane)lane, plan);
     }
+    turn->placer_revision = state_revision(plan->scratch);
+}
+
+struct placer *turn_placer(struct turn *turn)
+{
+    if (!turn->leading || turn->flying) {
+        return NULL;
+    }
+    know_state(turn, *turn->applied);
+    return turn->placer;
 }
 
 static bool is_due(const struct turn *turn, bool ready)
@@ -186,7 +183,7 @@ void turn_run(struct turn *turn, uint64_t time_ms, uint64_t now_ms)
         .now_ms = now_ms,
         .settings_since_ms = turn->settings_since_ms,
         .leases = turn->leases,
-        .sink = {placer_event},
+        .sink = {turn_plan_event},
     };
     bool ready;
     int rv;
@@ -227,6 +224,7 @@ void turn_finished(struct turn *turn, int status)
     CHECK(turn->flying);
     turn->flying = false;
     if (status != 0) {
+        turn->placer_revision = UINT64_MAX;
         fail_all(&turn->in_flight);
         return;
     }
@@ -246,6 +244,7 @@ void turn_lead(struct turn *turn, bool leading)
 {
     turn->leading = leading;
     turn->wanted = leading;
+    turn->placer_revision = UINT64_MAX;
     if (leading) {
         return;
     }

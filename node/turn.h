@@ -16,6 +16,7 @@
 #include "state/state.h"
 
 struct leases;
+struct turn_trial;
 
 enum turn_lane { LANE_FAILOVER, LANE_MUTATION, LANE_READ, LANE_COUNT };
 
@@ -30,11 +31,33 @@ struct turn_plan {
     bool dry_run;               /* Only the scratch may change. */
     struct bytes entry;         /* What is decided so far. */
     size_t change_count;
-    struct event_sink sink; /* Keeps the placer current. */
+    struct event_sink sink;   /* Keeps the placer current. */
+    struct turn_trial *trial; /* It is the plan of this; or NULL. */
 };
 
 /* Decides one change: applied to the scratch and written into the entry. */
 void turn_change(struct turn_plan *plan, const struct change *change);
+
+/* What would follow if...: decisions on a clone of the scratch that go nowhere.
+ * The placer follows them as it does a turn's; at the end it is told again of
+ * what they touched, so that it is as it was. Dry runs, and questions of
+ * methods ("does the target take the VM once it has left?"). Embed it; one at a
+ * time for a plan, which rests meanwhile. */
+struct turn_trial {
+    struct turn_plan plan;
+    const struct turn_plan *real;
+    uint64_t *touched; /* Kind of event, slot. */
+    size_t touched_count;
+    size_t touched_capacity;
+    bool rebuild; /* More than records changed. */
+};
+
+void turn_trial_begin(struct turn_trial *trial, const struct turn_plan *real);
+void turn_trial_end(struct turn_trial *trial);
+
+/* The sink of every turn_plan: tells the placer of each record that a decision
+ * changed. */
+void turn_plan_event(struct event_sink *sink, const struct event *event);
 
 /* One thing to decide; embed it. `plan` runs once, in a turn; `done` once,
  * later: 0 when that turn is applied here, HF_ERROR_NOT_LEADER when it is not
@@ -66,7 +89,11 @@ struct turn {
     struct turn_controller **controllers;
     size_t controller_count;
     struct leases *leases; /* Of the owner; may be NULL in tests. */
+    /* Lives over turns: it follows each decision of a turn, and when that is
+     * applied the applied state is what the scratch was. Else it is made anew.
+     */
     struct placer *placer;
+    uint64_t placer_revision; /* Of the state it knows; UINT64_MAX: of none. */
     struct list lanes[LANE_COUNT];
     uint32_t queued[LANE_COUNT];
     struct list in_flight;
@@ -107,6 +134,10 @@ void turn_run(struct turn *turn, uint64_t time_ms, uint64_t now_ms);
 
 /* The turn in flight is applied (0), or its fate unknown. */
 void turn_finished(struct turn *turn, int status);
+
+/* The placer, when it knows the applied state; NULL while a turn is in flight
+ * and while this node does not lead. For what is worked out between turns. */
+struct placer *turn_placer(struct turn *turn);
 
 /* Leadership was proved, or lost: then everything queued is answered
  * HF_ERROR_NOT_LEADER. */
