@@ -289,6 +289,13 @@ const struct rpc_method *rpc_call_method(const struct rpc_call *call)
     return call->method;
 }
 
+const struct rpc_identity *rpc_call_identity(const struct rpc_call *call)
+{
+    const struct rpc_tls_session *tls = call->connection->base.tls;
+
+    return tls == NULL ? NULL : rpc_tls_identity(tls);
+}
+
 const char *rpc_call_peer(const struct rpc_call *call)
 {
     return call->connection->peer;

@@ -49,7 +49,11 @@ struct rpc_channel {
     int handles_open;
     bool destroying;
     char address[64];
-    char error[96]; /* Why the last connection failed. */
+    char error[160];     /* Why the last connection failed. */
+    struct rpc_tls *tls; /* Lent; NULL: plain. */
+    bool pinned;         /* To these; else to the address. */
+    char expect[RPC_IDENTITY_NAME_MAX + 1];
+    char expect_cn[RPC_IDENTITY_NAME_MAX + 1];
 };
 
 static const struct rpc_connection_ops connection_ops;
@@ -329,7 +333,7 @@ static void connection_closed(struct rpc_connection *connection)
 {
     struct rpc_channel *channel =
         container_of(connection->flusher, struct rpc_channel, flusher);
-    char message[192];
+    char message[256];
 
     if (connection->error[0] != '\0') {
         snprintf(channel->error, sizeof(channel->error), "%s",
@@ -362,8 +366,23 @@ static void connection_progress(struct rpc_connection *connection)
     }
 }
 
+/* Calls that waited for it go out. */
+static void connection_established(struct rpc_connection *connection)
+{
+    struct rpc_channel *channel =
+        container_of(connection->flusher, struct rpc_channel, flusher);
+
+    channel->state = CHANNEL_READY;
+    channel->delay_ms = RPC_RECONNECT_MS_MIN;
+    while (!list_empty(&channel->waiting)) {
+        submit(
+            list_entry(list_first(&channel->waiting), struct rpc_stream, link));
+    }
+}
+
 static const struct rpc_connection_ops connection_ops = {
     .progress = connection_progress,
+    .established = connection_established,
     .closed = connection_closed,
 };
 
@@ -391,13 +410,12 @@ static void on_connect(uv_connect_t *connect, int status)
     CHECK(nghttp2_session_set_local_window_size(connection->session,
                                                 NGHTTP2_FLAG_NONE, 0,
                                                 RPC_CONNECTION_WINDOW) == 0);
-    channel->state = CHANNEL_READY;
-    channel->delay_ms = RPC_RECONNECT_MS_MIN;
-    rpc_connection_start(connection, RPC_USER_TIMEOUT_MS);
-    while (!list_empty(&channel->waiting)) {
-        submit(
-            list_entry(list_first(&channel->waiting), struct rpc_stream, link));
+    if (channel->tls != NULL) {
+        connection->tls = rpc_tls_connect(
+            channel->tls, channel->address,
+            channel->pinned ? channel->expect : NULL, channel->expect_cn);
     }
+    rpc_connection_start(connection, RPC_USER_TIMEOUT_MS);
 }
 
 static void start_connecting(struct rpc_channel *channel)
@@ -516,6 +534,19 @@ struct rpc_channel *rpc_channel_create(uv_loop_t *loop, const char *address,
     return channel;
 }
 
+void rpc_channel_use_tls(struct rpc_channel *channel, struct rpc_tls *tls,
+                         const char *expect, const char *expect_cn)
+{
+    CHECK(channel->state == CHANNEL_IDLE);
+    channel->tls = tls;
+    channel->pinned = expect != NULL;
+    if (channel->pinned) {
+        snprintf(channel->expect, sizeof(channel->expect), "%s", expect);
+        snprintf(channel->expect_cn, sizeof(channel->expect_cn), "%s",
+                 expect_cn);
+    }
+}
+
 const char *rpc_channel_address(const struct rpc_channel *channel)
 {
     return channel->address;
@@ -586,7 +617,8 @@ static void add_headers(struct rpc_stream *stream, const char *path,
     uint64_t now_ms = now_of(stream->channel);
 
     add_header(stream, ":method", "POST");
-    add_header(stream, ":scheme", "http");
+    add_header(stream, ":scheme",
+               stream->channel->tls != NULL ? "https" : "http");
     add_header(stream, ":path", path);
     add_header(stream, ":authority", stream->channel->address);
     add_header(stream, "te", "trailers");
@@ -608,7 +640,7 @@ void rpc_stream_open(struct rpc_channel *channel, struct rpc_stream *stream,
                      const struct rpc_stream_ops *ops, const char *path,
                      uint64_t deadline_ms, const char *const *metadata)
 {
-    char message[192];
+    char message[256];
 
     memset(stream, 0, sizeof(*stream));
     stream->ops = ops;

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/random.h"
 #include "rpc/status.h"
+#include "rpc/tls.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -61,6 +62,12 @@ struct rpc_stream {
 
 struct rpc_channel *rpc_channel_create(uv_loop_t *loop, const char *address,
                                        uint64_t seed);
+
+/* Before the first call: connects by mutual TLS; `tls` is lent until the
+ * channel is gone. See rpc_tls_connect() for `expect` (copied). */
+void rpc_channel_use_tls(struct rpc_channel *channel, struct rpc_tls *tls,
+                         const char *expect, const char *expect_cn);
+
 const char *rpc_channel_address(const struct rpc_channel *channel);
 
 /* Whether a connection stands. */

@@ -65,6 +65,8 @@ static void on_close(uv_handle_t *handle)
 
     nghttp2_session_del(connection->session);
     connection->session = NULL;
+    rpc_tls_session_destroy(connection->tls);
+    connection->tls = NULL;
     bytes_close(&connection->out);
     connection->ops->closed(connection);
 }
@@ -106,10 +108,10 @@ static void on_written(uv_write_t *write, int status)
     rpc_connection_mark(connection);
 }
 
-/* Takes up to BATCH_BYTES of what the session has to say. */
-static int collect(struct rpc_connection *connection)
+/* What the session has to say, up to BATCH_BYTES in all in `out`. */
+static int collect_plain(struct rpc_connection *connection, struct bytes *out)
 {
-    while (connection->out.len < BATCH_BYTES) {
+    while (out->len < BATCH_BYTES) {
         const uint8_t *data;
         ssize_t len = nghttp2_session_mem_send(connection->session, &data);
 
@@ -119,9 +121,35 @@ static int collect(struct rpc_connection *connection)
         if (len == 0) {
             break;
         }
-        bytes_append(&connection->out, data, (size_t)len);
+        bytes_append(out, data, (size_t)len);
     }
     return 0;
+}
+
+/* One record for many frames. The buffer serves all connections: it is empty
+ * again before this returns. */
+static int collect_tls(struct rpc_connection *connection)
+{
+    static struct bytes plain;
+    int rv = 0;
+
+    if (rpc_tls_established(connection->tls)) {
+        bytes_clear(&plain);
+        rv = collect_plain(connection, &plain);
+        if (rv == 0 && plain.len > 0 &&
+            !rpc_tls_write(connection->tls, plain.data, plain.len)) {
+            rv = -1;
+        }
+    }
+    rpc_tls_take(connection->tls, &connection->out);
+    return rv;
+}
+
+static int collect(struct rpc_connection *connection)
+{
+    return connection->tls != NULL
+               ? collect_tls(connection)
+               : collect_plain(connection, &connection->out);
 }
 
 /* The rest, when the socket is full; `out` stays until it is taken. */
@@ -198,11 +226,59 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(buffer, sizeof(buffer));
 }
 
+static void take(struct rpc_connection *connection, const void *data,
+                 size_t len)
+{
+    ssize_t used = nghttp2_session_mem_recv(connection->session, data, len);
+
+    if (used < 0) {
+        rpc_connection_close(connection, nghttp2_strerror((int)used));
+    }
+}
+
+/* The other end learns why by the alert that is still in the way. */
+static void end_tls(struct rpc_connection *connection)
+{
+    const char *error = rpc_tls_error(connection->tls);
+
+    rpc_tls_take(connection->tls, &connection->out);
+    if (!connection->writing && connection->out.len > 0) {
+        uv_buf_t alert = uv_buf_init((char *)connection->out.data,
+                                     (unsigned)connection->out.len);
+
+        (void)uv_try_write((uv_stream_t *)&connection->tcp, &alert, 1);
+    }
+    rpc_connection_close(connection,
+                         error[0] == '\0' ? "closed by the peer" : error);
+}
+
+static void take_tls(struct rpc_connection *connection, const void *data,
+                     size_t len)
+{
+    static uint8_t plain[READ_BYTES];
+    bool was_established = rpc_tls_established(connection->tls);
+    ssize_t read = -1;
+
+    if (rpc_tls_receive(connection->tls, data, len)) {
+        if (!was_established && rpc_tls_established(connection->tls) &&
+            connection->ops->established != NULL) {
+            connection->ops->established(connection);
+        }
+        while (!connection->closing &&
+               (read = rpc_tls_read(connection->tls, plain, sizeof(plain))) >
+                   0) {
+            take(connection, plain, (size_t)read);
+        }
+    }
+    if (!connection->closing && read < 0) {
+        end_tls(connection);
+    }
+}
+
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
 {
     struct rpc_connection *connection =
         container_of(stream, struct rpc_connection, tcp);
-    ssize_t used;
 
     if (len == 0 || connection->closing) {
         return;
@@ -214,11 +290,10 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
     }
     connection->read_at_ms = uv_now(stream->loop);
     connection->bytes_in += (uint64_t)len;
-    used = nghttp2_session_mem_recv(connection->session,
-                                    (const uint8_t *)buf->base, (size_t)len);
-    if (used < 0) {
-        rpc_connection_close(connection, nghttp2_strerror((int)used));
-        return;
+    if (connection->tls != NULL) {
+        take_tls(connection, buf->base, (size_t)len);
+    } else {
+        take(connection, buf->base, (size_t)len);
     }
     rpc_connection_mark(connection);
 }
@@ -240,6 +315,11 @@ void rpc_connection_start(struct rpc_connection *connection,
     if (rv != 0) {
         rpc_connection_close(connection, uv_strerror(rv));
         return;
+    }
+    if (connection->tls != NULL) {
+        (void)rpc_tls_receive(connection->tls, NULL, 0); /* A client begins. */
+    } else if (connection->ops->established != NULL) {
+        connection->ops->established(connection);
     }
     rpc_connection_mark(connection);
 }

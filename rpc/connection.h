@@ -3,13 +3,14 @@
  * One HTTP/2 connection over TCP, the same for server and client: reading into
  * nghttp2, and writing what it has to say. Nothing is written from inside a
  * callback: a connection with something to say is marked, and one prepare
- * handle writes all marked ones before the loop waits. All bytes pass
- * connection_read and flush, which is where TLS will stand. */
+ * handle writes all marked ones before the loop waits. With TLS, all bytes pass
+ * through its session on their way. */
 #ifndef RPC_CONNECTION_H
 #define RPC_CONNECTION_H
 
 #include "base/bytes.h"
 #include "base/list.h"
+#include "rpc/tls.h"
 
 #include <nghttp2/nghttp2.h>
 #include <stdbool.h>
@@ -30,6 +31,9 @@ struct rpc_connection_ops {
     /* Something was read or written; the owner may look at what it put off
      * (calls that can write again). Outside of nghttp2's callbacks. */
     void (*progress)(struct rpc_connection *connection);
+    /* Calls can be made: the socket is connected, and with TLS it is known who
+     * the other end is. NULL: not interested. */
+    void (*established)(struct rpc_connection *connection);
     /* The socket is closed; the owner may free the connection. Once. */
     void (*closed)(struct rpc_connection *connection);
 };
@@ -37,7 +41,9 @@ struct rpc_connection_ops {
 struct rpc_connection {
     uv_tcp_t tcp;
     uv_write_t write;
-    nghttp2_session *session; /* Made by the owner before reading. */
+    nghttp2_session *session;    /* Made by the owner before reading. */
+    struct rpc_tls_session *tls; /* Set by the owner before the start, then the
+                                  * connection's; NULL: plain. */
     struct rpc_flusher *flusher;
     const struct rpc_connection_ops *ops;
     struct list marked; /* In flusher->marked. */
@@ -49,7 +55,7 @@ struct rpc_connection {
     uint64_t read_at_ms;
     uint64_t bytes_in;
     uint64_t bytes_out;
-    char error[96]; /* Why it closed; empty: orderly. */
+    char error[160]; /* Why it closed; empty: orderly. */
 };
 
 /* Prepares the socket; then accept or connect on `tcp`. */

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "rpc/address.h"
 #include "rpc/limits.h"
@@ -16,6 +17,9 @@
 #include <string.h>
 
 #define TICK_MS 50
+
+/* Between two lines about failed handshakes. */
+#define HANDSHAKE_TOLD_MS 1000
 
 static struct rpc_call *call_of(nghttp2_session *session, int32_t stream_id)
 {
@@ -213,11 +217,32 @@ static void connection_progress(struct rpc_connection *base)
 
 static void finish_close(struct rpc_server *server);
 
+/* The client sees no more than a closed connection, so the reason is told here;
+ * not for each of a flood. */
+static void tell_handshake(struct server_connection *connection)
+{
+    struct rpc_server *server = connection->server;
+    uint64_t now_ms = uv_now(server->tick.loop);
+
+    server->stats.handshakes_failed++;
+    if (server->refused_told_ms != 0 &&
+        now_ms - server->refused_told_ms < HANDSHAKE_TOLD_MS) {
+        return;
+    }
+    server->refused_told_ms = now_ms;
+    log_warn("tls.refused", "peer=%s reason=\"%s\"", connection->peer,
+             connection->base.error);
+}
+
 static void connection_closed(struct rpc_connection *base)
 {
     struct server_connection *connection =
         container_of(base, struct server_connection, base);
     struct rpc_server *server = connection->server;
+
+    if (server->tls != NULL && !connection->settled && !server->closing) {
+        tell_handshake(connection);
+    }
 
     while (!list_empty(&connection->calls)) {
         call_destroy(
@@ -286,6 +311,9 @@ static void on_connection(uv_stream_t *listener, int status)
                                       server->callbacks, connection,
                                       server->options) == 0);
     send_settings(connection);
+    if (server->tls != NULL) {
+        connection->base.tls = rpc_tls_accept(server->tls);
+    }
     rpc_connection_start(&connection->base, RPC_WRITE_STALL_MS);
 }
 
@@ -366,6 +394,12 @@ void rpc_server_route(struct rpc_server *server, struct rpc_router *router)
     server->router = router;
 }
 
+void rpc_server_use_tls(struct rpc_server *server, struct rpc_tls *tls)
+{
+    CHECK(!server->listening);
+    server->tls = tls;
+}
+
 int rpc_server_listen(struct rpc_server *server, const char *address,
                       char *error, size_t error_size)
 {
@@ -378,7 +412,7 @@ int rpc_server_listen(struct rpc_server *server, const char *address,
                  address);
         return rv;
     }
-    if (!rpc_address_is_loopback(&where)) {
+    if (server->tls == NULL && !rpc_address_is_loopback(&where)) {
         snprintf(error, error_size,
                  "%s is not a loopback address; without TLS, a node listens "
                  "on 127.0.0.0/8 or [::1] only",

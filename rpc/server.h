@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "rpc/status.h"
+#include "rpc/tls.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -69,6 +70,7 @@ struct rpc_server_stats {
     uint64_t connections_open;
     uint64_t connections_accepted;
     uint64_t connections_refused;
+    uint64_t handshakes_failed; /* TLS. */
     uint64_t calls_open;
     uint64_t calls[RPC_UNAUTHENTICATED + 1]; /* Ended, by code. */
     uint64_t bytes_in;
@@ -90,8 +92,12 @@ void rpc_server_add(struct rpc_server *server, const struct rpc_method *method);
 /* NULL: serve everything here. */
 void rpc_server_route(struct rpc_server *server, struct rpc_router *router);
 
+/* Before it listens: every connection is TLS; `tls` is lent until the server is
+ * gone. Callers show a certificate or none (rpc_call_identity). */
+void rpc_server_use_tls(struct rpc_server *server, struct rpc_tls *tls);
+
 /* Listens on "host:port"; port 0 takes a free one. HF_ERROR_INVALID: not an
- * address; HF_ERROR_UNSUPPORTED: not a loopback address, which needs TLS;
+ * address; HF_ERROR_UNSUPPORTED: not a loopback address, and no TLS;
  * HF_ERROR_IO: `error` says why. */
 int rpc_server_listen(struct rpc_server *server, const char *address,
                       char *error, size_t error_size);
@@ -130,6 +136,10 @@ bool rpc_call_metadata_next(const struct rpc_call *call, size_t *cursor,
 
 /* "127.0.0.1:40312" */
 const char *rpc_call_peer(const struct rpc_call *call);
+
+/* Who calls, as TLS proved; NULL on a server without TLS, where everybody is
+ * who he says he is. */
+const struct rpc_identity *rpc_call_identity(const struct rpc_call *call);
 
 /* Loop time at which the client gives up; 0: never. */
 uint64_t rpc_call_deadline_ms(const struct rpc_call *call);
