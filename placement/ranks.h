@@ -47,8 +47,8 @@ struct ranks_scale {
     /* The largest host; what is free beyond is taken as this much. */
     uint32_t cpu_max_milli;
     uint32_t memory_max_mib;
-    /* At most RANKS_CELLS_MAX; memory is about 8 bytes a cell and part, and 4
-     * a cell and size. 0: as many as allowed. */
+    /* 4225 (what 64 sizes may need) to RANKS_CELLS_MAX; memory is about 8 bytes
+     * a cell and part, and 4 a cell and size. 0: as many as allowed. */
     uint32_t cells_max;
 };
 
@@ -142,11 +142,12 @@ struct ranks_walk {
     struct ranks *ranks;
     uint32_t part;
     struct ranks_want want;
-    uint32_t rank;  /* Of the present cell. */
-    uint32_t cell;  /* RANKS_NONE: before the first. */
-    uint32_t last;  /* Host; RANKS_NONE: before the cell's first. */
-    uint32_t cells; /* Not compiled: cells left in the scratch heap. */
-    bool sure;      /* All hosts of the cell fit. */
+    uint32_t rank;     /* Of the present cell. */
+    uint32_t cell;     /* RANKS_NONE: before the first. */
+    uint32_t host;     /* The last one given; RANKS_NONE: none in this cell. */
+    uint32_t position; /* Its position in the cell. */
+    uint32_t cells;    /* Not compiled: cells left in the scratch heap. */
+    bool sure;         /* All hosts of the cell fit. */
 };
 
 void ranks_walk_begin(struct ranks_walk *walk, struct ranks *ranks,

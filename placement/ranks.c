@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "placement/ranks_internal.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t cells_of(const struct ranks *ranks)
+{
+    return (size_t)ranks->parts * ranks->table->cells;
+}
+
+static size_t bits_of(const struct ranks *ranks)
+{
+    return (size_t)ranks->parts * (ranks->table->size_count + 1) *
+           ranks->bit_stride;
+}
+
+static void forget_all(struct ranks *ranks)
+{
+    memset(ranks->bits, 0, bits_of(ranks) * sizeof(*ranks->bits));
+    memset(ranks->cells, 0, cells_of(ranks) * sizeof(*ranks->cells));
+    for (uint32_t host = 0; host < ranks->hosts_max; host++) {
+        ranks->places[host].part = PART_NONE;
+    }
+    store_reset(&ranks->store);
+}
+
+struct ranks *ranks_create(const struct ranks_table *table, uint32_t parts,
+                           uint32_t hosts_max)
+{
+    struct ranks *ranks = memory_alloc(sizeof(*ranks));
+
+    CHECK(parts > 0 && parts <= RANKS_PARTS_MAX);
+    CHECK(hosts_max <= RANKS_HOSTS_MAX);
+    *ranks = (struct ranks){
+        .table = table,
+        .parts = parts,
+        .hosts_max = hosts_max,
+        .bit_words = (table->cells + 63) / 64,
+    };
+    ranks->bit_summary = (ranks->bit_words + 63) / 64;
+    ranks->bit_stride = ranks->bit_words + ranks->bit_summary + 1;
+    ranks->bits = memory_alloc_array(bits_of(ranks), sizeof(*ranks->bits));
+    ranks->cells = memory_alloc_array(cells_of(ranks), sizeof(*ranks->cells));
+    ranks->places =
+        memory_alloc_array((size_t)hosts_max + 1, sizeof(*ranks->places));
+    store_init(&ranks->store, hosts_max);
+    for (uint32_t host = 0; host < hosts_max; host++) {
+        ranks->places[host].part = PART_NONE;
+    }
+    return ranks;
+}
+
+void ranks_destroy(struct ranks *ranks)
+{
+    if (ranks == NULL) {
+        return;
+    }
+    free(ranks->bits);
+    free(ranks->cells);
+    free(ranks->places);
+    store_close(&ranks->store);
+    free(ranks->scratch.heap);
+    free(ranks->scratch.cpu_slots);
+    free(ranks->scratch.memory_slots);
+    free(ranks);
+}
+
+void ranks_copy(struct ranks *ranks, const struct ranks *from)
+{
+    CHECK(ranks->table == from->table && ranks->parts == from->parts);
+    CHECK(ranks->hosts_max == from->hosts_max);
+    memcpy(ranks->bits, from->bits, bits_of(ranks) * sizeof(*ranks->bits));
+    memcpy(ranks->cells, from->cells, cells_of(ranks) * sizeof(*ranks->cells));
+    memcpy(ranks->places, from->places,
+           ranks->hosts_max * sizeof(*ranks->places));
+    store_copy(&ranks->store, &from->store);
+}
+
+struct ranks *ranks_clone(const struct ranks *ranks)
+{
+    struct ranks *clone =
+        ranks_create(ranks->table, ranks->parts, ranks->hosts_max);
+
+    ranks_copy(clone, ranks);
+    return clone;
+}
+
+static struct bitmap_shape shape_of(const struct ranks *ranks)
+{
+    return (struct bitmap_shape){ranks->bit_words, ranks->bit_summary};
+}
+
+/* A cell of a part has hosts now: marks its rank for every size that fits. */
+static void mark(struct ranks *ranks, uint32_t part, uint32_t cell)
+{
+    const struct ranks_table *table = ranks->table;
+    const uint16_t *row = table->rank + (size_t)cell * table->stride;
+    uint64_t *bits = ranks->bits +
+                     (size_t)part * (table->size_count + 1) * ranks->bit_stride;
+
+    for (uint32_t size = 0; size < table->size_count; size++) {
+        if (row[size] != RANK_NONE) {
+            bitmap_set(bits, shape_of(ranks), row[size]);
+        }
+        bits += ranks->bit_stride;
+    }
+    bitmap_set(bits, shape_of(ranks), cell);
+}
+
+static struct ranks_cell *cell_at(const struct ranks *ranks, uint32_t part,
+                                  uint32_t cell)
+{
+    return &ranks->cells[(size_t)part * ranks->table->cells + cell];
+}
+
+static void place(struct ranks *ranks, const struct ranks_host *host)
+{
+    struct ranks_place *place = &ranks->places[host->host];
+
+    *place = (struct ranks_place){
+        .cpu_milli = host->cpu_milli,
+        .memory_mib = host->memory_mib,
+        .cell = (uint16_t)table_cell(ranks->table, host->cpu_milli,
+                                     host->memory_mib),
+        .part = (uint16_t)host->part,
+    };
+}
+
+/* First counts the hosts of each cell, then makes room, then fills it. */
+void ranks_load(struct ranks *ranks, const struct ranks_host *hosts,
+                uint32_t count)
+{
+    forget_all(ranks);
+    for (uint32_t i = 0; i < count; i++) {
+        CHECK(hosts[i].host < ranks->hosts_max && hosts[i].part < ranks->parts);
+        CHECK(i == 0 || hosts[i - 1].host < hosts[i].host);
+        place(ranks, &hosts[i]);
+        cell_at(ranks, hosts[i].part, ranks->places[hosts[i].host].cell)
+            ->count++;
+    }
+    for (uint32_t part = 0; part < ranks->parts; part++) {
+        for (uint32_t i = 0; i < ranks->table->cells; i++) {
+            struct ranks_cell *cell = cell_at(ranks, part, i);
+
+            if (cell->count > 0) {
+                cell_reserve(&ranks->store, cell);
+                mark(ranks, part, i);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t host = hosts[i].host;
+
+        cell_append(&ranks->store,
+                    cell_at(ranks, hosts[i].part, ranks->places[host].cell),
+                    host);
+    }
+}
+
+void ranks_set(struct ranks *ranks, uint32_t host, uint32_t part,
+               uint32_t cpu_free_milli, uint32_t memory_free_mib)
+{
+    struct ranks_place *place;
+    struct ranks_cell *cell;
+    uint32_t to = table_cell(ranks->table, cpu_free_milli, memory_free_mib);
+
+    CHECK(host < ranks->hosts_max && part < ranks->parts);
+    place = &ranks->places[host];
+    place->cpu_milli = cpu_free_milli;
+    place->memory_mib = memory_free_mib;
+    if (place->part == part && place->cell == to) {
+        return;
+    }
+    if (place->part != PART_NONE) {
+        cell_remove(&ranks->store, cell_at(ranks, place->part, place->cell),
+                    host);
+    }
+    place->part = (uint16_t)part;
+    place->cell = (uint16_t)to;
+    cell = cell_at(ranks, part, to);
+    if (cell->count == 0) {
+        mark(ranks, part, to);
+    }
+    cell_add(&ranks->store, cell, host);
+}
+
+void ranks_remove(struct ranks *ranks, uint32_t host)
+{
+    struct ranks_place *place;
+
+    CHECK(host < ranks->hosts_max);
+    place = &ranks->places[host];
+    if (place->part != PART_NONE) {
+        cell_remove(&ranks->store, cell_at(ranks, place->part, place->cell),
+                    host);
+        place->part = PART_NONE;
+    }
+}
+
+bool ranks_get(const struct ranks *ranks, uint32_t host, uint32_t *part,
+               uint32_t *cpu_free_milli, uint32_t *memory_free_mib)
+{
+    const struct ranks_place *place;
+
+    CHECK(host < ranks->hosts_max);
+    place = &ranks->places[host];
+    if (place->part == PART_NONE) {
+        return false;
+    }
+    *part = place->part;
+    *cpu_free_milli = place->cpu_milli;
+    *memory_free_mib = place->memory_mib;
+    return true;
+}
+
+void ranks_figures(const struct ranks *ranks, struct ranks_figures *figures)
+{
+    const struct ranks_table *table = ranks->table;
+    const struct ranks_store *store = &ranks->store;
+
+    *figures = (struct ranks_figures){
+        .cells = table->cells,
+        .sizes = table->size_count,
+        .bytes = bits_of(ranks) * sizeof(*ranks->bits) +
+                 cells_of(ranks) * sizeof(*ranks->cells) +
+                 ranks->hosts_max * sizeof(*ranks->places) +
+                 store->ids_size * sizeof(*store->ids) +
+                 (uint64_t)store->maps_size * store->map_words *
+                     sizeof(*store->maps),
+        .table_bytes =
+            sizeof(*table) +
+            (uint64_t)table->cells *
+                (table->stride * sizeof(*table->rank) +
+                 table->size_count * sizeof(*table->cell) +
+                 sizeof(*table->by_leftover) + sizeof(*table->value)),
+    };
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Asking the index: cell by cell in the order of the ranks, host by host within
+ * a cell. For a size without ranks the cells that have hosts are scored then
+ * and there, and taken from a heap. */
+#include "base/check.h"
+#include "base/memory.h"
+#include "placement/ranks_internal.h"
+
+static struct bitmap_shape shape_of(const struct ranks *ranks)
+{
+    return (struct bitmap_shape){ranks->bit_words, ranks->bit_summary};
+}
+
+static uint64_t *bits_of(const struct ranks *ranks, uint32_t part,
+                         uint32_t size)
+{
+    return ranks->bits +
+           ((size_t)part * (ranks->table->size_count + 1) + size) *
+               ranks->bit_stride;
+}
+
+static const struct ranks_cell *cell_at(const struct ranks *ranks,
+                                        uint32_t part, uint32_t cell)
+{
+    return &ranks->cells[(size_t)part * ranks->table->cells + cell];
+}
+
+/* The next cell with hosts, from a rank on, which becomes the cell's. */
+static uint32_t next_ranked(struct ranks *ranks, uint32_t part, uint32_t size,
+                            uint32_t *rank)
+{
+    const uint16_t *cells =
+        ranks->table->cell + (size_t)size * ranks->table->cells;
+    uint64_t *bits = bits_of(ranks, part, size);
+
+    for (;;) {
+        uint32_t cell;
+
+        *rank = bitmap_next(bits, shape_of(ranks), *rank);
+        if (*rank == RANKS_NONE) {
+            return RANKS_NONE;
+        }
+        cell = cells[*rank];
+        if (cell_at(ranks, part, cell)->count > 0) {
+            return cell;
+        }
+        bitmap_clear(bits, shape_of(ranks), *rank);
+    }
+}
+
+static uint32_t best_ranked(struct ranks *ranks, uint32_t part, uint32_t size)
+{
+    const uint16_t *cells =
+        ranks->table->cell + (size_t)size * ranks->table->cells;
+    uint64_t *bits = bits_of(ranks, part, size);
+
+    for (;;) {
+        uint32_t rank = bitmap_first(bits, shape_of(ranks));
+        const struct ranks_cell *cell;
+
+        if (rank == RANKS_NONE) {
+            return RANKS_NONE;
+        }
+        cell = cell_at(ranks, part, cells[rank]);
+        if (cell->count > 0) {
+            return cell_first(&ranks->store, cell);
+        }
+        bitmap_clear(bits, shape_of(ranks), rank);
+    }
+}
+
+/* Slots in what is left of each range, kept for the next of the same size. */
+static void prepare(struct ranks *ranks, const struct ranks_want *want)
+{
+    const struct ranks_table *table = ranks->table;
+    struct ranks_scratch *scratch = &ranks->scratch;
+    size_t sizes = table->size_count;
+
+    if (scratch->heap == NULL) {
+        scratch->heap =
+            memory_alloc_array(table->cells, sizeof(*scratch->heap));
+        scratch->cpu_slots =
+            memory_alloc_array(table->cpu.count * sizes + 1, sizeof(uint32_t));
+        scratch->memory_slots = memory_alloc_array(
+            table->memory.count * sizes + 1, sizeof(uint32_t));
+    }
+    if (scratch->cpu_milli != want->cpu_milli) {
+        table_slots(table, &table->cpu, want->cpu_milli, scratch->cpu_slots);
+    }
+    if (scratch->memory_mib != want->memory_mib) {
+        table_slots(table, &table->memory, want->memory_mib,
+                    scratch->memory_slots);
+    }
+    scratch->cpu_milli = want->cpu_milli;
+    scratch->memory_mib = want->memory_mib;
+}
+
+static bool is_before(const struct ranks_heaped *a,
+                      const struct ranks_heaped *b)
+{
+    return a->score != b->score ? a->score < b->score
+                                : a->leftover < b->leftover;
+}
+
+/* Whether the size may fit a host of the cell: its ranges end above. */
+static bool may_fit(const struct ranks_table *table, uint32_t cell,
+                    const struct ranks_want *want)
+{
+    return table->cpu.start[cell / table->memory.count + 1] > want->cpu_milli &&
+           table->memory.start[cell % table->memory.count + 1] >
+               want->memory_mib;
+}
+
+/* Whether it fits all hosts of the cell. */
+static bool is_sure(const struct ranks_table *table, uint32_t cell,
+                    const struct ranks_want *want)
+{
+    return table->cpu.start[cell / table->memory.count] >= want->cpu_milli &&
+           table->memory.start[cell % table->memory.count] >= want->memory_mib;
+}
+
+static struct ranks_heaped scored(const struct ranks *ranks, uint32_t cell)
+{
+    const struct ranks_table *table = ranks->table;
+    const struct ranks_scratch *scratch = &ranks->scratch;
+    size_t cpu = (size_t)(cell / table->memory.count) * table->size_count;
+    size_t memory = (size_t)(cell % table->memory.count) * table->size_count;
+
+    return (struct ranks_heaped){
+        .score =
+            table->value[cell] - table_value(table, scratch->cpu_slots + cpu,
+                                             scratch->memory_slots + memory),
+        .leftover = table->by_leftover[cell],
+        .cell = cell,
+    };
+}
+
+static void sift_down(struct ranks_heaped *heap, uint32_t count, uint32_t at)
+{
+    struct ranks_heaped moved = heap[at];
+
+    for (;;) {
+        uint32_t child = at * 2 + 1;
+
+        if (child >= count) {
+            break;
+        }
+        if (child + 1 < count && is_before(&heap[child + 1], &heap[child])) {
+            child++;
+        }
+        if (!is_before(&heap[child], &moved)) {
+            break;
+        }
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = moved;
+}
+
+/* The cells of a part with hosts that the size may fit, as a heap. */
+static uint32_t collect(struct ranks *ranks, uint32_t part,
+                        const struct ranks_want *want)
+{
+    uint64_t *bits = bits_of(ranks, part, ranks->table->size_count);
+    uint32_t cell = bitmap_first(bits, shape_of(ranks));
+    uint32_t count = 0;
+
+    prepare(ranks, want);
+    for (; cell != RANKS_NONE;
+         cell = bitmap_next(bits, shape_of(ranks), cell + 1)) {
+        if (cell_at(ranks, part, cell)->count == 0) {
+            bitmap_clear(bits, shape_of(ranks), cell);
+        } else if (may_fit(ranks->table, cell, want)) {
+            ranks->scratch.heap[count++] = scored(ranks, cell);
+        }
+    }
+    for (uint32_t i = count / 2; i-- > 0;) {
+        sift_down(ranks->scratch.heap, count, i);
+    }
+    return count;
+}
+
+static uint32_t next_heaped(struct ranks_walk *walk)
+{
+    struct ranks_heaped *heap = walk->ranks->scratch.heap;
+    uint32_t cell;
+
+    if (walk->cells == 0) {
+        return RANKS_NONE;
+    }
+    cell = heap[0].cell;
+    walk->cells--;
+    heap[0] = heap[walk->cells];
+    if (walk->cells > 0) {
+        sift_down(heap, walk->cells, 0);
+    }
+    return cell;
+}
+
+void ranks_walk_begin(struct ranks_walk *walk, struct ranks *ranks,
+                      uint32_t part, const struct ranks_want *want)
+{
+    CHECK(part < ranks->parts);
+    *walk = (struct ranks_walk){
+        .ranks = ranks,
+        .part = part,
+        .want = *want,
+        .cell = RANKS_NONE,
+        .host = RANKS_NONE,
+        .sure = true,
+    };
+    if (want->size == RANKS_NONE) {
+        walk->cells = collect(ranks, part, want);
+    }
+}
+
+/* Turns to the next cell and gives its first host. */
+static uint32_t first_of_next(struct ranks_walk *walk)
+{
+    struct ranks *ranks = walk->ranks;
+
+    if (walk->want.size == RANKS_NONE) {
+        walk->cell = next_heaped(walk);
+        walk->sure = walk->cell != RANKS_NONE &&
+                     is_sure(ranks->table, walk->cell, &walk->want);
+    } else {
+        walk->rank += walk->cell != RANKS_NONE;
+        walk->cell =
+            next_ranked(ranks, walk->part, walk->want.size, &walk->rank);
+    }
+    walk->position = 0;
+    return walk->cell == RANKS_NONE
+               ? RANKS_NONE
+               : cell_first(&ranks->store,
+                            cell_at(ranks, walk->part, walk->cell));
+}
+
+uint32_t ranks_walk_next(struct ranks_walk *walk)
+{
+    const struct ranks *ranks = walk->ranks;
+
+    do {
+        if (walk->host != RANKS_NONE) {
+            walk->host =
+                cell_next(&ranks->store, cell_at(ranks, walk->part, walk->cell),
+                          walk->host, &walk->position);
+        }
+        if (walk->host == RANKS_NONE) {
+            walk->host = first_of_next(walk);
+        }
+    } while (walk->host != RANKS_NONE && !walk->sure &&
+             (ranks->places[walk->host].cpu_milli < walk->want.cpu_milli ||
+              ranks->places[walk->host].memory_mib < walk->want.memory_mib));
+    return walk->host;
+}
+
+uint32_t ranks_best(struct ranks *ranks, uint32_t part,
+                    const struct ranks_want *want)
+{
+    struct ranks_walk walk;
+
+    CHECK(part < ranks->parts);
+    if (want->size != RANKS_NONE) {
+        return best_ranked(ranks, part, want->size);
+    }
+    ranks_walk_begin(&walk, ranks, part, want);
+    return ranks_walk_next(&walk);
+}
+
+void ranks_walk_order(const struct ranks_walk *walk, struct ranks_order *order)
+{
+    const struct ranks_place *place;
+
+    CHECK(walk->host != RANKS_NONE);
+    place = &walk->ranks->places[walk->host];
+    CHECK(ranks_order(walk->ranks->table, &walk->want, place->cpu_milli,
+                      place->memory_mib, order));
+}
