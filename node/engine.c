@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/planted.h"
+#include "node/limits.h"
+#include "placement/headroom.h"
 #include "state/snapshot.h"
 
 #include <inttypes.h>
@@ -216,6 +218,7 @@ static void on_leadership(struct replica_owner *owner,
         if (!PLANTED(STORM_STAYS)) {
             judge_reset(&engine->judge);
         }
+        failover_drop(&engine->failover);
         sessions_drop(&engine->sessions);
     }
     engine->ops->leadership(engine);
@@ -245,7 +248,7 @@ static void on_proved(struct replica_owner *owner, uint64_t term,
     log_info("leader.proved", "term=%" PRIu64 " index=%" PRIu64, term, index);
     leases_reset(&engine->leases, engine->state, now_ms);
     judge_reset(&engine->judge);
-    failover_init(&engine->failover, &engine->judge, engine->state);
+    failover_lead(&engine->failover, engine->state);
     engine->turn.settings_since_ms = now_ms;
     leader_time_begin(&engine->time, state_time_ms(engine->state), now_ms);
     warn_of_wall_clock(engine);
@@ -340,7 +343,7 @@ void engine_init(struct engine *engine, const struct engine_ops *ops,
     engine->log = (struct turn_log){log_ready, log_submit, log_barrier};
     leases_init(&engine->leases);
     judge_init(&engine->judge, &engine->leases);
-    failover_init(&engine->failover, &engine->judge, engine->state);
+    failover_init(&engine->failover, &engine->judge);
     region_birth_init(&engine->birth, config->drawn);
     engine->controllers[0] = &engine->birth.controller;
     engine->controllers[1] = &engine->judge.controller;
@@ -393,6 +396,30 @@ static void look_around(struct engine *engine, uint64_t time_ms)
     }
 }
 
+/* One slice of what is worked out between turns, the most urgent first; then
+ * the loop does what else is due. */
+static void work(struct engine *engine)
+{
+    struct placer *placer = turn_placer(&engine->turn);
+    bool done = true;
+
+    /* What controllers remember is of decisions that may not have come about.
+     */
+    if (engine->turns_failed != engine->turn.failures) {
+        engine->turns_failed = engine->turn.failures;
+        failover_turn_failed(&engine->failover);
+    }
+    if (placer != NULL || evacuator_is_planning(&engine->failover.evacuator)) {
+        done = failover_work(&engine->failover, engine->state);
+    }
+    if (done && placer != NULL) {
+        done = headroom_work(placer, engine->state, HEADROOM_SLICE_VMS);
+    }
+    if (!done) {
+        engine->ops->wake(engine);
+    }
+}
+
 void engine_pump(struct engine *engine, const struct engine_time *now)
 {
     engine->now = *now;
@@ -405,6 +432,7 @@ void engine_pump(struct engine *engine, const struct engine_time *now)
         uint64_t time_ms =
             leader_time_now(&engine->time, now->wall_ms, now->boot_ms);
 
+        work(engine);
         look_around(engine, time_ms);
         turn_run(&engine->turn, time_ms, now->boot_ms);
         sessions_pump(&engine->sessions, now->boot_ms);
@@ -434,6 +462,7 @@ void engine_close(struct engine *engine)
 {
     replica_destroy(engine->replica);
     sessions_close(&engine->sessions);
+    failover_close(&engine->failover);
     turn_close(&engine->turn);
     leases_close(&engine->leases);
     watch_ring_close(&engine->ring);

@@ -67,6 +67,7 @@ struct engine {
     /* The leader's part. */
     struct turn_log log;
     struct turn turn;
+    uint64_t turns_failed; /* Of turn.failures, as last seen. */
     struct leases leases;
     struct region_birth birth;
     struct judge judge;

@@ -2,28 +2,24 @@
 #include "node/failover.h"
 
 #include "base/check.h"
-#include "base/memory.h"
 #include "base/planted.h"
 #include "node/limits.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-/* A pending VM, as it is sorted: priority down, then oldest wait first. */
-struct waiting {
-    uint32_t slot;
-    uint32_t order;
-    uint16_t priority;
-};
-
-/* Equal requests that failed in this turn fail again: nothing that places VMs
- * ever frees room. */
+/* Equal requests that failed in this turn fail again: what places VMs frees no
+ * room, but for the rules of a group whose members are placed. */
 struct refusal {
     uint64_t pool_mask;
+    uint64_t disk_zone_mask;
     uint32_t class_slot;
     uint32_t zone;
+    uint32_t group_plus1;
+    uint32_t home_host_plus1;
+    uint32_t selector_blob;
+    uint16_t priority; /* The highest that it is known of. */
     uint8_t driver;
     uint8_t reason;
+    bool preemptible;
+    bool recovering;
 };
 
 #define REFUSALS_MAX 64
@@ -32,101 +28,61 @@ struct look {
     struct refusal refusals[REFUSALS_MAX];
     uint32_t refusal_count;
     uint32_t assigned;
+    uint32_t looks;
+    uint32_t preemptions;
     uint64_t next_time_ms; /* Earliest end of a restart delay, leader's time. */
 };
 
-static int compare_waiting(const void *a, const void *b)
-{
-    const struct waiting *left = a;
-    const struct waiting *right = b;
-
-    if (left->priority != right->priority) {
-        return left->priority > right->priority ? -1 : 1;
-    }
-    return left->order < right->order ? -1 : left->order > right->order;
-}
-
-static void set_reason(struct turn_plan *plan, const struct vm *vm,
-                       enum pending_reason reason)
-{
-    struct change change = {.kind = CHANGE_VM_PENDING};
-
-    if (vm->pending_reason == reason) {
-        return;
-    }
-    change.vm_pending = (struct change_vm_pending){{vm->uid}, reason};
-    turn_change(plan, &change);
-}
-
-/* The zone where it was, if that is well: a lost host's VMs stay there. */
-static uint32_t preferred_zone(const struct state *state, const struct vm *vm)
-{
-    const struct host *last =
-        vm->last_host == SLOT_NONE ? NULL : state_host_at(state, vm->last_host);
-
-    return last == NULL || vm->moving ? SLOT_NONE : last->zone;
-}
-
-/* The target could take the VM when the move was asked for, and cannot any
- * more. A VM that runs where it was not asked to is better than one that does
- * not run. */
-static const struct vm *give_up_move(struct turn_plan *plan,
-                                     const struct vm *vm)
-{
-    struct vm_id id = {vm->uid};
-    struct change change = {.kind = CHANGE_VM_MOVE};
-
-    change.vm_move = (struct change_vm_move){.vm = id, .cancel = true};
-    turn_change(plan, &change);
-    return state_vm(plan->scratch, id);
-}
-
-static void choose(struct turn_plan *plan, const struct vm *vm,
-                   struct placement_choice *choice)
-{
-    struct placement_request request = {vm, preferred_zone(plan->scratch, vm)};
-
-    placer_choose(plan->placer, plan->scratch, &request, choice);
-}
-
-static enum pending_reason place(struct turn_plan *plan, const struct vm *vm)
-{
-    struct placement_choice choice;
-    struct change change = {.kind = CHANGE_VM_ASSIGN};
-
-    choose(plan, vm, &choice);
-    if (choice.host == SLOT_NONE && vm->moving) {
-        vm = give_up_move(plan, vm);
-        choose(plan, vm, &choice);
-    }
-    if (choice.host == SLOT_NONE) {
-        set_reason(plan, vm, choice.reason);
-        return choice.reason;
-    }
-    change.vm_assign = (struct change_vm_assign){
-        {vm->uid},
-        {state_host_at(plan->scratch, choice.host)->uid},
-        vm->epoch + 1};
-    turn_change(plan, &change);
-    return PENDING_NONE;
-}
-
 void failover_place(struct turn_plan *plan, const struct vm *vm)
 {
-    CHECK(vm->state == VM_PENDING);
-    place(plan, vm);
+    place_vm(plan, vm);
+}
+
+static struct refusal refusal_of(const struct vm *vm)
+{
+    return (struct refusal){
+        .pool_mask = vm->pool_mask,
+        .disk_zone_mask = vm->disk_zone_mask,
+        .class_slot = vm->class_slot,
+        .zone = vm->zone,
+        .group_plus1 = vm->group_plus1,
+        .home_host_plus1 = vm->home_host_plus1,
+        .selector_blob = vm->selector_blob,
+        .priority = vm->priority,
+        .driver = vm->driver,
+        .preemptible = vm->preemptible,
+        .recovering = vm->recovering,
+    };
+}
+
+/* A VM of lower priority finds no more than one of a higher: fewer may be
+ * stopped for it. */
+static bool covers(const struct refusal *known, const struct refusal *wanted)
+{
+    return known->class_slot == wanted->class_slot &&
+           known->zone == wanted->zone &&
+           known->group_plus1 == wanted->group_plus1 &&
+           known->home_host_plus1 == wanted->home_host_plus1 &&
+           known->selector_blob == wanted->selector_blob &&
+           known->pool_mask == wanted->pool_mask &&
+           known->disk_zone_mask == wanted->disk_zone_mask &&
+           known->driver == wanted->driver &&
+           known->preemptible == wanted->preemptible &&
+           known->recovering == wanted->recovering &&
+           known->priority >= wanted->priority;
 }
 
 static const struct refusal *known_refusal(const struct look *look,
                                            const struct vm *vm)
 {
-    for (uint32_t i = 0; i < look->refusal_count; i++) {
-        const struct refusal *refusal = &look->refusals[i];
+    struct refusal wanted = refusal_of(vm);
 
-        if (!vm->moving && refusal->class_slot == vm->class_slot &&
-            refusal->zone == vm->zone && refusal->pool_mask == vm->pool_mask &&
-            refusal->driver == vm->driver) {
-            return refusal;
+    if (vm->moving != MOVE_NONE) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < look->refusal_count; i++) {
+        if (covers(&look->refusals[i], &wanted)) {
+            return &look->refusals[i];
         }
     }
     return NULL;
@@ -135,64 +91,69 @@ static const struct refusal *known_refusal(const struct look *look,
 static void note_refusal(struct look *look, const struct vm *vm,
                          enum pending_reason reason)
 {
-    if (vm->moving || look->refusal_count == REFUSALS_MAX) {
+    if (vm->moving != MOVE_NONE || reason == PENDING_PREEMPTING ||
+        look->refusal_count == REFUSALS_MAX) {
         return;
     }
-    look->refusals[look->refusal_count++] = (struct refusal){
-        .pool_mask = vm->pool_mask,
-        .class_slot = vm->class_slot,
-        .zone = vm->zone,
-        .driver = vm->driver,
-        .reason = (uint8_t)reason,
-    };
+    look->refusals[look->refusal_count] = refusal_of(vm);
+    look->refusals[look->refusal_count].reason = (uint8_t)reason;
+    look->refusal_count++;
 }
 
-static void place_or_explain(struct turn_plan *plan, struct look *look,
-                             uint32_t slot)
+/* A member more here may let others in there. */
+static bool forget_group(struct look *look, uint32_t group_plus1)
 {
-    const struct vm *vm = state_vm_at(plan->scratch, slot);
+    bool forgot = false;
+
+    for (uint32_t i = 0; i < look->refusal_count && group_plus1 != 0;) {
+        if (look->refusals[i].group_plus1 == group_plus1) {
+            look->refusals[i] = look->refusals[--look->refusal_count];
+            forgot = true;
+        } else {
+            i++;
+        }
+    }
+    return forgot;
+}
+
+/* It failed and waits out its delay. */
+static bool waits(struct turn_plan *plan, struct look *look,
+                  const struct vm *vm)
+{
+    if (vm->not_before_ms <= plan->time_ms) {
+        return false;
+    }
+    if (vm->not_before_ms < look->next_time_ms) {
+        look->next_time_ms = vm->not_before_ms;
+    }
+    if (vm->moving != MOVE_CLAIMED) {
+        place_reason(plan, vm, PENDING_HELD_BY_POLICY);
+    }
+    return true;
+}
+
+static void place_or_explain(struct failover *failover, struct turn_plan *plan,
+                             struct look *look, const struct vm *vm)
+{
     const struct refusal *refusal = known_refusal(look, vm);
     enum pending_reason reason;
     struct vm seen = *vm;
 
-    if (vm->not_before_ms > plan->time_ms) {
-        if (vm->not_before_ms < look->next_time_ms) {
-            look->next_time_ms = vm->not_before_ms;
-        }
-        set_reason(plan, vm, PENDING_HELD_BY_POLICY);
+    if (waits(plan, look, vm)) {
         return;
     }
     if (refusal != NULL) {
-        set_reason(plan, vm, (enum pending_reason)refusal->reason);
+        place_reason(plan, vm, (enum pending_reason)refusal->reason);
         return;
     }
-    reason = place(plan, vm);
+    reason = place_vm(plan, vm);
     if (reason == PENDING_NONE) {
         look->assigned++;
+        failover->dirty |= forget_group(look, seen.group_plus1);
     } else {
+        look->preemptions += reason == PENDING_PREEMPTING;
         note_refusal(look, &seen, reason);
     }
-}
-
-/* The pending VMs in order; at most FAILOVER_SCAN_MAX of the oldest. */
-static struct waiting *collect(const struct state *state, uint32_t *count,
-                               bool *more)
-{
-    uint32_t wanted = state_counts(state)->vms_by_state[VM_PENDING];
-    uint32_t slot = state_pending_first(state);
-    struct waiting *waiting;
-
-    *more = wanted > FAILOVER_SCAN_MAX;
-    wanted = *more ? FAILOVER_SCAN_MAX : wanted;
-    waiting = memory_alloc_array(wanted, sizeof(*waiting));
-    for (*count = 0; *count < wanted && slot != SLOT_NONE; (*count)++) {
-        const struct vm *vm = state_vm_at(state, slot);
-
-        waiting[*count] = (struct waiting){slot, *count, vm->priority};
-        slot = vm->host_next;
-    }
-    qsort(waiting, *count, sizeof(*waiting), compare_waiting);
-    return waiting;
 }
 
 static bool is_settling(struct failover *failover, const struct turn_plan *plan)
@@ -202,11 +163,57 @@ static bool is_settling(struct failover *failover, const struct turn_plan *plan)
         failover->settle_until_ms = plan->now_ms + SETTLE_MS;
     }
     if (plan->now_ms < failover->settle_until_ms) {
-        failover->dirty = false;
         failover->next_look_ms = failover->settle_until_ms;
         return true;
     }
     return false;
+}
+
+/* Those that were tried are tried again, before the others: room may be there
+ * now for one of higher priority than what the pass has come to. */
+static void begin_pass(struct failover *failover, const struct turn_plan *plan)
+{
+    bool unfinished = failover->pending.todo_count > 0;
+    bool again = failover->dirty || plan->now_ms >= failover->next_look_ms;
+
+    if (!again || (unfinished && failover->restarted)) {
+        return;
+    }
+    failover->dirty = false;
+    failover->restarted = unfinished;
+    failover->next_look_ms = plan->now_ms + FAILOVER_RELOOK_MS;
+    pending_again(&failover->pending);
+}
+
+static void run_pass(struct failover *failover, struct turn_plan *plan)
+{
+    struct look look = {.next_time_ms = UINT64_MAX};
+    uint32_t slot;
+
+    begin_pass(failover, plan);
+    while ((slot = pending_first(&failover->pending)) != SLOT_NONE &&
+           look.assigned < FAILOVER_ASSIGN_MAX &&
+           look.looks < FAILOVER_LOOKS_MAX &&
+           look.preemptions < PREEMPTIONS_MAX &&
+           plan->entry.len < TURN_BYTES_SOFT_MAX) {
+        const struct vm *vm = state_vm_at(plan->scratch, slot);
+
+        /* What this turn decides shows in the lists when it is applied. */
+        pending_tried(&failover->pending, slot);
+        look.looks++;
+        if (vm != NULL && vm->state == VM_PENDING) {
+            place_or_explain(failover, plan, &look, vm);
+        }
+    }
+    if (slot == SLOT_NONE) {
+        failover->restarted = false;
+    }
+    if (look.next_time_ms != UINT64_MAX) {
+        uint64_t look_ms = plan->now_ms + (look.next_time_ms - plan->time_ms);
+
+        failover->next_look_ms =
+            look_ms < failover->next_look_ms ? look_ms : failover->next_look_ms;
+    }
 }
 
 static void plan_failover(struct turn_controller *controller,
@@ -214,71 +221,126 @@ static void plan_failover(struct turn_controller *controller,
 {
     struct failover *failover =
         container_of(controller, struct failover, controller);
-    struct look look = {.next_time_ms = UINT64_MAX};
-    struct waiting *waiting;
-    uint32_t count;
-    bool more;
 
-    if (is_settling(failover, plan) || PLANTED(NO_FAILOVER)) {
+    /* A loss is not complete while hosts are still being fenced for it; and
+     * what is planned together keeps its order only if nothing else is placed
+     * before. */
+    if (is_settling(failover, plan) || PLANTED(NO_FAILOVER) ||
+        failover->judge->storm || failover->judge->more || failover->lost ||
+        evacuator_is_planning(&failover->evacuator)) {
         return;
     }
-    if (state_pending_first(plan->scratch) == SLOT_NONE ||
-        failover->judge->storm) {
-        failover->dirty = false;
-        failover->more = false;
-        return;
+    if (!evacuator_is_deciding(&failover->evacuator)) {
+        run_pass(failover, plan);
+    } else if (evacuator_decide(&failover->evacuator, plan,
+                                FAILOVER_ASSIGN_MAX)) {
+        failover->dirty = true;
     }
-    waiting = collect(plan->scratch, &count, &more);
-    failover->dirty = false;
-    failover->more = false;
-    for (uint32_t i = 0; i < count; i++) {
-        if (look.assigned == FAILOVER_ASSIGN_MAX ||
-            plan->entry.len > TURN_BYTES_SOFT_MAX) {
-            failover->more = true;
-            break;
-        }
-        place_or_explain(plan, &look, waiting[i].slot);
-    }
-    /* Beyond the scan there may be some that fit, once these are placed. */
-    failover->more |= more && look.assigned > 0;
-    failover->next_look_ms =
-        look.next_time_ms == UINT64_MAX
-            ? UINT64_MAX
-            : plan->now_ms + (look.next_time_ms - plan->time_ms);
-    free(waiting);
 }
 
-void failover_init(struct failover *failover, const struct judge *judge,
-                   const struct state *state)
+void failover_init(struct failover *failover, const struct judge *judge)
 {
     *failover = (struct failover){
         .controller = {plan_failover},
         .judge = judge,
-        .dirty = true,
         .next_look_ms = UINT64_MAX,
-        .had_hosts = state_counts(state)->hosts > 0,
     };
+    pending_init(&failover->pending);
+    evacuator_init(&failover->evacuator);
+}
+
+void failover_close(struct failover *failover)
+{
+    evacuator_abandon(&failover->evacuator);
+    pending_close(&failover->pending);
+}
+
+void failover_lead(struct failover *failover, const struct state *state)
+{
+    evacuator_abandon(&failover->evacuator);
+    pending_load(&failover->pending, state);
+    failover->dirty = true;
+    failover->restarted = false;
+    failover->lost = true;
+    failover->next_look_ms = UINT64_MAX;
+    failover->settle_until_ms = 0;
+    failover->had_hosts = state_counts(state)->hosts > 0;
+}
+
+void failover_drop(struct failover *failover)
+{
+    const struct judge *judge = failover->judge;
+
+    failover_close(failover);
+    failover_init(failover, judge);
+}
+
+/* Whether the event may have made room, or given a VM another wish. What was
+ * placed or explained has not; nor has a VM that never had a host. */
+static bool may_help(const struct event *event)
+{
+    const struct vm *vm = event->vm;
+
+    if (event->kind != EVENT_VM) {
+        return true;
+    }
+    if (event->deleted) {
+        return vm->epoch > 0 || vm->move_host != SLOT_NONE;
+    }
+    if (vm->host != SLOT_NONE) {
+        return false;
+    }
+    return vm->state != VM_PENDING ||
+           (vm->pending_reason == PENDING_QUEUED && vm->epoch > 0);
 }
 
 void failover_note(struct failover *failover, const struct event *event)
 {
-    bool placed = event->kind == EVENT_VM && !event->deleted &&
-                  event->vm->host != SLOT_NONE;
-    bool explained = event->kind == EVENT_VM && !event->deleted &&
-                     event->vm->state == VM_PENDING &&
-                     event->vm->pending_reason != PENDING_QUEUED;
-
-    if (!placed && !explained) {
-        failover->dirty = true;
+    if (event->kind == EVENT_VM) {
+        pending_note(&failover->pending, event->vm, event->deleted);
     }
+    if ((event->kind == EVENT_HOST && event->host->state == HOST_LOST) ||
+        (event->kind == EVENT_ZONE && event->zone->state == ZONE_LOST)) {
+        evacuator_abandon(&failover->evacuator);
+        failover->lost = true;
+    }
+    failover->dirty |= may_help(event);
+}
+
+void failover_turn_failed(struct failover *failover)
+{
+    failover->dirty = true;
+    failover->lost = true;
+    evacuator_abandon(&failover->evacuator);
+}
+
+bool failover_work(struct failover *failover, const struct state *state)
+{
+    if (failover->judge->storm || failover->judge->more) {
+        return true; /* A later turn will tell. */
+    }
+    if (failover->lost) {
+        failover->lost = false;
+        if (failover->pending.recovering_count >= EVACUATION_VMS_MIN) {
+            evacuator_begin(&failover->evacuator, state);
+        }
+    }
+    return evacuator_work(&failover->evacuator);
 }
 
 bool failover_is_due(const struct failover *failover, const struct state *state,
                      uint64_t now_ms)
 {
-    if (state_pending_first(state) == SLOT_NONE) {
+    if (state_pending_first(state) == SLOT_NONE || failover->judge->storm ||
+        failover->judge->more || failover->lost ||
+        evacuator_is_planning(&failover->evacuator)) {
         return false;
     }
-    return failover->dirty || failover->more ||
+    /* While a new region's hosts register, there is nothing to do. */
+    if (now_ms < failover->settle_until_ms) {
+        return false;
+    }
+    return failover->dirty || failover->pending.todo_count > 0 ||
+           evacuator_is_deciding(&failover->evacuator) ||
            now_ms >= failover->next_look_ms;
 }

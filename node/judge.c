@@ -152,9 +152,14 @@ static void judge_hosts(struct judge *judge, struct turn_plan *plan,
         const struct zone *zone;
 
         if (host == NULL || host->state != HOST_UP || lease == NULL ||
-            !lease_ended(lease, plan->now_ms) || fenced == FENCE_HOSTS_MAX ||
-            plan->entry.len > TURN_BYTES_SOFT_MAX) {
+            !lease_ended(lease, plan->now_ms)) {
             continue;
+        }
+        if (fenced == FENCE_HOSTS_MAX ||
+            plan->entry.len > TURN_BYTES_SOFT_MAX) {
+            judge->more = true;
+            judge->next_look_ms = plan->now_ms;
+            break;
         }
         zone = state_zone_at(plan->scratch, host->zone);
         if (zone->state != ZONE_LOST &&
@@ -184,6 +189,7 @@ static void plan_judgement(struct turn_controller *controller,
         judge->storm_since_ms = plan->now_ms;
     }
     judge->storm = storm;
+    judge->more = false;
     for (uint32_t zone = 0; zone < state_zone_slots(plan->scratch); zone++) {
         if (views[zone].ended == 0) {
             judge->waiting_since_ms[zone] = 0;

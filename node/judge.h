@@ -15,6 +15,7 @@ struct judge {
     /* Bit i: the voter of the zone in slot i answers the leader. A zone that
      * has no voter counts as answering: only its hosts can tell. */
     uint64_t zones_reachable;
+    bool more;               /* Further hosts are to be fenced next turn. */
     bool storm;              /* Automatic re-assignment is paused. */
     uint64_t storm_since_ms; /* Boot clock. */
     /* Per zone, since when an ended lease waits for others there that are

@@ -27,8 +27,28 @@
  * batches, so that the loop is never held up for long. */
 #define FAILOVER_ASSIGN_MAX 2000
 
-/* Pending VMs that one turn looks at. */
-#define FAILOVER_SCAN_MAX 20000
+/* Pending VMs that one turn looks at: those for which there is no room cost
+ * less than those that are placed, some 100 ns each. */
+#define FAILOVER_LOOKS_MAX 20000
+
+/* So many VMs that lost their hosts are planned together, in slices between
+ * turns, before the first is placed: fewer are placed one by one at once. */
+#define EVACUATION_VMS_MIN 1000
+
+/* VMs for which a slice of an evacuation works: 10,000 take some ms, and
+ * between two slices the loop does what else is due. */
+#define EVACUATION_SLICE_VMS 10000
+
+/* VMs for which preemption is tried in one turn: each looks at every host that
+ * has preemptible VMs. */
+#define PREEMPTIONS_MAX 64
+
+/* Room is looked for again after so long although nothing told of any: a safety
+ * net under the events that do. */
+#define FAILOVER_RELOOK_MS 10000
+
+/* VMs that a slice of the headroom's proof works for. */
+#define HEADROOM_SLICE_VMS 10000
 
 /* Hosts fenced in one turn. */
 #define FENCE_HOSTS_MAX 512

@@ -225,6 +225,7 @@ void turn_finished(struct turn *turn, int status)
     turn->flying = false;
     if (status != 0) {
         turn->placer_revision = UINT64_MAX;
+        turn->failures++;
         fail_all(&turn->in_flight);
         return;
     }

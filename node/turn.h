@@ -105,6 +105,7 @@ struct turn {
     bool wanted;  /* A controller asked for a turn. */
     /* Since the start of the process. */
     uint64_t turns;
+    uint64_t failures; /* Turns of which it is not known whether they count. */
     uint64_t entries;
     uint64_t entry_bytes;
     uint64_t planned[LANE_COUNT]; /* Requests. */

@@ -393,7 +393,7 @@ static void lead(struct region *region)
     region->lead_at_ms = 0;
     leases_reset(&region->leases, region->state, region->now_ms);
     judge_reset(&region->judge);
-    failover_init(&region->failover, &region->judge, region->state);
+    failover_lead(&region->failover, region->state);
     turn_lead(&region->turn, true);
 }
 
@@ -408,6 +408,9 @@ static void run_until(struct region *region, uint64_t until_ms)
         }
         for (uint32_t i = 0; i < HOSTS; i++) {
             agent_step(&region->agents[i]);
+        }
+        if (!region->in_flight) {
+            failover_work(&region->failover, region->state);
         }
         if (judge_is_due(&region->judge, region->state, region->now_ms,
                          region->now_ms) ||
@@ -463,7 +466,7 @@ static struct region *region_create(uint64_t seed)
     set_up_state(region);
     leases_init(&region->leases);
     judge_init(&region->judge, &region->leases);
-    failover_init(&region->failover, &region->judge, region->state);
+    failover_init(&region->failover, &region->judge);
     region->controllers[0] = &region->judge.controller;
     region->controllers[1] = &region->failover.controller;
     turn_init(&region->turn, &region->log, &region->applied,
@@ -487,6 +490,7 @@ static struct region *region_create(uint64_t seed)
 static void region_destroy(struct region *region)
 {
     lose_leader(region);
+    failover_close(&region->failover);
     turn_close(&region->turn);
     for (uint32_t i = 0; i < HOSTS; i++) {
         order_book_close(&region->agents[i].book);

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/place.h"
+
+#include "base/check.h"
+
+void place_reason(struct turn_plan *plan, const struct vm *vm,
+                  enum pending_reason reason)
+{
+    struct change change = {.kind = CHANGE_VM_PENDING};
+
+    if (vm->pending_reason == reason) {
+        return;
+    }
+    change.vm_pending = (struct change_vm_pending){{vm->uid}, reason};
+    turn_change(plan, &change);
+}
+
+/* Rule 1: apply checks that the VM is PENDING, which means that its last epoch
+ * is proved gone; the epoch rises with the assignment. */
+void place_assign(struct turn_plan *plan, const struct vm *vm,
+                  uint32_t host_slot)
+{
+    struct change change = {.kind = CHANGE_VM_ASSIGN};
+
+    change.vm_assign = (struct change_vm_assign){
+        {vm->uid},
+        {state_host_at(plan->scratch, host_slot)->uid},
+        vm->epoch + 1};
+    turn_change(plan, &change);
+}
+
+void place_claim(struct turn_plan *plan, const struct vm *vm,
+                 uint32_t host_slot, enum move_cause cause)
+{
+    struct change change = {.kind = CHANGE_VM_CLAIM};
+
+    change.vm_claim = (struct change_vm_claim){
+        .vm = {vm->uid},
+        .host = {state_host_at(plan->scratch, host_slot)->uid},
+        .cause = cause,
+    };
+    turn_change(plan, &change);
+}
+
+void place_unclaim(struct turn_plan *plan, const struct vm *vm)
+{
+    struct change change = {.kind = CHANGE_VM_CLAIM};
+
+    change.vm_claim.vm.uid = vm->uid;
+    turn_change(plan, &change);
+}
+
+/* The zone where it was, if that is well: a lost host's VMs stay there. */
+static uint32_t preferred_zone(const struct state *state, const struct vm *vm)
+{
+    const struct host *last =
+        vm->last_host == SLOT_NONE ? NULL : state_host_at(state, vm->last_host);
+
+    return last == NULL || vm->moving != MOVE_NONE ? SLOT_NONE : last->zone;
+}
+
+static void choose(struct turn_plan *plan, const struct vm *vm,
+                   struct placement_choice *choice)
+{
+    struct placement_request request = {vm, preferred_zone(plan->scratch, vm)};
+
+    placer_choose(plan->placer, plan->scratch, &request, choice);
+}
+
+/* The target could take the VM when the move was asked for, and cannot any
+ * more. A VM that runs where it was not asked to is better than one that does
+ * not run. */
+static const struct vm *give_up_move(struct turn_plan *plan,
+                                     const struct vm *vm)
+{
+    struct vm_id id = {vm->uid};
+    struct change change = {.kind = CHANGE_VM_MOVE};
+
+    change.vm_move = (struct change_vm_move){
+        .vm = id, .cancel = true, .cause = (enum move_cause)vm->move_cause};
+    turn_change(plan, &change);
+    return state_vm(plan->scratch, id);
+}
+
+static bool was_preempted(const struct vm *vm)
+{
+    return vm->moving == MOVE_UNDER_WAY && vm->move_host == SLOT_NONE &&
+           vm->move_cause == MOVE_CAUSE_PREEMPTION;
+}
+
+/* It may go back, should room be there again; until it has a place it stays
+ * known as one that was preempted. */
+static void choose_after_preemption(struct turn_plan *plan,
+                                    const struct vm **vm,
+                                    struct placement_choice *choice)
+{
+    struct vm free = **vm;
+
+    free.moving = MOVE_NONE;
+    free.move_zone = SLOT_NONE;
+    choose(plan, &free, choice);
+    if (choice->host == SLOT_NONE) {
+        choice->reason = PENDING_PREEMPTED;
+    } else {
+        *vm = give_up_move(plan, *vm);
+    }
+}
+
+/* Whether the VM has lost to others only: preemption helps against nothing
+ * else. */
+static bool lacks_room(enum pending_reason reason)
+{
+    return reason == PENDING_NO_CAPACITY || reason == PENDING_RESERVED;
+}
+
+static bool is_leaving(const struct vm *vm)
+{
+    return vm->state == VM_STOPPING;
+}
+
+static uint64_t room(uint64_t capacity, uint64_t leaving, uint64_t used,
+                     uint64_t claimed)
+{
+    return capacity + leaving > used + claimed
+               ? capacity + leaving - used - claimed
+               : 0;
+}
+
+bool place_fits_later(const struct state *state, const struct vm *vm,
+                      uint32_t host_slot)
+{
+    const struct host *host = state_host_at(state, host_slot);
+    const struct class *wanted = state_class_at(state, vm->class_slot);
+    struct resource_sum leaving = {0, 0, 0};
+    uint64_t leaving_gpus = 0;
+    uint64_t leaving_named[NAMED_MAX] = {0};
+    bool fits;
+
+    for (uint32_t slot = host->vm_first; slot != SLOT_NONE;) {
+        const struct vm *other = state_vm_at(state, slot);
+        const struct class *class = state_class_at(state, other->class_slot);
+
+        if (is_leaving(other)) {
+            leaving.cpu_milli += class->resources.cpu_milli;
+            leaving.memory_mib += class->resources.memory_mib;
+            leaving.disk_gib += class->resources.disk_gib;
+            leaving_gpus += class->resources.gpu_count;
+            for (uint32_t i = 0; i < NAMED_MAX; i++) {
+                leaving_named[i] += class->named.of[i];
+            }
+        }
+        slot = other->host_next;
+    }
+    fits = wanted->resources.cpu_milli <=
+               room(host->capacity.cpu_milli, leaving.cpu_milli,
+                    host->used.cpu_milli, host->claimed.cpu_milli) &&
+           wanted->resources.memory_mib <=
+               room(host->capacity.memory_mib, leaving.memory_mib,
+                    host->used.memory_mib, host->claimed.memory_mib) &&
+           wanted->resources.disk_gib <=
+               room(host->capacity.disk_gib, leaving.disk_gib,
+                    host->used.disk_gib, host->claimed.disk_gib) &&
+           wanted->resources.gpu_count <=
+               room(host->capacity.gpu_count, leaving_gpus,
+                    host->used.gpu_count, host->claimed.gpu_count);
+    for (uint32_t i = 0; i < NAMED_MAX && fits; i++) {
+        fits = wanted->named.of[i] <=
+               room(host->named_capacity.of[i], leaving_named[i],
+                    host->named_used.of[i], host->named_claimed.of[i]);
+    }
+    return fits;
+}
+
+/* As few preemptible VMs as possible are stopped for it. It holds their room
+ * from now on, and runs there once they have gone: that they have gone is
+ * proved as for any other stop, so nothing here touches rule 1. */
+static bool preempt(struct turn_plan *plan, const struct vm *vm)
+{
+    struct vm_id id = {vm->uid};
+    struct placement_preemption preemption;
+
+    if (vm->moving != MOVE_NONE ||
+        state_policy(plan->scratch)->preempt_max == 0 ||
+        !placer_preempt(plan->placer, plan->scratch, vm, &preemption)) {
+        return false;
+    }
+    CHECK(preemption.victim_count > 0 &&
+          preemption.victim_count <= PLACEMENT_VICTIMS_MAX);
+    place_claim(plan, vm, preemption.host, MOVE_CAUSE_PREEMPTION);
+    for (uint32_t i = 0; i < preemption.victim_count; i++) {
+        struct change change = {.kind = CHANGE_VM_PREEMPT};
+
+        change.vm_preempt.vm.uid =
+            state_vm_at(plan->scratch, preemption.victims[i])->uid;
+        change.vm_preempt.beneficiary = id;
+        turn_change(plan, &change);
+    }
+    place_reason(plan, state_vm(plan->scratch, id), PENDING_PREEMPTING);
+    return true;
+}
+
+static bool has_leaving(const struct state *state, const struct host *host)
+{
+    for (uint32_t slot = host->vm_first; slot != SLOT_NONE;) {
+        const struct vm *vm = state_vm_at(state, slot);
+
+        if (is_leaving(vm)) {
+            return true;
+        }
+        slot = vm->host_next;
+    }
+    return false;
+}
+
+/* It holds room that others are leaving: true when it is assigned there or
+ * waits on. When the last of them has gone and it still does not fit (another
+ * proof than theirs is missing, the host is cordoned), it tries elsewhere. */
+static bool take_claim(struct turn_plan *plan, const struct vm *vm,
+                       enum pending_reason *reason)
+{
+    uint32_t host_slot = vm->move_host;
+    enum placement_refusal refusal =
+        placer_refusal(plan->placer, plan->scratch, vm, host_slot);
+
+    *reason = PENDING_NONE;
+    if (refusal == PLACEMENT_REFUSAL_COUNT) {
+        place_assign(plan, vm, host_slot);
+        return true;
+    }
+    if (refusal >= REFUSED_CPU && refusal <= REFUSED_CLAIMED &&
+        has_leaving(plan->scratch, state_host_at(plan->scratch, host_slot))) {
+        place_reason(plan, vm, PENDING_PREEMPTING);
+        *reason = PENDING_PREEMPTING;
+        return true;
+    }
+    return false;
+}
+
+static enum pending_reason choose_and_place(struct turn_plan *plan,
+                                            const struct vm *vm)
+{
+    struct placement_choice choice;
+
+    choose(plan, vm, &choice);
+    if (choice.host == SLOT_NONE && was_preempted(vm)) {
+        choose_after_preemption(plan, &vm, &choice);
+    } else if (choice.host == SLOT_NONE && vm->moving != MOVE_NONE) {
+        vm = give_up_move(plan, vm);
+        choose(plan, vm, &choice);
+    }
+    if (choice.host != SLOT_NONE) {
+        place_assign(plan, vm, choice.host);
+        return PENDING_NONE;
+    }
+    if (lacks_room(choice.reason) && preempt(plan, vm)) {
+        return PENDING_PREEMPTING;
+    }
+    place_reason(plan, vm, choice.reason);
+    return choice.reason;
+}
+
+enum pending_reason place_vm(struct turn_plan *plan, const struct vm *vm)
+{
+    enum pending_reason reason;
+
+    CHECK(vm->state == VM_PENDING);
+    if (vm->moving == MOVE_CLAIMED) {
+        struct vm_id id = {vm->uid};
+
+        if (take_claim(plan, vm, &reason)) {
+            return reason;
+        }
+        place_unclaim(plan, vm);
+        vm = state_vm(plan->scratch, id);
+    }
+    return choose_and_place(plan, vm);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Gives one pending VM a host in a turn, or its reason why not: what failover,
+ * groups and requests have in common. Pure. */
+#ifndef NODE_PLACE_H
+#define NODE_PLACE_H
+
+#include "node/turn.h"
+
+/* The VM is PENDING in the plan's scratch. Assigns it (PENDING_NONE); or, when
+ * preemptible VMs are stopped for it, holds room for it (PENDING_PREEMPTING);
+ * or sets and returns the reason. The record is not valid afterwards. */
+enum pending_reason place_vm(struct turn_plan *plan, const struct vm *vm);
+
+/* To this host, which takes it. */
+void place_assign(struct turn_plan *plan, const struct vm *vm,
+                  uint32_t host_slot);
+
+/* Only if it is another one than before. */
+void place_reason(struct turn_plan *plan, const struct vm *vm,
+                  enum pending_reason reason);
+
+/* Whether the host will have room beside its claims once those that leave it
+ * are gone. */
+bool place_fits_later(const struct state *state, const struct vm *vm,
+                      uint32_t host_slot);
+
+/* Holds room for it on a host that others are about to leave. */
+void place_claim(struct turn_plan *plan, const struct vm *vm,
+                 uint32_t host_slot, enum move_cause cause);
+
+/* Its claim is given up. */
+void place_unclaim(struct turn_plan *plan, const struct vm *vm);
+
+#endif
