@@ -1,60 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Changes of hosts: registration and fencing. */
+ * Changes of hosts: registration, fencing, cordons and drains. */
 #include "base/bytes.h"
 #include "base/check.h"
 #include "state/internal.h"
 
 #include <string.h>
-
-void resources_add(struct resources *sum, const struct resources *part,
-                   int sign)
-{
-    if (sign > 0) {
-        sum->cpu_milli += part->cpu_milli;
-        sum->memory_mib += part->memory_mib;
-        sum->disk_gib += part->disk_gib;
-        return;
-    }
-    CHECK(sum->cpu_milli >= part->cpu_milli &&
-          sum->memory_mib >= part->memory_mib &&
-          sum->disk_gib >= part->disk_gib);
-    sum->cpu_milli -= part->cpu_milli;
-    sum->memory_mib -= part->memory_mib;
-    sum->disk_gib -= part->disk_gib;
-}
-
-void resource_sum_add(struct resource_sum *sum, const struct resources *part,
-                      int sign)
-{
-    if (sign > 0) {
-        sum->cpu_milli += part->cpu_milli;
-        sum->memory_mib += part->memory_mib;
-        sum->disk_gib += part->disk_gib;
-        return;
-    }
-    CHECK(sum->cpu_milli >= part->cpu_milli &&
-          sum->memory_mib >= part->memory_mib &&
-          sum->disk_gib >= part->disk_gib);
-    sum->cpu_milli -= part->cpu_milli;
-    sum->memory_mib -= part->memory_mib;
-    sum->disk_gib -= part->disk_gib;
-}
-
-static bool part_fits(uint32_t capacity, uint32_t used, uint32_t wanted)
-{
-    return used <= capacity && wanted <= capacity - used;
-}
-
-bool host_fits(const struct host *host, const struct resources *wanted)
-{
-    return part_fits(host->capacity.cpu_milli, host->used.cpu_milli,
-                     wanted->cpu_milli) &&
-           part_fits(host->capacity.memory_mib, host->used.memory_mib,
-                     wanted->memory_mib) &&
-           part_fits(host->capacity.disk_gib, host->used.disk_gib,
-                     wanted->disk_gib);
-}
 
 /* Adds the host to, or takes it from, what its zone shows of hosts that are
  * up. */
@@ -152,7 +103,7 @@ static void revive_vms(struct state *state, uint32_t host_slot,
             struct vm *vm = record_edit(state, TABLE_VM, slot);
 
             vm_set_state(state, vm,
-                         vm->deleting || vm->moving ||
+                         vm->deleting || vm->moving == MOVE_UNDER_WAY ||
                                  vm->desired == DESIRED_STOPPED
                              ? VM_STOPPING
                              : VM_ASSIGNED);
@@ -165,42 +116,67 @@ static void revive_vms(struct state *state, uint32_t host_slot,
     }
 }
 
-static void host_register(struct state *state,
-                          const struct change_host_register *change,
-                          struct event_sink *sink)
+/* The slot of the host, new if need be, in the zone that is told now. What is
+ * on its way to it was chosen for the zone where it was. */
+static uint32_t host_in_zone(struct state *state,
+                             const struct change_host_register *change,
+                             struct event_sink *sink)
 {
     uint32_t slot = record_named(state, TABLE_HOST, change->name);
     uint32_t zone = slot_of_zone(state, change->zone);
-    uint32_t identity = intern_identity(state, change);
-    uint32_t labels = blobs_intern(&state->blobs, change->labels);
-    uint64_t pool_mask = 0;
-    bool created = slot == SLOT_NONE;
     struct host *host;
 
-    for (uint32_t i = 0; i < change->pool_count; i++) {
-        pool_mask |= UINT64_C(1) << pool_slot(state, change->pools[i]);
-    }
-    if (created) {
+    if (slot == SLOT_NONE) {
         slot = host_create(state, change);
         zone_count_hosts(state, zone, 1);
+        return slot;
     }
+    if (((const struct host *)table_get(&state->tables[TABLE_HOST], slot))
+            ->zone == zone) {
+        return slot;
+    }
+    claims_give_up(state, slot, sink);
     host = record_edit(state, TABLE_HOST, slot);
+    CHECK(host->vm_count == 0);
     if (host->state == HOST_UP) {
         zone_count_up(state, host, -1);
+        host->state = HOST_LOST; /* Until it is counted in the other zone. */
     }
-    if (host->zone != zone) {
-        CHECK(host->vm_count == 0);
-        zone_count_hosts(state, host->zone, -1);
-        zone_count_hosts(state, zone, 1);
-        host->zone = zone;
-    }
+    zone_count_hosts(state, host->zone, -1);
+    zone_count_hosts(state, zone, 1);
+    host->zone = zone;
+    record_edited(state, TABLE_HOST, slot);
+    return slot;
+}
+
+static void set_what_agent_says(struct state *state, struct host *host,
+                                const struct change_host_register *change)
+{
+    uint32_t identity = intern_identity(state, change);
+    uint32_t labels = blobs_intern(&state->blobs, change->labels);
+
     blobs_release(&state->blobs, host->identity_blob);
     blobs_release(&state->blobs, host->labels_blob);
     host->identity_blob = identity;
     host->labels_blob = labels;
     host->capacity = change->capacity;
-    host->pool_mask = pool_mask;
+    host->pool_mask = pool_bits(state, change->pools, change->pool_count);
+    amounts_of(state, change->named, change->named_count,
+               &host->named_capacity);
     host->driver_mask = (uint8_t)change->driver_mask;
+}
+
+static void host_register(struct state *state,
+                          const struct change_host_register *change,
+                          struct event_sink *sink)
+{
+    uint32_t slot = host_in_zone(state, change, sink);
+    struct host *host = record_edit(state, TABLE_HOST, slot);
+
+    if (host->state == HOST_UP) {
+        zone_count_up(state, host, -1);
+    }
+    set_what_agent_says(state, host, change);
     host->generation++;
     host->state = HOST_UP;
     host->fence_proof = 0;
@@ -237,11 +213,14 @@ static void fence_vms(struct state *state, uint32_t host_slot,
                 .reason = {"fenced", 6},
             };
 
-            vm_release(state, slot, &release, sink);
+            vm_release(state, slot, &release, true, sink);
         } else if (vm->state != VM_LOST) {
             struct vm *lost = record_edit(state, TABLE_VM, slot);
 
             vm_set_state(state, lost, VM_LOST);
+            if (lost->moving == MOVE_CLAIMED) {
+                vm_end_move(state, lost, slot); /* Its turn cannot come. */
+            }
             lost->revision = next_revision(state);
             record_edited(state, TABLE_VM, slot);
             emit(state, sink, TABLE_VM, slot, false);
@@ -268,6 +247,7 @@ static void host_fence(struct state *state,
     host->revision = next_revision(state);
     record_edited(state, TABLE_HOST, slot);
     emit(state, sink, TABLE_HOST, slot, false);
+    claims_give_up(state, slot, sink);
     fence_vms(state, slot, change->proof, sink);
 }
 
@@ -285,9 +265,19 @@ void apply_host(struct state *state, const struct change *change,
         host_fence(state, &change->host_fence, sink);
         return;
     }
-    slot = slot_of_host(state, change->host_cordon.host);
+    slot = slot_of_host(state, change->kind == CHANGE_HOST_DRAIN
+                                   ? change->host_drain.host
+                                   : change->host_cordon.host);
     host = record_edit(state, TABLE_HOST, slot);
-    host->cordoned = change->host_cordon.cordoned;
+    if (change->kind == CHANGE_HOST_DRAIN) {
+        state->counts.hosts_draining -= host->draining;
+        host->draining = change->host_drain.draining;
+        host->drain_deadline_ms =
+            host->draining ? change->host_drain.deadline_ms : 0;
+        state->counts.hosts_draining += host->draining;
+    } else {
+        host->cordoned = change->host_cordon.cordoned;
+    }
     host->revision = next_revision(state);
     record_edited(state, TABLE_HOST, slot);
     emit(state, sink, TABLE_HOST, slot, false);

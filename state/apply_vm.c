@@ -64,39 +64,39 @@ static void pending_remove(struct state *state, struct vm *vm)
     vm->host_prev = SLOT_NONE;
 }
 
-static const struct resources *resources_of(const struct state *state,
-                                            const struct vm *vm)
+static const struct class *class_of(const struct state *state,
+                                    const struct vm *vm)
 {
-    const struct class *class =
-        table_get(&state->tables[TABLE_CLASS], vm->class_slot);
-
-    return &class->resources;
+    return table_get(&state->tables[TABLE_CLASS], vm->class_slot);
 }
 
-/* Adds to, or takes from, what host and zone have in use. */
-static void account(struct state *state, struct host *host,
-                    const struct resources *resources, int sign)
+/* Adds to, or takes from, what host, zone and group have in use. */
+static void account(struct state *state, struct host *host, const struct vm *vm,
+                    int sign)
 {
     struct zone *zone = record_edit(state, TABLE_ZONE, host->zone);
+    const struct class *class = class_of(state, vm);
 
     if (!PLANTED(USE_KEPT) || sign > 0) {
-        resources_add(&host->used, resources, sign);
+        resources_add(&host->used, &class->resources, sign);
+        amounts_add(&host->named_used, &class->named, sign);
     }
     host->vm_count += (uint32_t)sign;
     zone->vm_count += (uint32_t)sign;
     if (host->state == HOST_UP) {
-        resource_sum_add(&zone->used, resources, sign);
+        resource_sum_add(&zone->used, &class->resources, sign);
     }
     record_edited(state, TABLE_ZONE, host->zone);
+    group_count_zone(state, vm, host->zone, sign);
 }
 
 static void host_add(struct state *state, struct vm *vm, uint32_t slot,
                      uint32_t host_slot)
 {
     struct host *host = record_edit(state, TABLE_HOST, host_slot);
-    const struct resources *wanted = resources_of(state, vm);
 
-    CHECK(host->state == HOST_UP && host_fits(host, wanted)); /* Rule 6. */
+    /* Rule 6. */
+    CHECK(host->state == HOST_UP && host_fits(host, class_of(state, vm)));
     vm->host = host_slot;
     vm->host_prev = SLOT_NONE;
     vm->host_next = host->vm_first;
@@ -104,7 +104,7 @@ static void host_add(struct state *state, struct vm *vm, uint32_t slot,
         set_prev(state, host->vm_first, slot);
     }
     host->vm_first = slot;
-    account(state, host, wanted, 1);
+    account(state, host, vm, 1);
     record_edited(state, TABLE_HOST, host_slot);
 }
 
@@ -121,7 +121,7 @@ static void host_remove(struct state *state, struct vm *vm)
     if (vm->host_next != SLOT_NONE) {
         set_prev(state, vm->host_next, vm->host_prev);
     }
-    account(state, host, resources_of(state, vm), -1);
+    account(state, host, vm, -1);
     record_edited(state, TABLE_HOST, host_slot);
     vm->host = SLOT_NONE;
     vm->host_next = SLOT_NONE;
@@ -135,27 +135,26 @@ static void make_pending(struct state *state, struct vm *vm, uint32_t slot)
     pending_append(state, vm, slot);
 }
 
-static void finish(struct state *state, struct event_sink *sink, uint32_t slot,
-                   struct vm *vm)
+void vm_finish(struct state *state, struct event_sink *sink, uint32_t slot,
+               struct vm *vm)
 {
     vm->revision = next_revision(state);
     record_edited(state, TABLE_VM, slot);
     emit(state, sink, TABLE_VM, slot, false);
 }
 
-static void class_count(struct state *state, uint32_t class_slot, int sign)
+/* The fields of format 2. */
+static void create_added(struct state *state, struct vm *vm, uint32_t slot,
+                         const struct change_vm_create *change)
 {
-    struct class *class = record_edit(state, TABLE_CLASS, class_slot);
-
-    class->vm_count += (uint32_t)sign;
-    record_edited(state, TABLE_CLASS, class_slot);
-}
-
-static void end_move(struct vm *vm)
-{
-    vm->moving = 0;
-    vm->move_zone = SLOT_NONE;
-    vm->move_host = SLOT_NONE;
+    vm->preemptible = change->preemptible;
+    vm->local_disk = change->local_disk;
+    vm->disk_zone_mask = change->disk_zone_mask;
+    vm->selector_blob = blobs_intern(&state->blobs, change->selector);
+    vm->template_generation = change->template_generation;
+    if (change->group.uid != 0) {
+        group_add(state, vm, slot, slot_of_group(state, change->group));
+    }
 }
 
 static void create(struct state *state, const struct change_vm_create *change,
@@ -172,23 +171,22 @@ static void create(struct state *state, const struct change_vm_create *change,
     vm->host_next = SLOT_NONE;
     vm->host_prev = SLOT_NONE;
     vm->last_host = SLOT_NONE;
-    end_move(vm);
+    vm_end_move(state, vm, slot);
     vm->priority = (uint16_t)change->priority;
     vm->on_partition = (uint8_t)change->on_partition;
     vm->desired = (uint8_t)change->desired;
     vm->driver = (uint8_t)change->driver;
     vm->template_blob = blobs_intern(&state->blobs, change->template);
     vm->labels_blob = blobs_intern(&state->blobs, change->labels);
-    for (uint32_t i = 0; i < change->pool_count; i++) {
-        vm->pool_mask |= UINT64_C(1) << pool_slot(state, change->pools[i]);
-    }
+    vm->pool_mask = pool_bits(state, change->pools, change->pool_count);
+    create_added(state, vm, slot, change);
     if (change->desired == DESIRED_RUNNING) {
         make_pending(state, vm, slot);
     } else {
         vm_set_state(state, vm, VM_STOPPED);
     }
-    finish(state, sink, slot, vm);
-    class_count(state, class_slot, 1);
+    vm_finish(state, sink, slot, vm);
+    class_count_vms(state, class_slot, 1, sink);
     state->counts.vms++;
 }
 
@@ -205,12 +203,9 @@ static void update(struct state *state, uint32_t slot,
         vm->on_partition = (uint8_t)change->on_partition;
     }
     if (change->mask & VM_UPDATE_LABELS) {
-        uint32_t labels = blobs_intern(&state->blobs, change->labels);
-
-        blobs_release(&state->blobs, vm->labels_blob);
-        vm->labels_blob = labels;
+        blob_replace(state, &vm->labels_blob, change->labels);
     }
-    finish(state, sink, slot, vm);
+    vm_finish(state, sink, slot, vm);
 }
 
 static void desire(struct state *state, uint32_t slot,
@@ -225,6 +220,9 @@ static void desire(struct state *state, uint32_t slot,
     vm->desired = (uint8_t)change->desired;
     vm->deleting = change->deleting;
     if (vm->host != SLOT_NONE) {
+        if (stop && vm->moving == MOVE_CLAIMED) {
+            vm_end_move(state, vm, slot); /* It needs no room elsewhere. */
+        }
         if (stop && vm->state != VM_LOST) {
             vm_set_state(state, vm, VM_STOPPING);
         }
@@ -232,35 +230,13 @@ static void desire(struct state *state, uint32_t slot,
         pending_remove(state, vm);
         vm->pending_reason = PENDING_NONE;
         vm->not_before_ms = 0;
-        end_move(vm);
+        vm->recovering = 0;
+        vm_end_move(state, vm, slot);
         vm_set_state(state, vm, VM_STOPPED);
     } else if (!stop && vm->state == VM_STOPPED) {
         make_pending(state, vm, slot);
     }
-    finish(state, sink, slot, vm);
-}
-
-static void move(struct state *state, uint32_t slot,
-                 const struct change_vm_move *change, struct event_sink *sink)
-{
-    struct vm *vm = record_edit(state, TABLE_VM, slot);
-
-    if (change->cancel) {
-        CHECK(vm->state == VM_PENDING && vm->moving);
-        end_move(vm);
-        finish(state, sink, slot, vm);
-        return;
-    }
-    CHECK(vm->host != SLOT_NONE);
-    vm->moving = 1;
-    vm->move_zone =
-        change->zone.uid == 0 ? SLOT_NONE : slot_of_zone(state, change->zone);
-    vm->move_host =
-        change->host.uid == 0 ? SLOT_NONE : slot_of_host(state, change->host);
-    if (vm->state != VM_LOST) {
-        vm_set_state(state, vm, VM_STOPPING);
-    }
-    finish(state, sink, slot, vm);
+    vm_finish(state, sink, slot, vm);
 }
 
 static void assign(struct state *state, uint32_t slot,
@@ -277,10 +253,17 @@ static void assign(struct state *state, uint32_t slot,
     vm->epoch = change->epoch;
     vm->pending_reason = PENDING_NONE;
     vm->on_partition_active = vm->on_partition;
-    end_move(vm);
+    vm_end_move(state, vm, slot);
+    vm->recovering = 0;
+    if (state_has_policy(state)) {
+        vm->assign_time_ms = state->head.time_ms;
+    }
+    if (vm->local_disk && vm->home_host_plus1 == 0) {
+        vm->home_host_plus1 = host + 1;
+    }
     host_add(state, vm, slot, host);
     vm_set_state(state, vm, VM_ASSIGNED);
-    finish(state, sink, slot, vm);
+    vm_finish(state, sink, slot, vm);
 }
 
 static void set_pending_reason(struct state *state, uint32_t slot,
@@ -291,7 +274,7 @@ static void set_pending_reason(struct state *state, uint32_t slot,
 
     CHECK(vm->state == VM_PENDING && reason != PENDING_NONE);
     vm->pending_reason = (uint8_t)reason;
-    finish(state, sink, slot, vm);
+    vm_finish(state, sink, slot, vm);
 }
 
 static void report(struct state *state, uint32_t slot,
@@ -308,7 +291,7 @@ static void report(struct state *state, uint32_t slot,
     if (change->state == VM_RUNNING) {
         vm->not_before_ms = 0;
     }
-    finish(state, sink, slot, vm);
+    vm_finish(state, sink, slot, vm);
 }
 
 static void vm_remove(struct state *state, uint32_t slot,
@@ -321,27 +304,29 @@ static void vm_remove(struct state *state, uint32_t slot,
     if (vm->state == VM_PENDING) {
         pending_remove(state, vm);
     }
+    vm_end_move(state, vm, slot);
+    group_remove(state, vm);
     vm->revision = next_revision(state);
     record_edited(state, TABLE_VM, slot);
     emit(state, sink, TABLE_VM, slot, true);
     blobs_release(&state->blobs, vm->template_blob);
     blobs_release(&state->blobs, vm->labels_blob);
     blobs_release(&state->blobs, vm->end_blob);
+    blobs_release(&state->blobs, vm->selector_blob);
     state->counts.vms--;
     state->counts.vms_by_state[vm->state]--;
     record_delete(state, TABLE_VM, slot);
-    class_count(state, class_slot, -1);
+    class_count_vms(state, class_slot, -1, sink);
 }
 
 void vm_release(struct state *state, uint32_t slot,
-                const struct change_vm_release *change, struct event_sink *sink)
+                const struct change_vm_release *change, bool fenced,
+                struct event_sink *sink)
 {
     struct vm *vm = record_edit(state, TABLE_VM, slot);
-    uint32_t end = blobs_intern(&state->blobs, change->reason);
 
     CHECK(vm->host != SLOT_NONE && vm->epoch == change->epoch);
-    blobs_release(&state->blobs, vm->end_blob);
-    vm->end_blob = end;
+    blob_replace(state, &vm->end_blob, change->reason);
     if (change->forget) {
         vm->restart_count = 0;
     }
@@ -350,6 +335,9 @@ void vm_release(struct state *state, uint32_t slot,
     }
     vm->last_host = vm->host;
     vm->not_before_ms = change->not_before_ms;
+    if (vm->moving == MOVE_CLAIMED) {
+        vm_end_move(state, vm, slot); /* It is placed anew, where it is best. */
+    }
     host_remove(state, vm);
     if (vm->deleting) {
         record_edited(state, TABLE_VM, slot);
@@ -357,13 +345,14 @@ void vm_release(struct state *state, uint32_t slot,
         return;
     }
     if (vm->desired == DESIRED_STOPPED) {
-        end_move(vm);
+        vm_end_move(state, vm, slot);
         vm->not_before_ms = 0;
         vm_set_state(state, vm, VM_STOPPED);
     } else {
+        vm->recovering = fenced && state_has_policy(state);
         make_pending(state, vm, slot);
     }
-    finish(state, sink, slot, vm);
+    vm_finish(state, sink, slot, vm);
 }
 
 void apply_vm(struct state *state, const struct change *change,
@@ -382,8 +371,16 @@ void apply_vm(struct state *state, const struct change *change,
                &change->vm_desire, sink);
         break;
     case CHANGE_VM_MOVE:
-        move(state, slot_of_vm(state, change->vm_move.vm), &change->vm_move,
-             sink);
+        vm_move(state, slot_of_vm(state, change->vm_move.vm), &change->vm_move,
+                sink);
+        break;
+    case CHANGE_VM_CLAIM:
+        vm_claim(state, slot_of_vm(state, change->vm_claim.vm),
+                 &change->vm_claim, sink);
+        break;
+    case CHANGE_VM_PREEMPT:
+        vm_preempt(state, slot_of_vm(state, change->vm_preempt.vm),
+                   &change->vm_preempt, sink);
         break;
     case CHANGE_VM_ASSIGN:
         assign(state, slot_of_vm(state, change->vm_assign.vm),
@@ -399,7 +396,7 @@ void apply_vm(struct state *state, const struct change *change,
         break;
     case CHANGE_VM_RELEASE:
         vm_release(state, slot_of_vm(state, change->vm_release.vm),
-                   &change->vm_release, sink);
+                   &change->vm_release, false, sink);
         break;
     case CHANGE_VM_DELETE:
         vm_remove(state, slot_of_vm(state, change->vm_delete.vm), sink);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Changes of zones and classes. */
+ * Changes of zones. */
 #include "base/check.h"
 #include "state/internal.h"
 
@@ -18,6 +18,27 @@ static void zone_create(struct state *state, struct text name,
     emit(state, sink, TABLE_ZONE, slot, false);
 }
 
+static void set_draining(struct state *state, struct zone *zone,
+                         const struct change_zone_drain *change)
+{
+    state->counts.zones_draining -= zone->draining;
+    zone->draining = change->draining;
+    zone->drain_deadline_ms = change->draining ? change->deadline_ms : 0;
+    state->counts.zones_draining += zone->draining;
+}
+
+static uint32_t zone_of(const struct state *state, const struct change *change)
+{
+    switch (change->kind) {
+    case CHANGE_ZONE_CORDON:
+        return slot_of_zone(state, change->zone_cordon.zone);
+    case CHANGE_ZONE_DRAIN:
+        return slot_of_zone(state, change->zone_drain.zone);
+    default:
+        return slot_of_zone(state, change->zone_state.zone);
+    }
+}
+
 void apply_zone(struct state *state, const struct change *change,
                 struct event_sink *sink)
 {
@@ -28,12 +49,12 @@ void apply_zone(struct state *state, const struct change *change,
         zone_create(state, change->zone_create.name, sink);
         return;
     }
-    slot = slot_of_zone(state, change->kind == CHANGE_ZONE_CORDON
-                                   ? change->zone_cordon.zone
-                                   : change->zone_state.zone);
+    slot = zone_of(state, change);
     zone = record_edit(state, TABLE_ZONE, slot);
     if (change->kind == CHANGE_ZONE_CORDON) {
         zone->cordoned = change->zone_cordon.cordoned;
+    } else if (change->kind == CHANGE_ZONE_DRAIN) {
+        set_draining(state, zone, &change->zone_drain);
     } else {
         CHECK(change->zone_state.state >= ZONE_UP &&
               change->zone_state.state <= ZONE_HELD);
@@ -43,38 +64,4 @@ void apply_zone(struct state *state, const struct change *change,
     zone->revision = next_revision(state);
     record_edited(state, TABLE_ZONE, slot);
     emit(state, sink, TABLE_ZONE, slot, false);
-}
-
-static void class_create(struct state *state,
-                         const struct change_class_create *change,
-                         struct event_sink *sink)
-{
-    uint32_t slot = record_create(state, TABLE_CLASS, change->name);
-    struct class *class = record_edit(state, TABLE_CLASS, slot);
-
-    class->resources = change->resources;
-    class->zone_mask = change->zone_mask;
-    class->revision = next_revision(state);
-    record_edited(state, TABLE_CLASS, slot);
-    state->counts.classes++;
-    emit(state, sink, TABLE_CLASS, slot, false);
-}
-
-void apply_class(struct state *state, const struct change *change,
-                 struct event_sink *sink)
-{
-    const struct class *class;
-    uint32_t slot;
-
-    if (change->kind == CHANGE_CLASS_CREATE) {
-        class_create(state, &change->class_create, sink);
-        return;
-    }
-    slot = slot_of_class(state, change->class_delete.class);
-    class = table_get(&state->tables[TABLE_CLASS], slot);
-    CHECK(class->vm_count == 0);
-    next_revision(state);
-    emit(state, sink, TABLE_CLASS, slot, true);
-    record_delete(state, TABLE_CLASS, slot);
-    state->counts.classes--;
 }

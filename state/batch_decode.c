@@ -49,6 +49,59 @@ static const struct text *texts_of(struct arena *arena, char **strings,
     return texts;
 }
 
+/* What is in a message inside is checked for
+ * unknown fields here, for the change's own message does not see them. */
+static int read_named(Holdfast__V1__NamedAmount **in, size_t count,
+                      struct arena *arena, const struct named_amount **out,
+                      uint32_t *out_count)
+{
+    struct named_amount *named =
+        arena_alloc(arena, (count == 0 ? 1 : count) * sizeof(*named));
+
+    if (named == NULL) {
+        return HF_ERROR_TOO_LARGE;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (in[i]->base.n_unknown_fields > 0) {
+            return HF_ERROR_UNSUPPORTED;
+        }
+        named[i] = (struct named_amount){text_of(in[i]->name), in[i]->amount};
+    }
+    *out = named;
+    *out_count = (uint32_t)count;
+    return 0;
+}
+
+static int read_class_create(const Holdfast__V1__ChangeClassCreate *in,
+                             struct arena *arena,
+                             struct change_class_create *out)
+{
+    *out = (struct change_class_create){
+        .name = text_of(in->name),
+        .resources = {in->cpu_milli, in->memory_mib, in->disk_gib,
+                      in->gpu_count},
+        .zone_mask = in->zone_mask,
+        .custom = in->custom,
+    };
+    return read_named(in->named, in->n_named, arena, &out->named,
+                      &out->named_count);
+}
+
+static int read_class_update(const Holdfast__V1__ChangeClassUpdate *in,
+                             struct arena *arena,
+                             struct change_class_update *out)
+{
+    *out = (struct change_class_update){
+        .class = {in->vm_class},
+        .mask = in->mask,
+        .zone_mask = in->zone_mask,
+        .resources = {in->cpu_milli, in->memory_mib, in->disk_gib,
+                      in->gpu_count},
+    };
+    return read_named(in->named, in->n_named, arena, &out->named,
+                      &out->named_count);
+}
+
 static int read_host_register(const Holdfast__V1__ChangeHostRegister *in,
                               struct arena *arena,
                               struct change_host_register *out)
@@ -59,14 +112,19 @@ static int read_host_register(const Holdfast__V1__ChangeHostRegister *in,
         .fault_domain = text_of(in->fault_domain),
         .host_id = text_of(in->host_id),
         .boot_id = text_of(in->boot_id),
-        .capacity = {in->cpu_milli, in->memory_mib, in->disk_gib, 0},
+        .capacity = {in->cpu_milli, in->memory_mib, in->disk_gib,
+                     in->gpu_count},
         .pools = texts_of(arena, in->pools, in->n_pools),
         .pool_count = (uint32_t)in->n_pools,
         .driver_mask = in->driver_mask,
         .labels = text_of_bytes(&in->labels),
         .agent_version = text_of(in->agent_version),
     };
-    return out->pools == NULL ? HF_ERROR_TOO_LARGE : 0;
+    if (out->pools == NULL) {
+        return HF_ERROR_TOO_LARGE;
+    }
+    return read_named(in->named, in->n_named, arena, &out->named,
+                      &out->named_count);
 }
 
 static int read_vm_create(const Holdfast__V1__ChangeVmCreate *in,
@@ -84,8 +142,70 @@ static int read_vm_create(const Holdfast__V1__ChangeVmCreate *in,
         .pool_count = (uint32_t)in->n_pools,
         .template = text_of_bytes(&in->vm_template),
         .labels = text_of_bytes(&in->labels),
+        .preemptible = in->preemptible,
+        .local_disk = in->local_disk,
+        .disk_zone_mask = in->disk_zone_mask,
+        .group = {in->group},
+        .selector = text_of_bytes(&in->host_selector),
+        .template_generation = in->template_generation,
     };
     return out->pools == NULL ? HF_ERROR_TOO_LARGE : 0;
+}
+
+static int read_group_fields(const Holdfast__V1__GroupFields *in,
+                             struct arena *arena, struct group_fields *out)
+{
+    if (in == NULL) {
+        return HF_ERROR_CORRUPT;
+    }
+    if (in->base.n_unknown_fields > 0) {
+        return HF_ERROR_UNSUPPORTED;
+    }
+    *out = (struct group_fields){
+        .count = in->count,
+        .class = {in->vm_class},
+        .template = text_of_bytes(&in->vm_template),
+        .labels = text_of_bytes(&in->labels),
+        .selector = text_of_bytes(&in->host_selector),
+        .pools = texts_of(arena, in->pools, in->n_pools),
+        .pool_count = (uint32_t)in->n_pools,
+        .disk_zone_mask = in->disk_zone_mask,
+        .local_disk = in->local_disk,
+        .priority = in->priority,
+        .on_partition = (enum on_partition)in->on_partition,
+        .driver = (enum driver)in->driver,
+        .preemptible = in->preemptible,
+        .zone_rule = (enum zone_rule)in->zone_rule,
+        .max_skew = in->max_skew,
+        .zone_mode = (enum rule_mode)in->zone_mode,
+        .zone_mask = in->zone_mask,
+        .domain_mode = in->domain_mode,
+        .domain_max = in->domain_max,
+        .host_mode = in->host_mode,
+        .host_max = in->host_max,
+        .unprotected = in->unprotected,
+        .max_unavailable = in->max_unavailable,
+        .generation = in->generation,
+        .next_member = in->next_member,
+    };
+    return out->pools == NULL ? HF_ERROR_TOO_LARGE : 0;
+}
+
+static void read_policy(const Holdfast__V1__ChangePolicy *in,
+                        struct policy *out)
+{
+    *out = (struct policy){
+        .headroom = in->headroom,
+        .preempt_max = in->preempt_max,
+        .rebalance = in->rebalance,
+        .rebalance_start_permille = in->rebalance_start_permille,
+        .rebalance_stop_permille = in->rebalance_stop_permille,
+        .zone_moves = in->zone_moves,
+        .host_moves = in->host_moves,
+        .vm_cool_down_ms = in->vm_cool_down_ms,
+        .rebalance_window_start_minute = in->rebalance_window_start_minute,
+        .rebalance_window_end_minute = in->rebalance_window_end_minute,
+    };
 }
 
 static void read_settings(const Holdfast__V1__ChangeSettings *in,
@@ -158,10 +278,85 @@ static int read_vm_change(const pb_change *in, struct arena *arena,
                                        in->vm_release->not_before_ms,
                                        in->vm_release->forget};
         return 0;
+    case CHANGE_VM_CLAIM:
+        out->vm_claim = (struct change_vm_claim){
+            {in->vm_claim->vm},
+            {in->vm_claim->host},
+            (enum move_cause)in->vm_claim->cause,
+            in->vm_claim->order,
+        };
+        return 0;
+    case CHANGE_VM_PREEMPT:
+        out->vm_preempt = (struct change_vm_preempt){
+            {in->vm_preempt->vm}, {in->vm_preempt->beneficiary}};
+        return 0;
     default:
         CHECK(out->kind == CHANGE_VM_DELETE);
         out->vm_delete = (struct change_vm_delete){{in->vm_delete->vm}};
         return 0;
+    }
+}
+
+static int read_group_change(const pb_change *in, struct arena *arena,
+                             struct change *out)
+{
+    switch (out->kind) {
+    case CHANGE_GROUP_CREATE:
+        out->group_create.name = text_of(in->group_create->name);
+        return read_group_fields(in->group_create->fields, arena,
+                                 &out->group_create.fields);
+    case CHANGE_GROUP_UPDATE:
+        out->group_update.group.uid = in->group_update->group;
+        out->group_update.deleting = in->group_update->deleting;
+        return read_group_fields(in->group_update->fields, arena,
+                                 &out->group_update.fields);
+    default:
+        out->group_delete.group.uid = in->group_delete->group;
+        return 0;
+    }
+}
+
+/* Groups, reservations, drains, policy. */
+static int read_fleet_change(const pb_change *in, struct arena *arena,
+                             struct change *out)
+{
+    switch (out->kind) {
+    case CHANGE_CLASS_UPDATE:
+        return read_class_update(in->class_update, arena, &out->class_update);
+    case CHANGE_HOST_DRAIN:
+        out->host_drain = (struct change_host_drain){
+            {in->host_drain->host},
+            in->host_drain->draining,
+            in->host_drain->deadline_ms,
+        };
+        return 0;
+    case CHANGE_ZONE_DRAIN:
+        out->zone_drain = (struct change_zone_drain){
+            {in->zone_drain->zone},
+            in->zone_drain->draining,
+            in->zone_drain->deadline_ms,
+        };
+        return 0;
+    case CHANGE_GROUP_CREATE:
+    case CHANGE_GROUP_UPDATE:
+    case CHANGE_GROUP_DELETE:
+        return read_group_change(in, arena, out);
+    case CHANGE_RESERVATION_SET:
+        out->reservation_set = (struct change_reservation_set){
+            text_of(in->reservation_set->name),
+            {in->reservation_set->zone},
+            {in->reservation_set->vm_class},
+            in->reservation_set->count,
+        };
+        return 0;
+    case CHANGE_RESERVATION_DELETE:
+        out->reservation_delete.name = text_of(in->reservation_delete->name);
+        return 0;
+    case CHANGE_POLICY:
+        read_policy(in->policy, &out->policy.policy);
+        return 0;
+    default:
+        return read_vm_change(in, arena, out);
     }
 }
 
@@ -181,15 +376,7 @@ static int read_change(const pb_change *in, struct arena *arena,
             {in->zone_state->zone}, (enum zone_state)in->zone_state->state};
         return 0;
     case CHANGE_CLASS_CREATE:
-        out->class_create = (struct change_class_create){
-            .name = text_of(in->class_create->name),
-            .resources = {in->class_create->cpu_milli,
-                          in->class_create->memory_mib,
-                          in->class_create->disk_gib,
-                          in->class_create->gpu_count},
-            .zone_mask = in->class_create->zone_mask,
-        };
-        return 0;
+        return read_class_create(in->class_create, arena, &out->class_create);
     case CHANGE_CLASS_DELETE:
         out->class_delete.class.uid = in->class_delete->vm_class;
         return 0;
@@ -216,7 +403,7 @@ static int read_change(const pb_change *in, struct arena *arena,
         out->region.id = (struct region_id){in->region->high, in->region->low};
         return region_id_is_set(out->region.id) ? 0 : HF_ERROR_CORRUPT;
     default:
-        return read_vm_change(in, arena, out);
+        return read_fleet_change(in, arena, out);
     }
 }
 

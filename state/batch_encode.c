@@ -89,12 +89,38 @@ static void put_texts(struct bytes *out, uint32_t field,
     }
 }
 
+static void put_named(struct bytes *out, uint32_t field,
+                      const struct named_amount *named, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        size_t start = put_message(out, field);
+
+        put_text(out, 1, named[i].name);
+        put_number(out, 2, named[i].amount);
+        put_message_end(out, start);
+    }
+}
+
 static void put_class_create(struct bytes *out,
                              const struct change_class_create *change)
 {
     put_text(out, 1, change->name);
     put_resources(out, 2, &change->resources);
     put_fixed64(out, 5, change->zone_mask);
+    put_number(out, 6, change->resources.gpu_count);
+    put_named(out, 7, change->named, change->named_count);
+    put_number(out, 8, change->custom);
+}
+
+static void put_class_update(struct bytes *out,
+                             const struct change_class_update *change)
+{
+    put_number(out, 1, change->class.uid);
+    put_number(out, 2, change->mask);
+    put_fixed64(out, 3, change->zone_mask);
+    put_resources(out, 4, &change->resources);
+    put_number(out, 7, change->resources.gpu_count);
+    put_named(out, 8, change->named, change->named_count);
 }
 
 static void put_host_register(struct bytes *out,
@@ -110,6 +136,8 @@ static void put_host_register(struct bytes *out,
     put_number(out, 10, change->driver_mask);
     put_text(out, 11, change->labels);
     put_text(out, 12, change->agent_version);
+    put_number(out, 13, change->capacity.gpu_count);
+    put_named(out, 14, change->named, change->named_count);
 }
 
 static void put_vm_create(struct bytes *out,
@@ -125,6 +153,58 @@ static void put_vm_create(struct bytes *out,
     put_texts(out, 8, change->pools, change->pool_count);
     put_text(out, 9, change->template);
     put_text(out, 10, change->labels);
+    put_number(out, 11, change->preemptible);
+    put_number(out, 12, change->group.uid);
+    put_text(out, 13, change->selector);
+    put_fixed64(out, 14, change->disk_zone_mask);
+    put_number(out, 15, change->local_disk);
+    put_number(out, 16, change->template_generation);
+}
+
+static void put_group_fields(struct bytes *out,
+                             const struct group_fields *fields)
+{
+    size_t start = put_message(out, 2);
+
+    put_number(out, 1, fields->count);
+    put_number(out, 2, fields->class.uid);
+    put_text(out, 3, fields->template);
+    put_text(out, 4, fields->labels);
+    put_text(out, 5, fields->selector);
+    put_texts(out, 6, fields->pools, fields->pool_count);
+    put_fixed64(out, 7, fields->disk_zone_mask);
+    put_number(out, 8, fields->local_disk);
+    put_number(out, 9, fields->priority);
+    put_number(out, 10, (uint64_t)fields->on_partition);
+    put_number(out, 11, (uint64_t)fields->driver);
+    put_number(out, 12, fields->preemptible);
+    put_number(out, 13, (uint64_t)fields->zone_rule);
+    put_number(out, 14, fields->max_skew);
+    put_number(out, 15, (uint64_t)fields->zone_mode);
+    put_fixed64(out, 16, fields->zone_mask);
+    put_number(out, 17, fields->domain_mode);
+    put_number(out, 18, fields->domain_max);
+    put_number(out, 19, fields->host_mode);
+    put_number(out, 20, fields->host_max);
+    put_number(out, 21, fields->unprotected);
+    put_number(out, 22, fields->max_unavailable);
+    put_number(out, 23, fields->generation);
+    put_number(out, 24, fields->next_member);
+    put_message_end(out, start);
+}
+
+static void put_policy(struct bytes *out, const struct policy *policy)
+{
+    put_number(out, 1, policy->headroom);
+    put_number(out, 2, policy->preempt_max);
+    put_number(out, 3, policy->rebalance);
+    put_number(out, 4, policy->rebalance_start_permille);
+    put_number(out, 5, policy->rebalance_stop_permille);
+    put_number(out, 6, policy->zone_moves);
+    put_number(out, 7, policy->host_moves);
+    put_number(out, 8, policy->vm_cool_down_ms);
+    put_number(out, 9, policy->rebalance_window_start_minute);
+    put_number(out, 10, policy->rebalance_window_end_minute);
 }
 
 static void put_vm_release(struct bytes *out,
@@ -198,9 +278,63 @@ static void put_vm_change(struct bytes *out, const struct change *change)
     case CHANGE_VM_RELEASE:
         put_vm_release(out, &change->vm_release);
         break;
+    case CHANGE_VM_CLAIM:
+        put_three(out, change->vm_claim.vm.uid, change->vm_claim.host.uid,
+                  (uint64_t)change->vm_claim.cause);
+        put_number(out, 4, change->vm_claim.order);
+        break;
+    case CHANGE_VM_PREEMPT:
+        put_three(out, change->vm_preempt.vm.uid,
+                  change->vm_preempt.beneficiary.uid, 0);
+        break;
     default:
         CHECK(change->kind == CHANGE_VM_DELETE);
         put_number(out, 1, change->vm_delete.vm.uid);
+        break;
+    }
+}
+
+/* Groups, reservations, drains, policy. */
+static void put_fleet_change(struct bytes *out, const struct change *change)
+{
+    switch (change->kind) {
+    case CHANGE_CLASS_UPDATE:
+        put_class_update(out, &change->class_update);
+        break;
+    case CHANGE_HOST_DRAIN:
+        put_three(out, change->host_drain.host.uid, change->host_drain.draining,
+                  change->host_drain.deadline_ms);
+        break;
+    case CHANGE_ZONE_DRAIN:
+        put_three(out, change->zone_drain.zone.uid, change->zone_drain.draining,
+                  change->zone_drain.deadline_ms);
+        break;
+    case CHANGE_GROUP_CREATE:
+        put_text(out, 1, change->group_create.name);
+        put_group_fields(out, &change->group_create.fields);
+        break;
+    case CHANGE_GROUP_UPDATE:
+        put_number(out, 1, change->group_update.group.uid);
+        put_group_fields(out, &change->group_update.fields);
+        put_number(out, 3, change->group_update.deleting);
+        break;
+    case CHANGE_GROUP_DELETE:
+        put_number(out, 1, change->group_delete.group.uid);
+        break;
+    case CHANGE_RESERVATION_SET:
+        put_text(out, 1, change->reservation_set.name);
+        put_number(out, 2, change->reservation_set.zone.uid);
+        put_number(out, 3, change->reservation_set.class.uid);
+        put_number(out, 4, change->reservation_set.count);
+        break;
+    case CHANGE_RESERVATION_DELETE:
+        put_text(out, 1, change->reservation_delete.name);
+        break;
+    case CHANGE_POLICY:
+        put_policy(out, &change->policy.policy);
+        break;
+    default:
+        put_vm_change(out, change);
         break;
     }
 }
@@ -249,7 +383,7 @@ static void put_change(struct bytes *out, const struct change *change)
         put_fixed64(out, 2, change->region.id.low);
         break;
     default:
-        put_vm_change(out, change);
+        put_fleet_change(out, change);
         break;
     }
 }

@@ -56,7 +56,7 @@ enum change_kind {
 };
 
 /* So much of a named resource. Names that are unknown get a slot; at most
- * NAMED_MAX exist in all. */
+ * NAMED_MAX exist in all. In one list no name comes twice. */
 struct named_amount {
     struct text name;
     uint32_t amount;
@@ -115,8 +115,9 @@ struct change_class_delete {
 /* A host appears or comes back: it is UP with a new generation. Its VMs stay
  * assigned to it if it was UP (an agent that restarted adopts them); if it was
  * LOST only `keep` VMs can still be there, LOST, and they become ASSIGNED.
- * The zone exists; a host cannot change its zone while it has VMs. A name
- * that is unknown makes a new host. Pools that are unknown get a slot; at most
+ * The zone exists; a host cannot change its zone while it has VMs, and claims
+ * on it are given up then, as by a fence. A name that is unknown makes a new
+ * host. Pools that are unknown get a slot; at most
  * POOLS_MAX exist in all. */
 struct change_host_register {
     struct text name;
@@ -154,9 +155,10 @@ enum fence_proof {
 };
 
 /* An UP or LOST host becomes LOST. Claims on it are given up (vm.moving becomes
- * NONE, for a move under way any host will do). Its VMs for which the proof
- * counts are released with reason "fenced" and are `recovering`; the others
- * become LOST and stay assigned. */
+ * NONE, for a move under way any host will do), by VMs in order of slots. Its
+ * VMs for which the proof counts are released with reason "fenced" and are
+ * `recovering`; the others become LOST and stay assigned, and a move of theirs
+ * that was only queued is off. */
 struct change_host_fence {
     struct host_id host;
     enum fence_proof proof;
@@ -210,22 +212,32 @@ struct change_vm_desire {
 };
 
 /* The VM has a host and is to run elsewhere: STOPPING, and assigned again
- * after its release. With neither zone nor host: any other host. `cancel`: it
- * is PENDING on such a way, and may go anywhere again. */
+ * after its release. With neither zone nor host: any other host. A claim that
+ * it has on another host is given up. `cancel`: it is PENDING on such a way, or
+ * has a claim and is PENDING, and may go anywhere again. What is said of the
+ * host holds from the first CHANGE_POLICY on. */
 struct change_vm_move {
     struct vm_id vm;
     struct zone_id zone; /* uid 0: none. */
-    struct host_id host; /* uid 0: none. Is UP and has room beside claims, or
-                          * the VM's own claim is on it. */
+    struct host_id host; /* uid 0: none. Not the VM's own. Is UP and has room
+                          * beside claims (state_claim_fits()), or the VM's own
+                          * claim is on it. */
     bool cancel;
     enum move_cause cause;
 };
 
-/* Holds room: MOVE_CLAIMED. The VM has no move under way; the host is UP, not
- * the VM's own, and used + claimed + the VM fits its capacity, unless the VM is
- * PENDING: then others are about to leave (CHANGE_VM_PREEMPT follows), and only
- * the claim alone fits the capacity. uid 0: the VM's claim, which it has, is
- * given up. */
+/* Holds room: MOVE_CLAIMED; a claim that the VM had is given up first. There is
+ * a policy. The VM is PENDING, ASSIGNED, STARTING or RUNNING and has no move
+ * under way; the host is UP, not the VM's own, and used + claimed + the VM fits
+ * its capacity (state_claim_fits()), unless the VM is PENDING: then others are
+ * about to leave (CHANGE_VM_PREEMPT follows), and only the claims there with
+ * this one fit the capacity. uid 0: the VM's claim, which it has, is given up;
+ * if it is PENDING, it is so as QUEUED.
+ *
+ * A claim ends when the VM is assigned, anywhere; when it is to stop or to be
+ * deleted (a move that is under way goes on until the VM has left its host);
+ * when it leaves its host by itself, or its host is fenced, before its turn;
+ * when the claimed host is fenced or changes its zone; and by CANCEL. */
 struct change_vm_claim {
     struct vm_id vm;
     struct host_id host;
@@ -233,7 +245,7 @@ struct change_vm_claim {
     uint32_t order;
 };
 
-/* The VM is preemptible, has a host and is not STOPPING; the beneficiary is
+/* The VM is preemptible and ASSIGNED, STARTING or RUNNING; the beneficiary is
  * PENDING and has a claim on that host. The VM becomes STOPPING, moving to any
  * other host, with cause PREEMPTION. */
 struct change_vm_preempt {
@@ -317,7 +329,8 @@ struct change_group_create {
     struct group_fields fields;
 };
 
-/* Everything is replaced. `deleting` never goes back to false. */
+/* Everything is replaced. `deleting` never goes back to false. Members stay as
+ * they were made. */
 struct change_group_update {
     struct group_id group;
     struct group_fields fields;
@@ -342,7 +355,9 @@ struct change_reservation_delete {
     struct text name;
 };
 
-/* The policy satisfies policy_check(). */
+/* The policy satisfies policy_check(). The first one begins format 2: moves
+ * that are under way hold room at their target host from then on; where that
+ * is LOST or has no room, any other host will do for them. */
 struct change_policy {
     struct policy policy; /* `uid` and `revision` are ignored. */
 };

@@ -10,6 +10,8 @@
 #include "state/state.h"
 #include "state/table.h"
 
+#include <stddef.h>
+
 enum table_kind {
     TABLE_ZONE,
     TABLE_CLASS,
@@ -17,8 +19,14 @@ enum table_kind {
     TABLE_VM,
     TABLE_POOL,
     TABLE_REPLY,
-    TABLE_COUNT
+    TABLE_COUNT, /* Tables of format 1, for state_head. */
+    TABLE_GROUP = TABLE_COUNT,
+    TABLE_RESERVATION,
+    TABLE_NAMED,
+    TABLE_POLICY,
+    TABLE_ALL
 };
+#define TABLES_ADDED (TABLE_ALL - TABLE_COUNT)
 
 /* How every record of a named table begins. A hole has revision 0, keeps its
  * uid (to give the next user of the slot another one) and links the free
@@ -29,8 +37,9 @@ struct record_head {
     uint64_t create_time_ms;
 };
 
-/* A storage pool's name gets a bit for ever. */
-struct pool {
+/* A storage pool's name gets a bit for ever, that of a named resource its place
+ * in struct amounts. */
+struct side_name {
     uint64_t uid;
     char name[NAME_BYTES];
 };
@@ -57,22 +66,82 @@ struct state_head {
     struct settings settings;
 };
 
+/* The same for the tables that format 2 added. Hashed and saved only when one
+ * of them has a record: without, everything is as it was in format 1. */
+struct state_head_added {
+    uint32_t free_first[TABLES_ADDED];
+    uint32_t slots[TABLES_ADDED]; /* Filled in when hashed. */
+};
+
 struct state {
-    struct table tables[TABLE_COUNT];
-    struct index names[TABLE_VM + 1]; /* Of zones, classes, hosts, VMs. */
+    struct table tables[TABLE_ALL];
+    struct index names[TABLE_ALL]; /* Empty for tables without names. */
     struct index reply_ids;
+    /* VMs with vm_holds_claim(), by host: derived, in no particular order. */
+    struct index claims;
     struct blobs blobs;
     uint64_t records_hash; /* Sum over all records of all tables. */
+    uint64_t grown;        /* Records whose part of format 2 is in use. */
     struct state_counts counts;
     struct state_head head;
+    struct state_head_added head_added;
     struct region_id region; /* Not in the head: its layout is for ever. */
 };
 
-static const uint32_t table_record_bytes[TABLE_COUNT] = {
-    [TABLE_ZONE] = sizeof(struct zone), [TABLE_CLASS] = sizeof(struct class),
-    [TABLE_HOST] = sizeof(struct host), [TABLE_VM] = sizeof(struct vm),
-    [TABLE_POOL] = sizeof(struct pool), [TABLE_REPLY] = sizeof(struct reply),
+static const uint32_t table_record_bytes[TABLE_ALL] = {
+    [TABLE_ZONE] = sizeof(struct zone),
+    [TABLE_CLASS] = sizeof(struct class),
+    [TABLE_HOST] = sizeof(struct host),
+    [TABLE_VM] = sizeof(struct vm),
+    [TABLE_POOL] = sizeof(struct side_name),
+    [TABLE_REPLY] = sizeof(struct reply),
+    [TABLE_GROUP] = sizeof(struct group),
+    [TABLE_RESERVATION] = sizeof(struct reservation),
+    [TABLE_NAMED] = sizeof(struct side_name),
+    [TABLE_POLICY] = sizeof(struct policy),
 };
+
+/* Bytes of a record before it grew. */
+static const uint32_t table_format1_bytes[TABLE_ALL] = {
+    [TABLE_ZONE] = offsetof(struct zone, drain_deadline_ms),
+    [TABLE_CLASS] = offsetof(struct class, named),
+    [TABLE_HOST] = offsetof(struct host, drain_deadline_ms),
+    [TABLE_VM] = offsetof(struct vm, disk_zone_mask),
+    [TABLE_POOL] = sizeof(struct side_name),
+    [TABLE_REPLY] = sizeof(struct reply),
+    [TABLE_GROUP] = sizeof(struct group),
+    [TABLE_RESERVATION] = sizeof(struct reservation),
+    [TABLE_NAMED] = sizeof(struct side_name),
+    [TABLE_POLICY] = sizeof(struct policy),
+};
+
+/* Those layouts are for ever: logs, snapshots and hashes depend on them. */
+_Static_assert(offsetof(struct zone, drain_deadline_ms) == 160, "for ever");
+_Static_assert(offsetof(struct class, named) == 120, "for ever");
+_Static_assert(offsetof(struct host, drain_deadline_ms) == 168, "for ever");
+_Static_assert(offsetof(struct vm, disk_zone_mask) == 184, "for ever");
+_Static_assert(sizeof(struct side_name) == 72, "for ever");
+_Static_assert(sizeof(struct reply) == 24, "for ever");
+_Static_assert(sizeof(struct state_head) == 136, "for ever");
+_Static_assert(sizeof(struct zone) == 176, "format 2");
+_Static_assert(sizeof(struct class) == 160, "format 2");
+_Static_assert(sizeof(struct host) == 296, "format 2");
+_Static_assert(sizeof(struct vm) == 232, "format 2");
+_Static_assert(sizeof(struct group) == 432, "format 2");
+_Static_assert(sizeof(struct reservation) == 104, "format 2");
+_Static_assert(sizeof(struct policy) == 56, "format 2");
+_Static_assert(sizeof(struct state_head_added) == 32, "format 2");
+
+/* Whether a change of an older kind has its effects of format 2 as well: from
+ * the first CHANGE_POLICY on. Logs from before have none and give what they
+ * gave. */
+static inline bool state_has_policy(const struct state *state)
+{
+    return state->tables[TABLE_POLICY].slots > 0;
+}
+
+/* Whether anything is there that format 1 cannot tell. */
+bool state_needs_format_2(const struct state *state);
 
 /* What one record adds to the hash. */
 uint64_t record_hash(enum table_kind kind, uint32_t slot, const void *record);
@@ -99,6 +168,7 @@ uint32_t slot_of_zone(const struct state *state, struct zone_id id);
 uint32_t slot_of_class(const struct state *state, struct class_id id);
 uint32_t slot_of_host(const struct state *state, struct host_id id);
 uint32_t slot_of_vm(const struct state *state, struct vm_id id);
+uint32_t slot_of_group(const struct state *state, struct group_id id);
 
 /* Raises the revision and stamps the record with it. */
 uint64_t next_revision(struct state *state);
@@ -107,17 +177,40 @@ uint64_t next_revision(struct state *state);
 void emit(struct state *state, struct event_sink *sink, enum table_kind kind,
           uint32_t slot, bool deleted);
 
-/* Slot of the pool with this name, made if need be. */
-uint32_t pool_slot(struct state *state, struct text name);
+/* One record more at the end of a table without names, zeroed. */
+uint32_t record_add(struct state *state, enum table_kind kind);
 
-/* Whether a host can fit the resources into what is free. */
-bool host_fits(const struct host *host, const struct resources *wanted);
+/* The slot of a uid, or SLOT_NONE. */
+uint32_t record_of_uid(const struct state *state, enum table_kind kind,
+                       uint64_t uid);
+
+/* Slot of the pool, or named resource, with this name, made if need be. */
+uint32_t side_name_slot(struct state *state, enum table_kind kind,
+                        struct text name);
+
+/* The bits of pools by name; the names get one where they have none. */
+uint64_t pool_bits(struct state *state, const struct text *pools,
+                   uint32_t count);
+
+/* The amounts by slot of their names, which differ. */
+void amounts_of(struct state *state, const struct named_amount *named,
+                uint32_t count, struct amounts *amounts);
+
+/* Whether a VM of the class fits into what is free on the host: rule 6. */
+bool host_fits(const struct host *host, const struct class *class);
+
+/* Whether the claims on the host and one more would fit it if it were empty. */
+bool host_fits_claims(const struct host *host, const struct class *class);
 
 /* Adds to, or with sign -1 takes from. */
 void resources_add(struct resources *sum, const struct resources *part,
                    int sign);
 void resource_sum_add(struct resource_sum *sum, const struct resources *part,
                       int sign);
+void amounts_add(struct amounts *sum, const struct amounts *part, int sign);
+
+/* Gives a blob another content. */
+void blob_replace(struct state *state, uint32_t *blob, struct text content);
 
 /* One file a noun. */
 void apply_zone(struct state *state, const struct change *change,
@@ -130,12 +223,60 @@ void apply_vm(struct state *state, const struct change *change,
               struct event_sink *sink);
 void apply_reply(struct state *state, const struct change_reply *reply);
 
+void apply_group(struct state *state, const struct change *change,
+                 struct event_sink *sink);
+void apply_reservation(struct state *state, const struct change *change,
+                       struct event_sink *sink);
+void apply_policy(struct state *state, const struct change_policy *change,
+                  struct event_sink *sink);
+void vm_move(struct state *state, uint32_t slot,
+             const struct change_vm_move *change, struct event_sink *sink);
+void vm_claim(struct state *state, uint32_t slot,
+              const struct change_vm_claim *change, struct event_sink *sink);
+void vm_preempt(struct state *state, uint32_t slot,
+                const struct change_vm_preempt *change,
+                struct event_sink *sink);
+
 /* Takes a VM off its host, as CHANGE_VM_RELEASE describes; also for fences. */
 void vm_release(struct state *state, uint32_t slot,
-                const struct change_vm_release *release,
+                const struct change_vm_release *release, bool fenced,
                 struct event_sink *sink);
 
 /* Moves a VM to another state and keeps the counts. The record is open. */
 void vm_set_state(struct state *state, struct vm *vm, enum vm_state next);
+
+/* Ends the VM's change: revision, hash, event. The record is open. */
+void vm_finish(struct state *state, struct event_sink *sink, uint32_t slot,
+               struct vm *vm);
+
+/* The VM's move or claim is over; room that it held is free. The record is
+ * open, no host's is. */
+void vm_end_move(struct state *state, struct vm *vm, uint32_t slot);
+
+/* Claims on the host are given up. */
+void claims_give_up(struct state *state, uint32_t host_slot,
+                    struct event_sink *sink);
+
+/* From now on moves that are under way hold room at their targets. */
+void claims_begin(struct state *state, struct event_sink *sink);
+
+/* Enters a VM's claim in what is derived, after a restore. */
+void claims_index(struct state *state, uint32_t slot, const struct vm *vm);
+
+/* One VM more, or less, of the class; or one group or reservation. A custom
+ * class that nobody uses any more goes. */
+void class_count_vms(struct state *state, uint32_t class_slot, int sign,
+                     struct event_sink *sink);
+void class_count_uses(struct state *state, uint32_t class_slot, int sign,
+                      struct event_sink *sink);
+
+/* A VM enters or leaves its group; it is the open record in `slot`. */
+void group_add(struct state *state, struct vm *vm, uint32_t slot,
+               uint32_t group_slot);
+void group_remove(struct state *state, struct vm *vm);
+
+/* A member is assigned to a host in the zone, or leaves it. */
+void group_count_zone(struct state *state, const struct vm *vm,
+                      uint32_t zone_slot, int sign);
 
 #endif

@@ -2,22 +2,30 @@
  *
  * The settings that came with placement. Defaults and ranges:
  * resources.proto. */
-#include "state/state.h"
+#include "state/internal.h"
 
 #include <stddef.h>
 
+static const struct policy defaults = {
+    .headroom = HEADROOM_WARN,
+    .preempt_max = 4,
+    .rebalance = REBALANCE_MANUAL,
+    .rebalance_start_permille = 50,
+    .rebalance_stop_permille = 15,
+    .zone_moves = 10,
+    .host_moves = 2,
+    .vm_cool_down_ms = 600000,
+};
+
 void policy_init(struct policy *policy)
 {
-    *policy = (struct policy){
-        .headroom = HEADROOM_WARN,
-        .preempt_max = 4,
-        .rebalance = REBALANCE_MANUAL,
-        .rebalance_start_permille = 50,
-        .rebalance_stop_permille = 15,
-        .zone_moves = 10,
-        .host_moves = 2,
-        .vm_cool_down_ms = 600000,
-    };
+    *policy = defaults;
+}
+
+const struct policy *state_policy(const struct state *state)
+{
+    return state_has_policy(state) ? table_get(&state->tables[TABLE_POLICY], 0)
+                                   : &defaults;
 }
 
 static const char *check_rebalance(const struct policy *p)

@@ -21,25 +21,65 @@ HEAD_IS_RIGHT(zone);
 HEAD_IS_RIGHT(class);
 HEAD_IS_RIGHT(host);
 HEAD_IS_RIGHT(vm);
+HEAD_IS_RIGHT(group);
+HEAD_IS_RIGHT(reservation);
+
+/* Whether the part that format 2 added is in use. Records and their parts are
+ * whole words. */
+static bool is_grown(enum table_kind kind, const void *record)
+{
+    const uint64_t *words = record;
+    uint32_t end = table_record_bytes[kind] / sizeof(uint64_t);
+
+    for (uint32_t i = table_format1_bytes[kind] / sizeof(uint64_t); i < end;
+         i++) {
+        if (words[i] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t hash_as(enum table_kind kind, uint32_t slot, const void *record,
+                        bool grown)
+{
+    return hash_bytes(
+        record, grown ? table_record_bytes[kind] : table_format1_bytes[kind],
+        (uint64_t)kind << 32 | slot);
+}
 
 uint64_t record_hash(enum table_kind kind, uint32_t slot, const void *record)
 {
-    return hash_bytes(record, table_record_bytes[kind],
-                      (uint64_t)kind << 32 | slot);
+    return hash_as(kind, slot, record, is_grown(kind, record));
 }
 
 void *record_edit(struct state *state, enum table_kind kind, uint32_t slot)
 {
     void *record = table_edit(&state->tables[kind], slot);
+    bool grown = is_grown(kind, record);
 
-    state->records_hash -= record_hash(kind, slot, record);
+    state->records_hash -= hash_as(kind, slot, record, grown);
+    state->grown -= grown;
     return record;
 }
 
 void record_edited(struct state *state, enum table_kind kind, uint32_t slot)
 {
-    state->records_hash +=
-        record_hash(kind, slot, table_get(&state->tables[kind], slot));
+    const void *record = table_get(&state->tables[kind], slot);
+    bool grown = is_grown(kind, record);
+
+    state->records_hash += hash_as(kind, slot, record, grown);
+    state->grown += grown;
+}
+
+uint32_t record_add(struct state *state, enum table_kind kind)
+{
+    struct table *table = &state->tables[kind];
+    uint32_t slot = table->slots;
+
+    table_grow(table, slot + 1);
+    record_edited(state, kind, slot);
+    return slot;
 }
 
 static uint64_t name_hash(struct text name)
@@ -59,6 +99,10 @@ static const char *name_of(enum table_kind kind, const void *record)
         return ((const struct host *)record)->name;
     case TABLE_VM:
         return ((const struct vm *)record)->name;
+    case TABLE_GROUP:
+        return ((const struct group *)record)->name;
+    case TABLE_RESERVATION:
+        return ((const struct reservation *)record)->name;
     default:
         CHECK_UNREACHABLE("a table with names");
         return "";
@@ -76,6 +120,10 @@ static char *name_for_writing(enum table_kind kind, void *record)
         return ((struct host *)record)->name;
     case TABLE_VM:
         return ((struct vm *)record)->name;
+    case TABLE_GROUP:
+        return ((struct group *)record)->name;
+    case TABLE_RESERVATION:
+        return ((struct reservation *)record)->name;
     default:
         CHECK_UNREACHABLE("a table with names");
         return NULL;
@@ -115,29 +163,31 @@ uint32_t record_named(const struct state *state, enum table_kind kind,
     return index_find(&state->names[kind], &key.key);
 }
 
+static uint32_t *free_first(struct state *state, enum table_kind kind)
+{
+    return kind < TABLE_COUNT
+               ? &state->head.free_first[kind]
+               : &state->head_added.free_first[kind - TABLE_COUNT];
+}
+
 static uint32_t take_slot(struct state *state, enum table_kind kind)
 {
     static const uint32_t slots_max[] = {
-        [TABLE_ZONE] = ZONES_MAX,
-        [TABLE_CLASS] = CLASSES_MAX,
-        [TABLE_HOST] = HOSTS_MAX,
-        [TABLE_VM] = VMS_MAX,
+        [TABLE_ZONE] = ZONES_MAX,   [TABLE_CLASS] = CLASSES_MAX,
+        [TABLE_HOST] = HOSTS_MAX,   [TABLE_VM] = VMS_MAX,
+        [TABLE_GROUP] = GROUPS_MAX, [TABLE_RESERVATION] = RESERVATIONS_MAX,
     };
-    uint32_t slot = state->head.free_first[kind];
-    struct table *table = &state->tables[kind];
+    uint32_t slot = *free_first(state, kind);
     const struct record_head *hole;
 
     if (slot != SLOT_NONE) {
-        hole = table_get(table, slot);
+        hole = table_get(&state->tables[kind], slot);
         CHECK(hole->revision == 0);
-        state->head.free_first[kind] = (uint32_t)hole->create_time_ms - 1;
+        *free_first(state, kind) = (uint32_t)hole->create_time_ms - 1;
         return slot;
     }
-    slot = table->slots;
-    CHECK(slot < slots_max[kind]);
-    table_grow(table, slot + 1);
-    state->records_hash += record_hash(kind, slot, table_get(table, slot));
-    return slot;
+    CHECK(state->tables[kind].slots < slots_max[kind]);
+    return record_add(state, kind);
 }
 
 uint32_t record_create(struct state *state, enum table_kind kind,
@@ -171,13 +221,13 @@ void record_delete(struct state *state, enum table_kind kind, uint32_t slot)
     index_remove(&state->names[kind], hash_bytes(name, strlen(name), 0), slot);
     memset(head, 0, table_record_bytes[kind]);
     head->uid = uid;
-    head->create_time_ms = (uint64_t)state->head.free_first[kind] + 1;
+    head->create_time_ms = (uint64_t)*free_first(state, kind) + 1;
     record_edited(state, kind, slot);
-    state->head.free_first[kind] = slot;
+    *free_first(state, kind) = slot;
 }
 
-static uint32_t slot_of(const struct state *state, enum table_kind kind,
-                        uint64_t uid)
+uint32_t record_of_uid(const struct state *state, enum table_kind kind,
+                       uint64_t uid)
 {
     uint32_t slot = uid_slot(uid);
     const struct record_head *head;
@@ -192,7 +242,7 @@ static uint32_t slot_of(const struct state *state, enum table_kind kind,
 static uint32_t slot_that_exists(const struct state *state,
                                  enum table_kind kind, uint64_t uid)
 {
-    uint32_t slot = slot_of(state, kind, uid);
+    uint32_t slot = record_of_uid(state, kind, uid);
 
     CHECK(slot != SLOT_NONE);
     return slot;
@@ -218,180 +268,7 @@ uint32_t slot_of_vm(const struct state *state, struct vm_id id)
     return slot_that_exists(state, TABLE_VM, id.uid);
 }
 
-static const void *record_or_null(const struct state *state,
-                                  enum table_kind kind, uint32_t slot)
+uint32_t slot_of_group(const struct state *state, struct group_id id)
 {
-    return slot == SLOT_NONE ? NULL : table_get(&state->tables[kind], slot);
-}
-
-const struct zone *state_zone(const struct state *state, struct zone_id id)
-{
-    return record_or_null(state, TABLE_ZONE,
-                          slot_of(state, TABLE_ZONE, id.uid));
-}
-
-const struct class *state_class(const struct state *state, struct class_id id)
-{
-    return record_or_null(state, TABLE_CLASS,
-                          slot_of(state, TABLE_CLASS, id.uid));
-}
-
-const struct host *state_host(const struct state *state, struct host_id id)
-{
-    return record_or_null(state, TABLE_HOST,
-                          slot_of(state, TABLE_HOST, id.uid));
-}
-
-const struct vm *state_vm(const struct state *state, struct vm_id id)
-{
-    return record_or_null(state, TABLE_VM, slot_of(state, TABLE_VM, id.uid));
-}
-
-const struct zone *state_zone_named(const struct state *state, struct text name)
-{
-    return record_or_null(state, TABLE_ZONE,
-                          record_named(state, TABLE_ZONE, name));
-}
-
-const struct class *state_class_named(const struct state *state,
-                                      struct text name)
-{
-    return record_or_null(state, TABLE_CLASS,
-                          record_named(state, TABLE_CLASS, name));
-}
-
-const struct host *state_host_named(const struct state *state, struct text name)
-{
-    return record_or_null(state, TABLE_HOST,
-                          record_named(state, TABLE_HOST, name));
-}
-
-const struct vm *state_vm_named(const struct state *state, struct text name)
-{
-    return record_or_null(state, TABLE_VM, record_named(state, TABLE_VM, name));
-}
-
-static const void *record_at(const struct state *state, enum table_kind kind,
-                             uint32_t slot)
-{
-    const struct record_head *head;
-
-    if (slot >= state->tables[kind].slots) {
-        return NULL;
-    }
-    head = table_get(&state->tables[kind], slot);
-    return head->revision == 0 ? NULL : head;
-}
-
-const struct zone *state_zone_at(const struct state *state, uint32_t slot)
-{
-    return record_at(state, TABLE_ZONE, slot);
-}
-
-const struct class *state_class_at(const struct state *state, uint32_t slot)
-{
-    return record_at(state, TABLE_CLASS, slot);
-}
-
-const struct host *state_host_at(const struct state *state, uint32_t slot)
-{
-    return record_at(state, TABLE_HOST, slot);
-}
-
-const struct vm *state_vm_at(const struct state *state, uint32_t slot)
-{
-    return record_at(state, TABLE_VM, slot);
-}
-
-uint32_t state_zone_slots(const struct state *state)
-{
-    return state->tables[TABLE_ZONE].slots;
-}
-
-uint32_t state_class_slots(const struct state *state)
-{
-    return state->tables[TABLE_CLASS].slots;
-}
-
-uint32_t state_host_slots(const struct state *state)
-{
-    return state->tables[TABLE_HOST].slots;
-}
-
-uint32_t state_vm_slots(const struct state *state)
-{
-    return state->tables[TABLE_VM].slots;
-}
-
-const struct group *state_group(const struct state *state, struct group_id id)
-{
-    (void)state;
-    (void)id;
-    return NULL;
-}
-
-const struct group *state_group_named(const struct state *state,
-                                      struct text name)
-{
-    (void)state;
-    (void)name;
-    return NULL;
-}
-
-const struct reservation *state_reservation_named(const struct state *state,
-                                                  struct text name)
-{
-    (void)state;
-    (void)name;
-    return NULL;
-}
-
-uint32_t state_group_slots(const struct state *state)
-{
-    (void)state;
-    return 0;
-}
-
-uint32_t state_reservation_slots(const struct state *state)
-{
-    (void)state;
-    return 0;
-}
-
-const struct group *state_group_at(const struct state *state, uint32_t slot)
-{
-    (void)state;
-    (void)slot;
-    return NULL;
-}
-
-const struct reservation *state_reservation_at(const struct state *state,
-                                               uint32_t slot)
-{
-    (void)state;
-    (void)slot;
-    return NULL;
-}
-
-const struct policy *state_policy(const struct state *state)
-{
-    static struct policy policy;
-
-    (void)state;
-    policy_init(&policy);
-    return &policy;
-}
-
-uint32_t state_named_slot(const struct state *state, struct text name)
-{
-    (void)state;
-    (void)name;
-    return SLOT_NONE;
-}
-
-struct text state_named_name(const struct state *state, uint32_t slot)
-{
-    (void)state;
-    (void)slot;
-    return (struct text){"", 0};
+    return slot_that_exists(state, TABLE_GROUP, id.uid);
 }

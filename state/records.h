@@ -24,7 +24,6 @@
 #define NAMED_MAX             8 /* Names of further resources; see struct amounts. */
 #define PREEMPT_MAX           64 /* Victims for one VM, at most. */
 #define SLOT_NONE             UINT32_MAX
-#define STATE_FORMAT          1 /* Seeds hashes, for ever. */
 
 /* Which region this is of all that ever were: random, drawn when it begins.
  * Uids count from the start in each, so they name a thing only together with
@@ -166,7 +165,13 @@ enum driver { DRIVER_QEMU = 1, DRIVER_EXEC = 2 };
  * them: a record whose new part is zero hashes as it did without it, so that
  * data and replicas from before agree as long as nobody uses what is new. Where
  * "none" must be zero a slot is kept plus one; fields named `..._plus1`. The
- * sizes of the first layout (format 1) are in state/internal.h. */
+ * sizes of the first layout (format 1) are in state/internal.h.
+ *
+ * A region begins format 2 with its first CHANGE_POLICY, which a leader writes
+ * when there is no policy record yet. Until then the changes that format 1 had
+ * already do only what they did: VMs are not `recovering`, get no
+ * assign_time_ms, and moves hold no room. So an old log gives the old hashes.
+ * With that change the moves that are under way get their claims. */
 
 struct zone {
     uint64_t uid;

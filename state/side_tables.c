@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The two small tables beside the named ones: pools, and the ring of
- * remembered requests. */
+ * The small tables beside the named ones: pools, names of further resources,
+ * and the ring of remembered requests. */
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/hash.h"
@@ -10,58 +10,100 @@
 
 #include <string.h>
 
-static uint32_t pool_find(const struct state *state, struct text name)
+static uint32_t side_name_find(const struct state *state, enum table_kind kind,
+                               struct text name)
 {
-    const struct table *pools = &state->tables[TABLE_POOL];
+    const struct table *table = &state->tables[kind];
 
-    for (uint32_t slot = 0; slot < pools->slots; slot++) {
-        const struct pool *pool = table_get(pools, slot);
+    for (uint32_t slot = 0; slot < table->slots; slot++) {
+        const struct side_name *side = table_get(table, slot);
 
-        if (strlen(pool->name) == name.len &&
-            memcmp(pool->name, name.data, name.len) == 0) {
+        if (strlen(side->name) == name.len &&
+            memcmp(side->name, name.data, name.len) == 0) {
             return slot;
         }
     }
     return SLOT_NONE;
 }
 
-uint32_t pool_slot(struct state *state, struct text name)
+uint32_t side_name_slot(struct state *state, enum table_kind kind,
+                        struct text name)
 {
-    struct table *pools = &state->tables[TABLE_POOL];
-    uint32_t slot = pool_find(state, name);
-    struct pool *pool;
+    uint32_t slot = side_name_find(state, kind, name);
+    struct side_name *side;
 
     if (slot != SLOT_NONE) {
         return slot;
     }
-    slot = pools->slots;
-    CHECK(slot < POOLS_MAX && name.len > 0 && name.len < NAME_BYTES);
-    table_grow(pools, slot + 1);
-    state->records_hash +=
-        record_hash(TABLE_POOL, slot, table_get(pools, slot));
-    pool = record_edit(state, TABLE_POOL, slot);
-    pool->uid = slot + 1;
-    memcpy(pool->name, name.data, name.len);
-    record_edited(state, TABLE_POOL, slot);
+    CHECK(state->tables[kind].slots <
+          (kind == TABLE_POOL ? POOLS_MAX : NAMED_MAX));
+    CHECK(name.len > 0 && name.len < NAME_BYTES);
+    slot = record_add(state, kind);
+    side = record_edit(state, kind, slot);
+    side->uid = slot + 1;
+    memcpy(side->name, name.data, name.len);
+    record_edited(state, kind, slot);
     return slot;
+}
+
+static struct text side_name_at(const struct state *state, enum table_kind kind,
+                                uint32_t slot)
+{
+    const struct side_name *side;
+
+    if (slot >= state->tables[kind].slots) {
+        return (struct text){"", 0};
+    }
+    side = table_get(&state->tables[kind], slot);
+    return (struct text){side->name, (uint32_t)strlen(side->name)};
+}
+
+uint64_t pool_bits(struct state *state, const struct text *pools,
+                   uint32_t count)
+{
+    uint64_t bits = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        bits |= UINT64_C(1) << side_name_slot(state, TABLE_POOL, pools[i]);
+    }
+    return bits;
 }
 
 uint64_t state_pool_bit(const struct state *state, struct text name)
 {
-    uint32_t slot = pool_find(state, name);
+    uint32_t slot = side_name_find(state, TABLE_POOL, name);
 
     return slot == SLOT_NONE ? 0 : UINT64_C(1) << slot;
 }
 
 struct text state_pool_name(const struct state *state, uint32_t slot)
 {
-    const struct pool *pool;
+    return side_name_at(state, TABLE_POOL, slot);
+}
 
-    if (slot >= state->tables[TABLE_POOL].slots) {
-        return (struct text){"", 0};
+void amounts_of(struct state *state, const struct named_amount *named,
+                uint32_t count, struct amounts *amounts)
+{
+    uint32_t seen = 0;
+
+    *amounts = (struct amounts){{0}};
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t slot = side_name_slot(state, TABLE_NAMED, named[i].name);
+
+        CHECK((seen >> slot & 1) == 0);
+        seen |= 1u << slot;
+        amounts->of[slot] = named[i].amount;
     }
-    pool = table_get(&state->tables[TABLE_POOL], slot);
-    return (struct text){pool->name, (uint32_t)strlen(pool->name)};
+}
+
+uint32_t state_named_slot(const struct state *state, struct text name)
+{
+    return side_name_find(state, TABLE_NAMED, name);
+}
+
+struct text state_named_name(const struct state *state, uint32_t slot)
+{
+    return side_name_at(state, TABLE_NAMED, slot);
 }
 
 static struct text reply_id(const struct state *state,
@@ -144,9 +186,7 @@ void apply_reply(struct state *state, const struct change_reply *change)
     CHECK(change->request_id.len > 0 && change->request_id.len <= 64);
     CHECK(reply_find(state, change->request_id) == SLOT_NONE);
     if (slot == table->slots) {
-        table_grow(table, slot + 1);
-        state->records_hash +=
-            record_hash(TABLE_REPLY, slot, table_get(table, slot));
+        record_add(state, TABLE_REPLY);
     }
     reply = record_edit(state, TABLE_REPLY, slot);
     if (reply->used) {

@@ -20,6 +20,8 @@ struct snapshot_reader {
     struct state *state;
     struct bytes input;     /* What is not a whole record yet. */
     struct state_head head; /* As read; slots and links are claims. */
+    struct state_head_added head_added; /* Likewise. */
+    uint32_t format;
     bool has_head;
     bool has_end;
     int error;
@@ -40,15 +42,31 @@ static int read_head(struct snapshot_reader *reader,
     if (reader->has_head) {
         return HF_ERROR_CORRUPT;
     }
-    if (head->format != STATE_FORMAT) {
+    if (head->format < 1 || head->format > 2 ||
+        head->base.n_unknown_fields > 0) {
         return HF_ERROR_UNSUPPORTED;
     }
-    if (head->state_head.len != sizeof(reader->head)) {
+    if (head->state_head.len != sizeof(reader->head) ||
+        head->state_head_added.len !=
+            (head->format == 1 ? 0 : sizeof(reader->head_added))) {
         return HF_ERROR_CORRUPT;
     }
     memcpy(&reader->head, head->state_head.data, sizeof(reader->head));
+    reader->head_added = reader->state->head_added;
+    if (head->format == 2) {
+        memcpy(&reader->head_added, head->state_head_added.data,
+               sizeof(reader->head_added));
+    }
+    reader->format = head->format;
     reader->has_head = true;
     return 0;
+}
+
+static uint32_t slots_told(const struct snapshot_reader *reader,
+                           enum table_kind kind)
+{
+    return kind < TABLE_COUNT ? reader->head.slots[kind]
+                              : reader->head_added.slots[kind - TABLE_COUNT];
 }
 
 static int read_region(struct snapshot_reader *reader,
@@ -100,9 +118,11 @@ static int index_name(struct state *state, enum table_kind kind, uint32_t slot,
 static int index_vm(struct state *state, uint32_t slot, const struct vm *vm)
 {
     if (vm->revision != 0) {
-        if (vm->state < VM_PENDING || vm->state > VM_LOST) {
+        if (vm->state < VM_PENDING || vm->state > VM_LOST ||
+            vm->moving > MOVE_CLAIMED) {
             return HF_ERROR_CORRUPT;
         }
+        claims_index(state, slot, vm);
         state->counts.vms++;
         state->counts.vms_by_state[vm->state]++;
     }
@@ -115,9 +135,50 @@ static int index_host(struct state *state, uint32_t slot,
 {
     state->counts.hosts += host->revision != 0;
     state->counts.hosts_up += host->revision != 0 && host->state == HOST_UP;
+    state->counts.hosts_draining += host->revision != 0 && host->draining;
     return index_name(state, TABLE_HOST, slot,
                       (const struct record_head *)(const void *)host,
                       host->name);
+}
+
+static int index_zone(struct state *state, uint32_t slot,
+                      const struct zone *zone)
+{
+    state->counts.zones += zone->revision != 0;
+    state->counts.zones_draining += zone->revision != 0 && zone->draining;
+    return index_name(state, TABLE_ZONE, slot,
+                      (const struct record_head *)(const void *)zone,
+                      zone->name);
+}
+
+/* Names without an index; searched as strings, and few. */
+static int check_side_name(uint32_t slot, uint32_t slots_max,
+                           const struct side_name *side)
+{
+    return slot < slots_max && memchr(side->name, '\0', NAME_BYTES) != NULL
+               ? 0
+               : HF_ERROR_CORRUPT;
+}
+
+static int index_added(struct state *state, enum table_kind kind, uint32_t slot,
+                       const void *record)
+{
+    switch (kind) {
+    case TABLE_GROUP:
+        state->counts.groups += ((const struct group *)record)->revision != 0;
+        return index_name(state, kind, slot, record,
+                          ((const struct group *)record)->name);
+    case TABLE_RESERVATION:
+        state->counts.reservations +=
+            ((const struct reservation *)record)->revision != 0;
+        return index_name(state, kind, slot, record,
+                          ((const struct reservation *)record)->name);
+    case TABLE_NAMED:
+        return check_side_name(slot, NAMED_MAX, record);
+    default:
+        CHECK(kind == TABLE_POLICY);
+        return slot == 0 && policy_check(record) == NULL ? 0 : HF_ERROR_CORRUPT;
+    }
 }
 
 /* Rebuilds what is derived from one record: indexes and counts. */
@@ -128,9 +189,7 @@ static int index_record(struct state *state, enum table_kind kind,
 
     switch (kind) {
     case TABLE_ZONE:
-        state->counts.zones += ((const struct zone *)record)->revision != 0;
-        return index_name(state, kind, slot, record,
-                          ((const struct zone *)record)->name);
+        return index_zone(state, slot, record);
     case TABLE_CLASS:
         state->counts.classes += ((const struct class *)record)->revision != 0;
         return index_name(state, kind, slot, record,
@@ -145,8 +204,10 @@ static int index_record(struct state *state, enum table_kind kind,
                          ((const struct reply *)record)->id_hash, slot);
         }
         return 0;
+    case TABLE_POOL:
+        return check_side_name(slot, POOLS_MAX, record);
     default:
-        return 0;
+        return index_added(state, kind, slot, record);
     }
 }
 
@@ -159,21 +220,23 @@ static int read_rows(struct snapshot_reader *reader,
     uint32_t record_bytes;
     size_t count;
 
-    if (rows->table >= TABLE_COUNT || rows->records.len == 0) {
+    if (rows->table >= TABLE_ALL || rows->records.len == 0) {
         return HF_ERROR_CORRUPT;
     }
     table = &state->tables[kind];
-    record_bytes = table->record_bytes;
+    record_bytes = reader->format == 1 ? table_format1_bytes[kind]
+                                       : table_record_bytes[kind];
     count = rows->records.len / record_bytes;
     if (rows->record_bytes != record_bytes ||
         rows->records.len % record_bytes != 0 ||
-        count > reader->head.slots[kind] - table->slots) {
+        count > slots_told(reader, kind) - table->slots) {
         return HF_ERROR_CORRUPT;
     }
     for (size_t i = 0; i < count; i++) {
         uint32_t slot = table->slots;
         int rv;
 
+        /* What the format does not know stays zero. */
         table_grow(table, slot + 1);
         memcpy(table_edit(table, slot), rows->records.data + i * record_bytes,
                record_bytes);
@@ -191,8 +254,8 @@ static int read_end(struct snapshot_reader *reader,
 {
     struct state *state = reader->state;
 
-    for (int i = 0; i < TABLE_COUNT; i++) {
-        if (state->tables[i].slots != reader->head.slots[i]) {
+    for (int i = 0; i < TABLE_ALL; i++) {
+        if (state->tables[i].slots != slots_told(reader, (enum table_kind)i)) {
             return HF_ERROR_CORRUPT;
         }
     }
@@ -200,6 +263,8 @@ static int read_end(struct snapshot_reader *reader,
     memcpy(&state->head, &reader->head, sizeof(state->head));
     memset(state->head.slots, 0, sizeof(state->head.slots));
     state->head.blob_free_first = 0;
+    state->head_added = reader->head_added;
+    memset(state->head_added.slots, 0, sizeof(state->head_added.slots));
     state->blobs.free_first = reader->head.blob_free_first;
     if (state_hash(state) != end->hash) {
         return HF_ERROR_CORRUPT;

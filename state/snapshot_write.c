@@ -33,6 +33,7 @@ static void put_head(const struct state *state, struct bytes *out)
 {
     Holdfast__V1__SnapshotRecord record = HOLDFAST__V1__SNAPSHOT_RECORD__INIT;
     Holdfast__V1__SnapshotHead head = HOLDFAST__V1__SNAPSHOT_HEAD__INIT;
+    struct state_head_added added = state->head_added;
     struct state_head copy;
 
     memcpy(&copy, &state->head, sizeof(copy));
@@ -40,7 +41,15 @@ static void put_head(const struct state *state, struct bytes *out)
         copy.slots[i] = state->tables[i].slots;
     }
     copy.blob_free_first = state->blobs.free_first;
-    head.format = STATE_FORMAT;
+    head.format = 1;
+    if (state_needs_format_2(state)) {
+        head.format = 2;
+        for (int i = 0; i < TABLES_ADDED; i++) {
+            added.slots[i] = state->tables[TABLE_COUNT + i].slots;
+        }
+        head.state_head_added.data = (uint8_t *)&added;
+        head.state_head_added.len = sizeof(added);
+    }
     head.state_head.data = (uint8_t *)&copy;
     head.state_head.len = sizeof(copy);
     record.record_case = HOLDFAST__V1__SNAPSHOT_RECORD__RECORD_HEAD;
@@ -92,16 +101,18 @@ static uint32_t put_rows(const struct state *state, enum table_kind kind,
     Holdfast__V1__SnapshotRecord record = HOLDFAST__V1__SNAPSHOT_RECORD__INIT;
     Holdfast__V1__SnapshotRows rows = HOLDFAST__V1__SNAPSHOT_ROWS__INIT;
     const struct table *table = &state->tables[kind];
+    uint32_t record_bytes = state_needs_format_2(state)
+                                ? table_record_bytes[kind]
+                                : table_format1_bytes[kind];
     struct bytes content;
 
     bytes_init(&content);
-    while (slot < table->slots &&
-           content.len + table->record_bytes <= ROWS_BYTES) {
-        bytes_append(&content, table_get(table, slot), table->record_bytes);
+    while (slot < table->slots && content.len + record_bytes <= ROWS_BYTES) {
+        bytes_append(&content, table_get(table, slot), record_bytes);
         slot++;
     }
     rows.table = (uint32_t)kind;
-    rows.record_bytes = table->record_bytes;
+    rows.record_bytes = record_bytes;
     rows.records.data = content.data;
     rows.records.len = content.len;
     record.record_case = HOLDFAST__V1__SNAPSHOT_RECORD__RECORD_ROWS;
@@ -141,7 +152,7 @@ static void step(struct snapshot_writer *writer, struct bytes *out)
             writer->table = STEP_TABLES;
             writer->slot = 0;
         }
-    } else if (writer->table < STEP_TABLES + TABLE_COUNT) {
+    } else if (writer->table < STEP_TABLES + TABLE_ALL) {
         enum table_kind kind = (enum table_kind)(writer->table - STEP_TABLES);
 
         if (writer->slot < state->tables[kind].slots) {

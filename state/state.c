@@ -11,18 +11,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HASH_SEED 1 /* For ever. */
+
 struct state *state_create(void)
 {
     struct state *state = memory_alloc(sizeof(*state));
 
-    for (int i = 0; i < TABLE_COUNT; i++) {
+    for (int i = 0; i < TABLE_ALL; i++) {
         table_init(&state->tables[i], table_record_bytes[i], NULL);
-        state->head.free_first[i] = SLOT_NONE;
-    }
-    for (int i = 0; i <= TABLE_VM; i++) {
         index_init(&state->names[i]);
     }
+    for (int i = 0; i < TABLE_COUNT; i++) {
+        state->head.free_first[i] = SLOT_NONE;
+    }
+    for (int i = 0; i < TABLES_ADDED; i++) {
+        state->head_added.free_first[i] = SLOT_NONE;
+    }
     index_init(&state->reply_ids);
+    index_init(&state->claims);
     blobs_init(&state->blobs);
     state->head.pending_first = SLOT_NONE;
     state->head.pending_last = SLOT_NONE;
@@ -35,13 +41,12 @@ void state_destroy(struct state *state)
     if (state == NULL) {
         return;
     }
-    for (int i = 0; i < TABLE_COUNT; i++) {
+    for (int i = 0; i < TABLE_ALL; i++) {
         table_close(&state->tables[i]);
-    }
-    for (int i = 0; i <= TABLE_VM; i++) {
         index_close(&state->names[i]);
     }
     index_close(&state->reply_ids);
+    index_close(&state->claims);
     blobs_close(&state->blobs);
     free(state);
 }
@@ -50,13 +55,12 @@ struct state *state_clone(const struct state *state)
 {
     struct state *clone = memory_copy(state, sizeof(*state));
 
-    for (int i = 0; i < TABLE_COUNT; i++) {
+    for (int i = 0; i < TABLE_ALL; i++) {
         table_clone(&clone->tables[i], &state->tables[i]);
-    }
-    for (int i = 0; i <= TABLE_VM; i++) {
         index_clone(&clone->names[i], &state->names[i]);
     }
     index_clone(&clone->reply_ids, &state->reply_ids);
+    index_clone(&clone->claims, &state->claims);
     blobs_clone(&clone->blobs, &state->blobs);
     return clone;
 }
@@ -76,11 +80,36 @@ uint64_t state_time_ms(const struct state *state)
     return state->head.time_ms;
 }
 
+static bool uses_added_tables(const struct state *state)
+{
+    for (int kind = TABLE_COUNT; kind < TABLE_ALL; kind++) {
+        if (state->tables[kind].slots > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool state_needs_format_2(const struct state *state)
+{
+    return state->grown > 0 || uses_added_tables(state);
+}
+
+static uint64_t hash_of_head_added(const struct state *state)
+{
+    struct state_head_added head = state->head_added;
+
+    for (int i = 0; i < TABLES_ADDED; i++) {
+        head.slots[i] = state->tables[TABLE_COUNT + i].slots;
+    }
+    return hash_bytes(&head, sizeof(head), 2);
+}
+
 static uint64_t mix(const struct state *state, uint64_t records_hash,
                     uint64_t blobs_hash)
 {
     struct state_head head;
-    uint64_t parts[5];
+    uint64_t parts[6];
     size_t count = 3;
 
     /* Copied whole, padding too: it was zeroed with the state. */
@@ -89,13 +118,16 @@ static uint64_t mix(const struct state *state, uint64_t records_hash,
         head.slots[i] = state->tables[i].slots;
     }
     head.blob_free_first = state->blobs.free_first;
-    parts[0] = hash_bytes(&head, sizeof(head), STATE_FORMAT);
+    parts[0] = hash_bytes(&head, sizeof(head), HASH_SEED);
     parts[1] = records_hash;
     parts[2] = blobs_hash;
     /* Data from before there were region ids hashes as it did then. */
     if (region_id_is_set(state->region)) {
         parts[count++] = state->region.high;
         parts[count++] = state->region.low;
+    }
+    if (uses_added_tables(state)) {
+        parts[count++] = hash_of_head_added(state);
     }
     return hash_bytes(parts, count * sizeof(parts[0]), 0);
 }
@@ -109,7 +141,7 @@ uint64_t state_hash_recomputed(const struct state *state)
 {
     uint64_t sum = 0;
 
-    for (int kind = 0; kind < TABLE_COUNT; kind++) {
+    for (int kind = 0; kind < TABLE_ALL; kind++) {
         const struct table *table = &state->tables[kind];
 
         for (uint32_t slot = 0; slot < table->slots; slot++) {
@@ -149,6 +181,14 @@ void emit(struct state *state, struct event_sink *sink, enum table_kind kind,
     case TABLE_HOST:
         event.kind = EVENT_HOST;
         event.host = table_get(&state->tables[kind], slot);
+        break;
+    case TABLE_GROUP:
+        event.kind = EVENT_GROUP;
+        event.group = table_get(&state->tables[kind], slot);
+        break;
+    case TABLE_RESERVATION:
+        event.kind = EVENT_RESERVATION;
+        event.reservation = table_get(&state->tables[kind], slot);
         break;
     default:
         CHECK(kind == TABLE_VM);
@@ -200,16 +240,31 @@ void state_apply(struct state *state, const struct change *change,
     case CHANGE_ZONE_CREATE:
     case CHANGE_ZONE_CORDON:
     case CHANGE_ZONE_STATE:
+    case CHANGE_ZONE_DRAIN:
         apply_zone(state, change, sink);
         break;
     case CHANGE_CLASS_CREATE:
+    case CHANGE_CLASS_UPDATE:
     case CHANGE_CLASS_DELETE:
         apply_class(state, change, sink);
         break;
     case CHANGE_HOST_REGISTER:
     case CHANGE_HOST_CORDON:
     case CHANGE_HOST_FENCE:
+    case CHANGE_HOST_DRAIN:
         apply_host(state, change, sink);
+        break;
+    case CHANGE_GROUP_CREATE:
+    case CHANGE_GROUP_UPDATE:
+    case CHANGE_GROUP_DELETE:
+        apply_group(state, change, sink);
+        break;
+    case CHANGE_RESERVATION_SET:
+    case CHANGE_RESERVATION_DELETE:
+        apply_reservation(state, change, sink);
+        break;
+    case CHANGE_POLICY:
+        apply_policy(state, &change->policy, sink);
         break;
     case CHANGE_SETTINGS:
         apply_settings(state, &change->settings, sink);
@@ -255,6 +310,14 @@ const struct settings *state_settings(const struct state *state)
     return &state->head.settings;
 }
 
+void blob_replace(struct state *state, uint32_t *blob, struct text content)
+{
+    uint32_t next = blobs_intern(&state->blobs, content);
+
+    blobs_release(&state->blobs, *blob);
+    *blob = next;
+}
+
 struct text state_blob(const struct state *state, uint32_t blob)
 {
     return blobs_get(&state->blobs, blob);
@@ -267,13 +330,12 @@ void state_memory(const struct state *state, struct state_memory *memory)
         .vm_index = table_memory(&state->names[TABLE_VM].entries),
         .blobs = table_memory(&state->blobs.table) + state->blobs.bytes,
     };
-    for (int i = 0; i < TABLE_COUNT; i++) {
+    for (int i = 0; i < TABLE_ALL; i++) {
         if (i != TABLE_VM) {
-            memory->other += table_memory(&state->tables[i]);
+            memory->other += table_memory(&state->tables[i]) +
+                             table_memory(&state->names[i].entries);
         }
     }
-    for (int i = 0; i < TABLE_VM; i++) {
-        memory->other += table_memory(&state->names[i].entries);
-    }
-    memory->other += table_memory(&state->reply_ids.entries);
+    memory->other += table_memory(&state->reply_ids.entries) +
+                     table_memory(&state->claims.entries);
 }

@@ -176,6 +176,11 @@ uint32_t state_named_slot(const struct state *state, struct text name);
 /* The name in a slot; empty when there is none. */
 struct text state_named_name(const struct state *state, uint32_t slot);
 
+/* Whether a VM of the class finds room on the host beside what is used and what
+ * others claim there: what CHANGE_VM_MOVE and CHANGE_VM_CLAIM need of a host
+ * that is not the VM's own. */
+bool state_claim_fits(const struct host *host, const struct class *class);
+
 /* Whether the VM holds room on its move_host. */
 static inline bool vm_holds_claim(const struct vm *vm)
 {

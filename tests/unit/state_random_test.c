@@ -197,8 +197,7 @@ static void assign_vm(struct world *world, const struct vm *vm)
         return;
     }
     if (vm->state != VM_PENDING || host == NULL || host->state != HOST_UP ||
-        !host_fits(host,
-                   &state_class_at(world->state, vm->class_slot)->resources)) {
+        !host_fits(host, state_class_at(world->state, vm->class_slot))) {
         return;
     }
     change.vm_assign =

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Records for readers: by uid, by name, by slot. */
+#include "state/internal.h"
+
+static const void *record_or_null(const struct state *state,
+                                  enum table_kind kind, uint32_t slot)
+{
+    return slot == SLOT_NONE ? NULL : table_get(&state->tables[kind], slot);
+}
+
+static const void *of_uid(const struct state *state, enum table_kind kind,
+                          uint64_t uid)
+{
+    return record_or_null(state, kind, record_of_uid(state, kind, uid));
+}
+
+static const void *named(const struct state *state, enum table_kind kind,
+                         struct text name)
+{
+    return record_or_null(state, kind, record_named(state, kind, name));
+}
+
+static const void *record_at(const struct state *state, enum table_kind kind,
+                             uint32_t slot)
+{
+    const struct record_head *head;
+
+    if (slot >= state->tables[kind].slots) {
+        return NULL;
+    }
+    head = table_get(&state->tables[kind], slot);
+    return head->revision == 0 ? NULL : head;
+}
+
+const struct zone *state_zone(const struct state *state, struct zone_id id)
+{
+    return of_uid(state, TABLE_ZONE, id.uid);
+}
+
+const struct class *state_class(const struct state *state, struct class_id id)
+{
+    return of_uid(state, TABLE_CLASS, id.uid);
+}
+
+const struct host *state_host(const struct state *state, struct host_id id)
+{
+    return of_uid(state, TABLE_HOST, id.uid);
+}
+
+const struct vm *state_vm(const struct state *state, struct vm_id id)
+{
+    return of_uid(state, TABLE_VM, id.uid);
+}
+
+const struct group *state_group(const struct state *state, struct group_id id)
+{
+    return of_uid(state, TABLE_GROUP, id.uid);
+}
+
+const struct zone *state_zone_named(const struct state *state, struct text name)
+{
+    return named(state, TABLE_ZONE, name);
+}
+
+const struct class *state_class_named(const struct state *state,
+                                      struct text name)
+{
+    return named(state, TABLE_CLASS, name);
+}
+
+const struct host *state_host_named(const struct state *state, struct text name)
+{
+    return named(state, TABLE_HOST, name);
+}
+
+const struct vm *state_vm_named(const struct state *state, struct text name)
+{
+    return named(state, TABLE_VM, name);
+}
+
+const struct group *state_group_named(const struct state *state,
+                                      struct text name)
+{
+    return named(state, TABLE_GROUP, name);
+}
+
+const struct reservation *state_reservation_named(const struct state *state,
+                                                  struct text name)
+{
+    return named(state, TABLE_RESERVATION, name);
+}
+
+const struct zone *state_zone_at(const struct state *state, uint32_t slot)
+{
+    return record_at(state, TABLE_ZONE, slot);
+}
+
+const struct class *state_class_at(const struct state *state, uint32_t slot)
+{
+    return record_at(state, TABLE_CLASS, slot);
+}
+
+const struct host *state_host_at(const struct state *state, uint32_t slot)
+{
+    return record_at(state, TABLE_HOST, slot);
+}
+
+const struct vm *state_vm_at(const struct state *state, uint32_t slot)
+{
+    return record_at(state, TABLE_VM, slot);
+}
+
+const struct group *state_group_at(const struct state *state, uint32_t slot)
+{
+    return record_at(state, TABLE_GROUP, slot);
+}
+
+const struct reservation *state_reservation_at(const struct state *state,
+                                               uint32_t slot)
+{
+    return record_at(state, TABLE_RESERVATION, slot);
+}
+
+uint32_t state_zone_slots(const struct state *state)
+{
+    return state->tables[TABLE_ZONE].slots;
+}
+
+uint32_t state_class_slots(const struct state *state)
+{
+    return state->tables[TABLE_CLASS].slots;
+}
+
+uint32_t state_host_slots(const struct state *state)
+{
+    return state->tables[TABLE_HOST].slots;
+}
+
+uint32_t state_vm_slots(const struct state *state)
+{
+    return state->tables[TABLE_VM].slots;
+}
+
+uint32_t state_group_slots(const struct state *state)
+{
+    return state->tables[TABLE_GROUP].slots;
+}
+
+uint32_t state_reservation_slots(const struct state *state)
+{
+    return state->tables[TABLE_RESERVATION].slots;
+}
