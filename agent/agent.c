@@ -66,6 +66,7 @@ void agent_tick(struct agent *agent)
     if (agent->closing) {
         return;
     }
+    agent_tls_tick(agent);
     due_ns = core_tick(&agent->core, now_ns);
     if (due_ns <= now_ns) {
         wait_ms = 1;
@@ -373,6 +374,7 @@ static void init_session(struct agent *agent)
     uint64_t seed = clock_boot_ns() ^ (uint64_t)getpid() << 32;
 
     session_init(&agent->session, agent->loop, &agent_session_ops, seed);
+    session_use_tls(&agent->session, agent->tls);
     for (size_t i = 0; i < config->n_nodes; i++) {
         session_add_node(&agent->session, config->nodes[i]);
     }
@@ -403,7 +405,10 @@ int agent_init(struct agent *agent, uv_loop_t *loop,
     agent->state_lock_fd = -1;
     map_init(&agent->vms);
     bytes_init(&agent->waiting);
-    result = find_helpers(agent);
+    result = agent_tls_open(agent);
+    if (result == 0) {
+        result = find_helpers(agent);
+    }
     if (result == 0) {
         result = open_host(agent);
     }
@@ -440,6 +445,7 @@ void agent_close(struct agent *agent)
     core_close(&agent->core);
     map_close(&agent->vms);
     bytes_close(&agent->waiting);
+    tls_destroy(agent->tls);
     close(agent->state_lock_fd);
     close(agent->state_dir_fd);
     lease_page_close(&agent->lease);

@@ -49,6 +49,8 @@ struct agent {
     const struct agent_config *config;
     struct core core;
     struct session session;
+    struct tls *tls;       /* NULL: the configuration has none. */
+    uint64_t tls_look_ms;  /* When its files are looked at again. */
     uint64_t core_session; /* Number of the session that is open. */
     struct run_dir run;
     struct lease_page lease;
@@ -91,6 +93,11 @@ void agent_close(struct agent *agent);
 
 /* What is due; at the end of whatever happened. */
 void agent_tick(struct agent *agent);
+
+/* agent_tls.c. Reads the certificates of the configuration, if it has any:
+ * INVALID after saying why. Looks at them again now and then. */
+int agent_tls_open(struct agent *agent);
+void agent_tls_tick(struct agent *agent);
 
 /* agent_wire.c: the session's half of the core's actions. */
 extern const struct session_ops agent_session_ops;

@@ -184,13 +184,32 @@ static int check_offer(const struct checker *checker,
     return 0;
 }
 
+static int check_tls(const struct checker *checker,
+                     const config_message *config)
+{
+    const Holdfast__V1__TlsFiles *tls = config->tls;
+
+    if (tls == NULL) {
+        return 0;
+    }
+    if (tls->certificate[0] == '\0' || tls->key[0] == '\0' ||
+        tls->node_ca[0] == '\0') {
+        return refuse(checker, "tls: certificate, key and node_ca are needed");
+    }
+    if (tls->agent_ca[0] != '\0' || tls->client_ca[0] != '\0') {
+        return refuse(checker, "tls: an agent speaks with nodes only: leave "
+                               "agent_ca and client_ca out");
+    }
+    return 0;
+}
+
 static int check(struct agent_config *config, const char *path, char *error)
 {
     const struct checker checker = {path, error};
     const config_message *message = config->message;
     int (*const checks[])(const struct checker *, const config_message *) = {
-        check_names, check_nodes,  check_directories,
-        check_pools, check_labels, check_offer};
+        check_names,  check_nodes, check_directories, check_pools,
+        check_labels, check_offer, check_tls};
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         int result = checks[i](&checker, message);

@@ -24,11 +24,21 @@ void session_init(struct session *session, uv_loop_t *loop,
     CHECK(uv_timer_init(loop, &session->timer) == 0);
 }
 
+void session_use_tls(struct session *session, struct tls *tls)
+{
+    session->tls = tls;
+}
+
 void session_add_node(struct session *session, const char *address)
 {
     CHECK(session->channel_count < SESSION_NODES_MAX);
-    session->channels[session->channel_count++] = rpc_channel_create(
+    session->channels[session->channel_count] = rpc_channel_create(
         session->loop, address, random_u64(&session->random));
+    if (session->tls != NULL) {
+        rpc_channel_use_tls(session->channels[session->channel_count],
+                            session->tls, NULL, NULL);
+    }
+    session->channel_count++;
 }
 
 const char *session_node(const struct session *session)

@@ -35,6 +35,7 @@ struct session {
     struct random random;
     struct rpc_channel *channels[SESSION_NODES_MAX];
     size_t channel_count;
+    struct tls *tls; /* Lent; NULL: plain. */
     struct retry retry;
     struct rpc_stream stream;
     bool streaming; /* `stream` is the library's until it says closed. */
@@ -45,6 +46,10 @@ struct session {
 /* Addresses are copied. */
 void session_init(struct session *session, uv_loop_t *loop,
                   const struct session_ops *ops, uint64_t seed);
+
+/* Before nodes are added: reach them by mutual TLS; lent. */
+void session_use_tls(struct session *session, struct tls *tls);
+
 void session_add_node(struct session *session, const char *address);
 
 /* Begins; the first node first. */

@@ -63,8 +63,8 @@ static struct connection *connect_current(struct attempt *attempt)
         if (limit_ms > attempt->deadline_ms) {
             limit_ms = attempt->deadline_ms;
         }
-        client->connection = connection_open(endpoint->address, limit_ms,
-                                             attempt->status->message);
+        client->connection = connection_open(
+            endpoint->address, client->tls, limit_ms, attempt->status->message);
         client->connected = client->current;
     }
     if (client->connection == NULL) {

@@ -171,8 +171,32 @@ void hf_client_close(struct hf_client *client)
 {
     if (client != NULL) {
         connection_close(client->connection);
+        tls_destroy(client->tls);
         free(client);
     }
+}
+
+enum hf_code hf_client_use_tls(struct hf_client *client,
+                               const struct hf_tls *files,
+                               struct hf_status *status)
+{
+    const struct tls_files own = {.certificate = files->certificate,
+                                  .key = files->key,
+                                  .node_ca = files->ca};
+    char error[HF_MESSAGE_MAX];
+    struct tls *tls;
+
+    memset(status, 0, sizeof(*status));
+    if (client->tls != NULL || client->connection != NULL) {
+        return status_set(status, HF_STATUS_FAILED_PRECONDITION,
+                          "TLS is set once, before the first call");
+    }
+    tls = tls_create(&own, error, sizeof(error));
+    if (tls == NULL) {
+        return status_set(status, HF_STATUS_INVALID_ARGUMENT, "%s", error);
+    }
+    client->tls = tls;
+    return HF_STATUS_OK;
 }
 
 void hf_client_set_timeout(struct hf_client *client, uint32_t timeout_ms)

@@ -36,6 +36,7 @@ struct hf_client {
     /* To endpoint `connected`; NULL: none. */
     struct connection *connection;
     size_t connected;
+    struct tls *tls; /* NULL: plain. */
     uint32_t timeout_ms;
     unsigned budget; /* Tenths of a token. */
     struct random random;

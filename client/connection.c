@@ -25,6 +25,9 @@
 
 struct connection {
     int fd;
+    struct tls_session *tls; /* NULL: plain. */
+    struct bytes out;        /* What the socket did not take yet. */
+    size_t out_sent;
     nghttp2_session *session;
     char authority[256];
     char error[HF_MESSAGE_MAX];
@@ -170,8 +173,28 @@ static nghttp2_session *make_session(struct connection *connection)
     return session;
 }
 
-struct connection *connection_open(const char *endpoint, uint64_t deadline_ms,
-                                   char *error)
+static void transfer_in(struct connection *connection);
+static void transfer_out(struct connection *connection, uint64_t deadline_ms);
+
+/* Until it is known who the node is. */
+static void shake_hands(struct connection *connection, uint64_t deadline_ms)
+{
+    (void)tls_session_receive(connection->tls, NULL, 0);
+    for (;;) {
+        transfer_out(connection, deadline_ms);
+        if (connection->broken || tls_session_established(connection->tls)) {
+            return;
+        }
+        if (!socket_poll(connection->fd, POLLIN, deadline_ms)) {
+            break_up(connection, "the node does not answer in TLS");
+            return;
+        }
+        transfer_in(connection);
+    }
+}
+
+struct connection *connection_open(const char *endpoint, struct tls *tls,
+                                   uint64_t deadline_ms, char *error)
 {
     int fd = socket_connect(endpoint, deadline_ms, error, HF_MESSAGE_MAX);
     struct connection *connection;
@@ -181,11 +204,21 @@ struct connection *connection_open(const char *endpoint, uint64_t deadline_ms,
     }
     connection = memory_alloc(sizeof(*connection));
     connection->fd = fd;
+    bytes_init(&connection->out);
     bytes_init(&connection->sent);
     bytes_init(&connection->received);
     (void)snprintf(connection->authority, sizeof(connection->authority), "%s",
                    endpoint);
     connection->session = make_session(connection);
+    if (tls != NULL) {
+        connection->tls = tls_session_connect(tls, endpoint, NULL, NULL);
+        shake_hands(connection, deadline_ms);
+    }
+    if (connection->broken) {
+        (void)snprintf(error, HF_MESSAGE_MAX, "%s", connection->error);
+        connection_close(connection);
+        return NULL;
+    }
     return connection;
 }
 
@@ -196,9 +229,44 @@ void connection_close(struct connection *connection)
     }
     nghttp2_session_del(connection->session);
     (void)close(connection->fd);
+    tls_session_destroy(connection->tls);
+    bytes_close(&connection->out);
     bytes_close(&connection->sent);
     bytes_close(&connection->received);
     free(connection);
+}
+
+static void take_in(struct connection *connection, const uint8_t *data,
+                    size_t len)
+{
+    ssize_t taken = nghttp2_session_mem_recv(connection->session, data, len);
+
+    if (taken < 0) {
+        break_up(connection, taken == NGHTTP2_ERR_BAD_CLIENT_MAGIC
+                                 ? "not gRPC: it speaks no HTTP/2"
+                                 : nghttp2_strerror((int)taken));
+    }
+}
+
+static void take_in_tls(struct connection *connection, const uint8_t *data,
+                        size_t len)
+{
+    uint8_t plain[16384];
+    ssize_t read = -1;
+
+    if (tls_session_receive(connection->tls, data, len)) {
+        while (!connection->broken &&
+               (read = tls_session_read(connection->tls, plain,
+                                        sizeof(plain))) > 0) {
+            take_in(connection, plain, (size_t)read);
+        }
+    }
+    if (read < 0) {
+        const char *error = tls_session_error(connection->tls);
+
+        break_up(connection,
+                 error[0] == '\0' ? "the node closed the connection" : error);
+    }
 }
 
 /* What has come, as far as it has; the end of it breaks the connection. */
@@ -206,23 +274,17 @@ static void transfer_in(struct connection *connection)
 {
     uint8_t buffer[16384];
     ssize_t len = recv(connection->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
-    ssize_t taken;
 
     if (len < 0) {
         if (errno != EAGAIN && errno != EINTR) {
             break_up(connection, strerror(errno));
         }
-        return;
-    }
-    if (len == 0) {
+    } else if (len == 0) {
         break_up(connection, "the node closed the connection");
-        return;
-    }
-    taken = nghttp2_session_mem_recv(connection->session, buffer, (size_t)len);
-    if (taken < 0) {
-        break_up(connection, taken == NGHTTP2_ERR_BAD_CLIENT_MAGIC
-                                 ? "not gRPC: it speaks no HTTP/2"
-                                 : nghttp2_strerror((int)taken));
+    } else if (connection->tls != NULL) {
+        take_in_tls(connection, buffer, (size_t)len);
+    } else {
+        take_in(connection, buffer, (size_t)len);
     }
 }
 
@@ -232,21 +294,42 @@ static bool wait_for(struct connection *connection, short events,
     return socket_poll(connection->fd, events, deadline_ms);
 }
 
+/* The next piece that is to be sent, in `out`; false: there is none. */
+static bool collect(struct connection *connection)
+{
+    const uint8_t *data;
+    ssize_t len = 0;
+
+    bytes_clear(&connection->out);
+    connection->out_sent = 0;
+    if (connection->tls == NULL || tls_session_established(connection->tls)) {
+        len = nghttp2_session_mem_send(connection->session, &data);
+    }
+    if (len > 0 && connection->tls == NULL) {
+        bytes_append(&connection->out, data, (size_t)len);
+    } else if (len > 0 &&
+               !tls_session_write(connection->tls, data, (size_t)len)) {
+        break_up(connection, tls_session_error(connection->tls));
+    }
+    if (connection->tls != NULL) {
+        tls_session_take(connection->tls, &connection->out);
+    }
+    return connection->out.len > 0;
+}
+
 /* All that waits to be sent; waits for room until the deadline. */
 static void transfer_out(struct connection *connection, uint64_t deadline_ms)
 {
-    const uint8_t *data;
-    ssize_t len;
-
-    while (!connection->broken &&
-           (len = nghttp2_session_mem_send(connection->session, &data)) > 0) {
-        while (len > 0 && !connection->broken) {
-            ssize_t sent = send(connection->fd, data, (size_t)len,
+    while (!connection->broken && collect(connection)) {
+        while (connection->out_sent < connection->out.len &&
+               !connection->broken) {
+            ssize_t sent = send(connection->fd,
+                                connection->out.data + connection->out_sent,
+                                connection->out.len - connection->out_sent,
                                 MSG_NOSIGNAL | MSG_DONTWAIT);
 
             if (sent >= 0) {
-                data += sent;
-                len -= sent;
+                connection->out_sent += (size_t)sent;
             } else if (errno != EAGAIN && errno != EINTR) {
                 break_up(connection, strerror(errno));
             } else if (!wait_for(connection, POLLOUT, deadline_ms)) {
@@ -310,7 +393,8 @@ void connection_call(struct connection *connection, const char *path,
         bytes_append(&connection->sent, message->data, message->len);
     }
     headers[count++] = header(":method", "POST");
-    headers[count++] = header(":scheme", "http");
+    headers[count++] =
+        header(":scheme", connection->tls != NULL ? "https" : "http");
     headers[count++] = header(":path", path);
     headers[count++] = header(":authority", connection->authority);
     headers[count++] = header("te", "trailers");

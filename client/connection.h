@@ -2,12 +2,12 @@
  *
  * One HTTP/2 connection to one node with at most one gRPC call on it, driven by
  * poll(2) while its owner waits. A blocking library needs no event loop and no
- * thread, so this is not built on rpc/. Plain TCP: the seam for TLS is
- * connection_open(), transfer_in() and transfer_out(). */
+ * thread, so this is not built on rpc/. */
 #ifndef CLIENT_CONNECTION_H
 #define CLIENT_CONNECTION_H
 
 #include "base/bytes.h"
+#include "tls/tls.h"
 
 #include <holdfast/holdfast.h>
 #include <stdbool.h>
@@ -18,10 +18,10 @@
 
 struct connection;
 
-/* Connects to "host:port"; NULL: `error` (size HF_MESSAGE_MAX) says why.
- * `deadline_ms` by clock_boot_ms(). */
-struct connection *connection_open(const char *endpoint, uint64_t deadline_ms,
-                                   char *error);
+/* Connects to "host:port", over TLS unless `tls` (lent) is NULL; NULL: `error`
+ * (size HF_MESSAGE_MAX) says why. `deadline_ms` by clock_boot_ms(). */
+struct connection *connection_open(const char *endpoint, struct tls *tls,
+                                   uint64_t deadline_ms, char *error);
 void connection_close(struct connection *connection);
 
 /* Whether another call can begin on it: no call is open, the node did not say

@@ -96,7 +96,8 @@ static void begin(struct hf_watch *watch, uint64_t deadline_ms)
     size_t size;
 
     limit_ms = limit_ms < deadline_ms ? limit_ms : deadline_ms;
-    watch->connection = connection_open(address, limit_ms, error);
+    watch->connection =
+        connection_open(address, watch->client->tls, limit_ms, error);
     if (watch->connection == NULL) {
         failed(watch, error);
         return;

@@ -43,6 +43,31 @@ static bool complete_numbers(Holdfast__V1__NodeConfig *config, char *error,
     return true;
 }
 
+/* Whether the files are in order is seen when they are read. */
+static bool check_tls(const Holdfast__V1__TlsFiles *tls, char *error,
+                      size_t size)
+{
+    const struct {
+        const char *key;
+        const char *path;
+    } files[] = {
+        {"certificate", tls == NULL ? "" : tls->certificate},
+        {"key", tls == NULL ? "" : tls->key},
+        {"node_ca", tls == NULL ? "" : tls->node_ca},
+        {"agent_ca", tls == NULL ? "" : tls->agent_ca},
+        {"client_ca", tls == NULL ? "" : tls->client_ca},
+    };
+
+    for (size_t i = 0; tls != NULL && i < sizeof(files) / sizeof(files[0]);
+         i++) {
+        if (files[i].path[0] == '\0') {
+            snprintf(error, size, "tls.%s: must be given", files[i].key);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Empty: the default. */
 static bool check_listen(const char *key, const char *value, char *error,
                          size_t size)
@@ -128,6 +153,7 @@ static bool check_config(Holdfast__V1__NodeConfig *config, char *error,
     return complete_numbers(config, error, size) &&
            check_listen("listen", config->listen, error, size) &&
            check_listen("http_listen", config->http_listen, error, size) &&
+           check_tls(config->tls, error, size) &&
            check_members(config, error, size);
 }
 

@@ -17,7 +17,6 @@
 
 #define CONFIG_ARENA_BYTES (4u << 20)
 #define EXIT_USAGE         2
-#define EXIT_CONFIG        78
 
 static const char help[] =
     "holdfastd - one control-plane node of a Holdfast region\n"

@@ -131,6 +131,7 @@ static void on_tick(uv_timer_t *timer)
 
     if (!node->stopping) {
         peers_tick(node->peers);
+        node_tls_tick(node);
     }
 }
 
@@ -146,8 +147,15 @@ static int start_server(struct node *node)
     const char *listen = node->config->listen[0] == '\0' ? node->self->address
                                                          : node->config->listen;
     char error[256];
+    int rv = node_tls_open(node);
 
+    if (rv != 0) {
+        return rv;
+    }
     node->server = rpc_server_create(node->loop);
+    if (node->tls != NULL) {
+        rpc_server_use_tls(node->server, node->tls);
+    }
     node_api_open(node);
     node_agents_open(node);
     node_watch_open(node);
@@ -161,7 +169,8 @@ static int start_server(struct node *node)
         log_error("server.failed", "reason=\"%s\"", error);
         return EXIT_LISTEN;
     }
-    log_info("server.listening", "address=%s", listen);
+    log_info("server.listening", "address=%s tls=%s", listen,
+             node->tls != NULL ? "mutual" : "none");
     return node->config->http_listen[0] == '\0'
                ? 0
                : node_http_open(node, node->config->http_listen);

@@ -8,6 +8,7 @@
 
 #include "node/engine.h"
 #include "raft/storage_uv.h"
+#include "rpc/channel.h"
 #include "rpc/health.h"
 #include "rpc/http_server.h"
 #include "rpc/reflection.h"
@@ -25,6 +26,9 @@ struct peers;
 
 /* The address is taken or not this machine's. */
 #define EXIT_LISTEN 69
+
+/* The configuration is wrong. */
+#define EXIT_CONFIG 78
 
 /* Of peers_tick(). */
 #define NODE_TICK_MS 10
@@ -53,6 +57,10 @@ struct node {
     struct rpc_reflection reflection;
     struct http_pages pages;
     struct http_server *http; /* NULL: not asked for. */
+    struct tls *tls;          /* NULL: loopback without. */
+    uint64_t tls_look_ms;     /* When its files are looked at again. */
+    uint64_t tls_warned_ms;   /* When the end of ours was last told of. */
+    uint64_t refused_told_ms; /* When a refused call was last logged. */
     struct list watches;
     struct list sessions_forwarded; /* Agents' sessions, to... */
     uint64_t leader_last;           /* the last leader that was known. */
@@ -107,6 +115,15 @@ void node_agents_open(struct node *node);
 void node_watch_open(struct node *node);
 void node_cluster_open(struct node *node);
 void node_route_open(struct node *node);
+
+/* Reads the certificates of the configuration, if it has any. 0, or EXIT_CONFIG
+ * after saying why. Looks at them again now and then. */
+int node_tls_open(struct node *node);
+void node_tls_tick(struct node *node);
+
+/* Passes the call on to the leader's node, with its caller. */
+struct rpc_handler *node_pass_on(struct rpc_call *call,
+                                 struct rpc_channel *channel);
 
 /* Begins to tell of itself by HTTP. 0, or EXIT_LISTEN after saying why. */
 int node_http_open(struct node *node, const char *address);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "node/api_check.h"
+#include "node/caller.h"
 #include "node/node.h"
 #include "node/region.h"
 #include "state/labels.h"
@@ -25,6 +26,7 @@ struct agent_call {
     struct session session;
     struct node *node;
     struct rpc_call *call; /* NULL: closed. */
+    struct caller caller;
 };
 
 struct agent_message {
@@ -252,11 +254,28 @@ static bool take_pools(struct agent_message *message,
     return true;
 }
 
+/* An agent's certificate is for one host. */
+static bool speaks_for(const struct caller *caller, const char *host,
+                       struct api_reply *reply)
+{
+    if (caller->role != TLS_ROLE_AGENT || strcmp(caller->name, host) == 0) {
+        return true;
+    }
+    api_fail(reply, API_NOT_ALLOWED,
+             "host: '%.63s' is not the host of the agent's certificate, '%s'",
+             host, caller->name);
+    return false;
+}
+
 static bool take_hello(struct agent_message *message,
                        const Holdfast__V1__Hello *wire, struct api_reply *reply)
 {
     struct hello *hello = &message->base.hello;
 
+    if (!speaks_for(&call_of(message->base.session)->caller, wire->host,
+                    reply)) {
+        return false;
+    }
     hello->host = text_of(wire->host);
     hello->zone = text_of(wire->zone);
     hello->fault_domain = text_of(wire->fault_domain);
@@ -396,6 +415,7 @@ static struct rpc_handler *open_call(struct rpc_service *service,
     call->handler.ops = &handler_ops;
     call->node = node;
     call->call = rpc_call;
+    CHECK(caller_find(rpc_call, &call->caller));
     session_open(&call->session, &session_ops, &node->engine.sessions);
     return &call->handler;
 }

@@ -174,7 +174,7 @@ static void pass_on(struct api_call *call)
     }
     packed = memory_alloc(len);
     protobuf_c_message_pack(call->message, packed);
-    call->delegate = rpc_proxy_open(call->call, channel, NODE_FORWARD_KEY, "1");
+    call->delegate = node_pass_on(call->call, channel);
     call->delegate->ops->raw(call->delegate, packed, len);
     call->delegate->ops->half_closed(call->delegate);
     free(packed);

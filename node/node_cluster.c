@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "node/api_errors.h"
+#include "node/caller.h"
 #include "node/node.h"
 #include "node/peers.h"
 #include "rpc/proxy.h"
@@ -281,6 +282,19 @@ static bool is_for_leader(const struct node *node,
            method == &local_methods[LOCAL_TRANSFER];
 }
 
+struct rpc_handler *node_pass_on(struct rpc_call *call,
+                                 struct rpc_channel *channel)
+{
+    char text[CALLER_TEXT_BYTES];
+    const char *marks[] = {NODE_FORWARD_KEY, "1", NODE_CALLER_KEY, text, NULL};
+    struct caller caller;
+
+    /* It was admitted, so what it says of its caller is true. */
+    CHECK(caller_find(call, &caller));
+    caller_text(&caller, text);
+    return rpc_proxy_open(call, channel, marks);
+}
+
 static struct rpc_handler *route(struct rpc_router *router,
                                  struct rpc_call *call)
 {
@@ -288,7 +302,8 @@ static struct rpc_handler *route(struct rpc_router *router,
     struct rpc_handler *proxy;
     struct rpc_channel *channel;
 
-    if (node_leads(node) || !is_for_leader(node, rpc_call_method(call))) {
+    if (!caller_admit(node, call) || node_leads(node) ||
+        !is_for_leader(node, rpc_call_method(call))) {
         return NULL;
     }
     channel = peers_channel(node->peers, node->engine.leadership.leader);
@@ -296,7 +311,7 @@ static struct rpc_handler *route(struct rpc_router *router,
         node_refuse_no_leader(call);
         return NULL;
     }
-    proxy = rpc_proxy_open(call, channel, NODE_FORWARD_KEY, "1");
+    proxy = node_pass_on(call, channel);
     if (rpc_call_method(call)->service == &node->agents) {
         rpc_proxy_join(proxy, &node->sessions_forwarded);
     }

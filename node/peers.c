@@ -163,7 +163,22 @@ static uint64_t number_of(const char *text)
     return text == NULL ? 0 : strtoull(text, NULL, 10);
 }
 
-/* Without TLS a peer is who it says it is; loopback only. */
+/* Without TLS a peer is who it says it is; loopback only. With it, its
+ * certificate names its id, or, of another PKI, its name. */
+static bool is_peer(const struct rpc_call *call,
+                    const Holdfast__V1__NodeMember *member)
+{
+    const struct tls_identity *identity = rpc_call_identity(call);
+    char id[24];
+
+    if (identity == NULL) {
+        return true;
+    }
+    snprintf(id, sizeof(id), "%" PRIu64, member->id);
+    return identity->role == TLS_ROLE_NODE &&
+           strcmp(identity->name, identity->from_uri ? id : member->name) == 0;
+}
+
 static struct rpc_handler *open_inbound(struct rpc_service *service,
                                         const struct rpc_method *method,
                                         struct rpc_call *call)
@@ -185,6 +200,13 @@ static struct rpc_handler *open_inbound(struct rpc_service *service,
     if (node_member(node, from) == NULL || from == node->self->id) {
         rpc_call_finish(call, RPC_UNAUTHENTICATED,
                         "node %" PRIu64 " is not a member", from);
+        return NULL;
+    }
+    if (!is_peer(call, node_member(node, from))) {
+        log_warn("peer.refused", "node=%" PRIu64 " peer=%s certificate=\"%s\"",
+                 from, rpc_call_peer(call), rpc_call_identity(call)->name);
+        rpc_call_finish(call, RPC_PERMISSION_DENIED,
+                        "the certificate is not that of node %" PRIu64, from);
         return NULL;
     }
     inbound = memory_alloc(sizeof(*inbound));
@@ -221,6 +243,12 @@ struct peers *peers_create(struct node *node)
         peer->id = member->id;
         peer->channel = rpc_channel_create(node->loop, member->address,
                                            clock_boot_ns() ^ member->id);
+        if (node->tls != NULL) {
+            char name[24];
+
+            snprintf(name, sizeof(name), "%" PRIu64, member->id);
+            rpc_channel_use_tls(peer->channel, node->tls, name, member->name);
+        }
         peers->count++;
     }
     node->peer_service.open = open_inbound;

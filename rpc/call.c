@@ -289,11 +289,11 @@ const struct rpc_method *rpc_call_method(const struct rpc_call *call)
     return call->method;
 }
 
-const struct rpc_identity *rpc_call_identity(const struct rpc_call *call)
+const struct tls_identity *rpc_call_identity(const struct rpc_call *call)
 {
-    const struct rpc_tls_session *tls = call->connection->base.tls;
+    const struct tls_session *tls = call->connection->base.tls;
 
-    return tls == NULL ? NULL : rpc_tls_identity(tls);
+    return tls == NULL ? NULL : tls_session_identity(tls);
 }
 
 const char *rpc_call_peer(const struct rpc_call *call)

@@ -6,12 +6,11 @@
  *                        |                                  |
  *                        +--failed--> WAITING <-------------+
  *   WAITING --delay over--> IDLE (calls meanwhile fail at once) */
-#include "rpc/channel.h"
+#include "rpc/channel_internal.h"
 
 #include "base/check.h"
 #include "base/memory.h"
 #include "rpc/address.h"
-#include "rpc/connection.h"
 #include "rpc/limits.h"
 #include "rpc/message.h"
 #include "rpc/unpack.h"
@@ -22,51 +21,10 @@
 
 #define TICK_MS 10
 
-enum channel_state {
-    CHANNEL_IDLE,
-    CHANNEL_CONNECTING,
-    CHANNEL_READY,
-    CHANNEL_WAITING
-};
-
-struct rpc_channel {
-    uv_loop_t *loop;
-    uv_timer_t tick;
-    struct rpc_flusher flusher;
-    nghttp2_session_callbacks *callbacks;
-    nghttp2_option *options;
-    struct rpc_connection *connection; /* NULL: none. */
-    uv_connect_t connect;
-    struct random random;
-    struct list waiting;  /* Calls until the connection stands. */
-    struct list streams;  /* Calls on it. */
-    struct list failed;   /* Calls to be told that they are over. */
-    struct list writable; /* Calls whose output drained. */
-    enum channel_state state;
-    uint64_t until_ms; /* Of CONNECTING and WAITING. */
-    uint64_t delay_ms;
-    unsigned ping_ticks; /* Since an unanswered ping; 0: none. */
-    int handles_open;
-    bool destroying;
-    char address[64];
-    char error[160];     /* Why the last connection failed. */
-    struct rpc_tls *tls; /* Lent; NULL: plain. */
-    bool pinned;         /* To these; else to the address. */
-    char expect[RPC_IDENTITY_NAME_MAX + 1];
-    char expect_cn[RPC_IDENTITY_NAME_MAX + 1];
-};
-
 static const struct rpc_connection_ops connection_ops;
 
-static uint64_t now_of(const struct rpc_channel *channel)
-{
-    return uv_now(channel->loop);
-}
-
-/* Calls that are over hear of it on the next tick: never from inside the call
- * that they made. */
-static void fail_later(struct rpc_stream *stream, enum rpc_code code,
-                       const char *message, bool never_seen)
+void channel_fail_later(struct rpc_stream *stream, enum rpc_code code,
+                        const char *message, bool never_seen)
 {
     stream->code = code;
     snprintf(stream->message, sizeof(stream->message), "%s", message);
@@ -171,14 +129,14 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
     return 0;
 }
 
-static void cancel_with(struct rpc_stream *stream, enum rpc_code code,
-                        const char *message)
+void channel_cancel(struct rpc_stream *stream, enum rpc_code code,
+                    const char *message)
 {
     if (stream->cancelled) {
         return;
     }
     if (stream->id == 0) {
-        fail_later(stream, code, message, true);
+        channel_fail_later(stream, code, message, true);
         return;
     }
     stream->cancelled = true;
@@ -203,8 +161,8 @@ static void take_messages(struct rpc_stream *stream)
             bytes_consume(&stream->in, RPC_FRAME_HEAD_BYTES + len);
             break;
         default:
-            cancel_with(stream, RPC_INTERNAL,
-                        "the server's message is compressed or too large");
+            channel_cancel(stream, RPC_INTERNAL,
+                           "the server's message is compressed or too large");
             return;
         }
     }
@@ -273,7 +231,7 @@ static ssize_t on_output(nghttp2_session *session, int32_t id, uint8_t *buf,
     return (ssize_t)len;
 }
 
-static void submit(struct rpc_stream *stream)
+void channel_submit(struct rpc_stream *stream)
 {
     struct rpc_channel *channel = stream->channel;
     nghttp2_nv nv[RPC_HEADERS_MAX];
@@ -294,8 +252,8 @@ static void submit(struct rpc_stream *stream)
     list_append(&channel->streams, &stream->link);
     if (stream->id < 0) {
         stream->id = 0;
-        fail_later(stream, RPC_UNAVAILABLE,
-                   "the connection takes no more calls", true);
+        channel_fail_later(stream, RPC_UNAVAILABLE,
+                           "the connection takes no more calls", true);
         return;
     }
     rpc_connection_mark(channel->connection);
@@ -306,7 +264,8 @@ static void wait_to_reconnect(struct rpc_channel *channel)
     uint64_t jitter = random_below(&channel->random, channel->delay_ms / 2 + 1);
 
     channel->state = CHANNEL_WAITING;
-    channel->until_ms = now_of(channel) + channel->delay_ms * 3 / 4 + jitter;
+    channel->until_ms =
+        channel_now(channel) + channel->delay_ms * 3 / 4 + jitter;
     channel->delay_ms = channel->delay_ms * 2 > RPC_RECONNECT_MS_MAX
                             ? RPC_RECONNECT_MS_MAX
                             : channel->delay_ms * 2;
@@ -320,9 +279,9 @@ static void fail_list(struct list *streams, const char *message,
             list_entry(list_first(streams), struct rpc_stream, link);
 
         if (stream->cancelled) {
-            fail_later(stream, stream->code, stream->message, false);
+            channel_fail_later(stream, stream->code, stream->message, false);
         } else {
-            fail_later(stream, RPC_UNAVAILABLE, message, never_seen);
+            channel_fail_later(stream, RPC_UNAVAILABLE, message, never_seen);
         }
     }
 }
@@ -375,7 +334,7 @@ static void connection_established(struct rpc_connection *connection)
     channel->state = CHANNEL_READY;
     channel->delay_ms = RPC_RECONNECT_MS_MIN;
     while (!list_empty(&channel->waiting)) {
-        submit(
+        channel_submit(
             list_entry(list_first(&channel->waiting), struct rpc_stream, link));
     }
 }
@@ -411,20 +370,20 @@ static void on_connect(uv_connect_t *connect, int status)
                                                 NGHTTP2_FLAG_NONE, 0,
                                                 RPC_CONNECTION_WINDOW) == 0);
     if (channel->tls != NULL) {
-        connection->tls = rpc_tls_connect(
+        connection->tls = tls_session_connect(
             channel->tls, channel->address,
             channel->pinned ? channel->expect : NULL, channel->expect_cn);
     }
     rpc_connection_start(connection, RPC_USER_TIMEOUT_MS);
 }
 
-static void start_connecting(struct rpc_channel *channel)
+void channel_connect(struct rpc_channel *channel)
 {
     struct sockaddr_storage where;
     int rv = rpc_address_parse(channel->address, &where);
 
     channel->state = CHANNEL_CONNECTING;
-    channel->until_ms = now_of(channel) + RPC_CONNECT_MS;
+    channel->until_ms = channel_now(channel) + RPC_CONNECT_MS;
     channel->connection = memory_alloc(sizeof(*channel->connection));
     rpc_connection_init(channel->connection, channel->loop, &channel->flusher,
                         &connection_ops);
@@ -461,7 +420,7 @@ static void keep_alive(struct rpc_channel *channel, uint64_t now_ms)
 static void on_tick(uv_timer_t *timer)
 {
     struct rpc_channel *channel = container_of(timer, struct rpc_channel, tick);
-    uint64_t now_ms = now_of(channel);
+    uint64_t now_ms = channel_now(channel);
     struct list *lists[] = {&channel->waiting, &channel->streams};
     struct list *at;
     struct list *next;
@@ -471,8 +430,8 @@ static void on_tick(uv_timer_t *timer)
             struct rpc_stream *stream = list_entry(at, struct rpc_stream, link);
 
             if (stream->deadline_ms != 0 && now_ms >= stream->deadline_ms) {
-                cancel_with(stream, RPC_DEADLINE_EXCEEDED,
-                            "the deadline passed");
+                channel_cancel(stream, RPC_DEADLINE_EXCEEDED,
+                               "the deadline passed");
             }
         }
     }
@@ -493,6 +452,13 @@ static void on_tick(uv_timer_t *timer)
         list_empty(&channel->failed) && channel->state != CHANNEL_WAITING &&
         !channel->destroying) {
         uv_timer_stop(&channel->tick);
+    }
+}
+
+void channel_tick_start(struct rpc_channel *channel)
+{
+    if (!uv_is_active((uv_handle_t *)&channel->tick)) {
+        uv_timer_start(&channel->tick, on_tick, 0, TICK_MS);
     }
 }
 
@@ -534,7 +500,7 @@ struct rpc_channel *rpc_channel_create(uv_loop_t *loop, const char *address,
     return channel;
 }
 
-void rpc_channel_use_tls(struct rpc_channel *channel, struct rpc_tls *tls,
+void rpc_channel_use_tls(struct rpc_channel *channel, struct tls *tls,
                          const char *expect, const char *expect_cn)
 {
     CHECK(channel->state == CHANNEL_IDLE);
@@ -592,7 +558,7 @@ void rpc_channel_destroy(struct rpc_channel *channel)
     CHECK(!channel->destroying);
     channel->destroying = true;
     while (!list_empty(&channel->waiting)) {
-        fail_later(
+        channel_fail_later(
             list_entry(list_first(&channel->waiting), struct rpc_stream, link),
             RPC_CANCELLED, "the client closes", true);
     }
@@ -601,120 +567,4 @@ void rpc_channel_destroy(struct rpc_channel *channel)
     }
     uv_close((uv_handle_t *)&channel->tick, on_tick_closed);
     rpc_flusher_close(&channel->flusher, on_flusher_closed);
-}
-
-static void add_header(struct rpc_stream *stream, const char *name,
-                       const char *value)
-{
-    rpc_headers_add(&stream->request, (const uint8_t *)name, strlen(name),
-                    (const uint8_t *)value, strlen(value));
-}
-
-static void add_headers(struct rpc_stream *stream, const char *path,
-                        const char *const *metadata)
-{
-    char timeout[32];
-    uint64_t now_ms = now_of(stream->channel);
-
-    add_header(stream, ":method", "POST");
-    add_header(stream, ":scheme",
-               stream->channel->tls != NULL ? "https" : "http");
-    add_header(stream, ":path", path);
-    add_header(stream, ":authority", stream->channel->address);
-    add_header(stream, "te", "trailers");
-    add_header(stream, "content-type", "application/grpc");
-    if (stream->deadline_ms != 0) {
-        uint64_t left_ms =
-            stream->deadline_ms > now_ms ? stream->deadline_ms - now_ms : 1;
-
-        snprintf(timeout, sizeof(timeout), "%llum",
-                 (unsigned long long)(left_ms > 99999999 ? 99999999 : left_ms));
-        add_header(stream, "grpc-timeout", timeout);
-    }
-    for (; metadata != NULL && metadata[0] != NULL; metadata += 2) {
-        add_header(stream, metadata[0], metadata[1]);
-    }
-}
-
-void rpc_stream_open(struct rpc_channel *channel, struct rpc_stream *stream,
-                     const struct rpc_stream_ops *ops, const char *path,
-                     uint64_t deadline_ms, const char *const *metadata)
-{
-    char message[256];
-
-    memset(stream, 0, sizeof(*stream));
-    stream->ops = ops;
-    stream->channel = channel;
-    stream->deadline_ms = deadline_ms;
-    list_init(&stream->link);
-    list_init(&stream->writable_link);
-    add_headers(stream, path, metadata);
-    list_append(&channel->waiting, &stream->link);
-    if (!uv_is_active((uv_handle_t *)&channel->tick)) {
-        uv_timer_start(&channel->tick, on_tick, 0, TICK_MS);
-    }
-    if (channel->state == CHANNEL_IDLE) {
-        start_connecting(channel);
-    } else if (channel->state == CHANNEL_READY &&
-               !channel->connection->closing) {
-        submit(stream);
-    } else if (channel->state != CHANNEL_CONNECTING) {
-        snprintf(message, sizeof(message), "%s: %s", channel->address,
-                 channel->error);
-        fail_later(stream, RPC_UNAVAILABLE, message, true);
-    }
-}
-
-void rpc_stream_send_raw(struct rpc_stream *stream, const void *data,
-                         size_t len)
-{
-    if (stream->cancelled || stream->half_closed) {
-        return;
-    }
-    rpc_frame_append(&stream->out, data, len);
-    if (stream->id == 0) {
-        return;
-    }
-    if (stream->deferred) {
-        stream->deferred = false;
-        nghttp2_session_resume_data(stream->channel->connection->session,
-                                    stream->id);
-    }
-    rpc_connection_mark(stream->channel->connection);
-}
-
-void rpc_stream_send(struct rpc_stream *stream, const ProtobufCMessage *message)
-{
-    size_t len = protobuf_c_message_get_packed_size(message);
-    uint8_t *packed = memory_alloc(len);
-
-    protobuf_c_message_pack(message, packed);
-    rpc_stream_send_raw(stream, packed, len);
-    free(packed);
-}
-
-size_t rpc_stream_queued(const struct rpc_stream *stream)
-{
-    return stream->out.len - stream->out_sent;
-}
-
-void rpc_stream_half_close(struct rpc_stream *stream)
-{
-    if (stream->cancelled || stream->half_closed) {
-        return;
-    }
-    stream->half_closed = true;
-    if (stream->id != 0) {
-        if (stream->deferred) {
-            stream->deferred = false;
-            nghttp2_session_resume_data(stream->channel->connection->session,
-                                        stream->id);
-        }
-        rpc_connection_mark(stream->channel->connection);
-    }
-}
-
-void rpc_stream_cancel(struct rpc_stream *stream)
-{
-    cancel_with(stream, RPC_CANCELLED, "cancelled by the client");
 }

@@ -11,7 +11,7 @@
 #include "base/list.h"
 #include "base/random.h"
 #include "rpc/status.h"
-#include "rpc/tls.h"
+#include "tls/tls.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -64,8 +64,8 @@ struct rpc_channel *rpc_channel_create(uv_loop_t *loop, const char *address,
                                        uint64_t seed);
 
 /* Before the first call: connects by mutual TLS; `tls` is lent until the
- * channel is gone. See rpc_tls_connect() for `expect` (copied). */
-void rpc_channel_use_tls(struct rpc_channel *channel, struct rpc_tls *tls,
+ * channel is gone. See tls_session_connect() for `expect` (copied). */
+void rpc_channel_use_tls(struct rpc_channel *channel, struct tls *tls,
                          const char *expect, const char *expect_cn);
 
 const char *rpc_channel_address(const struct rpc_channel *channel);

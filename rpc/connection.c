@@ -65,7 +65,7 @@ static void on_close(uv_handle_t *handle)
 
     nghttp2_session_del(connection->session);
     connection->session = NULL;
-    rpc_tls_session_destroy(connection->tls);
+    tls_session_destroy(connection->tls);
     connection->tls = NULL;
     bytes_close(&connection->out);
     connection->ops->closed(connection);
@@ -133,15 +133,15 @@ static int collect_tls(struct rpc_connection *connection)
     static struct bytes plain;
     int rv = 0;
 
-    if (rpc_tls_established(connection->tls)) {
+    if (tls_session_established(connection->tls)) {
         bytes_clear(&plain);
         rv = collect_plain(connection, &plain);
         if (rv == 0 && plain.len > 0 &&
-            !rpc_tls_write(connection->tls, plain.data, plain.len)) {
+            !tls_session_write(connection->tls, plain.data, plain.len)) {
             rv = -1;
         }
     }
-    rpc_tls_take(connection->tls, &connection->out);
+    tls_session_take(connection->tls, &connection->out);
     return rv;
 }
 
@@ -239,9 +239,9 @@ static void take(struct rpc_connection *connection, const void *data,
 /* The other end learns why by the alert that is still in the way. */
 static void end_tls(struct rpc_connection *connection)
 {
-    const char *error = rpc_tls_error(connection->tls);
+    const char *error = tls_session_error(connection->tls);
 
-    rpc_tls_take(connection->tls, &connection->out);
+    tls_session_take(connection->tls, &connection->out);
     if (!connection->writing && connection->out.len > 0) {
         uv_buf_t alert = uv_buf_init((char *)connection->out.data,
                                      (unsigned)connection->out.len);
@@ -256,17 +256,17 @@ static void take_tls(struct rpc_connection *connection, const void *data,
                      size_t len)
 {
     static uint8_t plain[READ_BYTES];
-    bool was_established = rpc_tls_established(connection->tls);
+    bool was_established = tls_session_established(connection->tls);
     ssize_t read = -1;
 
-    if (rpc_tls_receive(connection->tls, data, len)) {
-        if (!was_established && rpc_tls_established(connection->tls) &&
+    if (tls_session_receive(connection->tls, data, len)) {
+        if (!was_established && tls_session_established(connection->tls) &&
             connection->ops->established != NULL) {
             connection->ops->established(connection);
         }
         while (!connection->closing &&
-               (read = rpc_tls_read(connection->tls, plain, sizeof(plain))) >
-                   0) {
+               (read = tls_session_read(connection->tls, plain,
+                                        sizeof(plain))) > 0) {
             take(connection, plain, (size_t)read);
         }
     }
@@ -317,7 +317,8 @@ void rpc_connection_start(struct rpc_connection *connection,
         return;
     }
     if (connection->tls != NULL) {
-        (void)rpc_tls_receive(connection->tls, NULL, 0); /* A client begins. */
+        (void)tls_session_receive(connection->tls, NULL,
+                                  0); /* A client begins. */
     } else if (connection->ops->established != NULL) {
         connection->ops->established(connection);
     }

@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/list.h"
-#include "rpc/tls.h"
+#include "tls/tls.h"
 
 #include <nghttp2/nghttp2.h>
 #include <stdbool.h>
@@ -41,9 +41,9 @@ struct rpc_connection_ops {
 struct rpc_connection {
     uv_tcp_t tcp;
     uv_write_t write;
-    nghttp2_session *session;    /* Made by the owner before reading. */
-    struct rpc_tls_session *tls; /* Set by the owner before the start, then the
-                                  * connection's; NULL: plain. */
+    nghttp2_session *session; /* Made by the owner before reading. */
+    struct tls_session *tls;  /* Set by the owner before the start, then the
+                               * connection's; NULL: plain. */
     struct rpc_flusher *flusher;
     const struct rpc_connection_ops *ops;
     struct list marked; /* In flusher->marked. */

@@ -133,20 +133,33 @@ static const struct rpc_stream_ops stream_ops = {
     .closed = on_server_closed,
 };
 
+static bool is_mark(const char *const *marks, const char *key)
+{
+    for (; marks[0] != NULL; marks += 2) {
+        if (strcmp(marks[0], key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct rpc_handler *rpc_proxy_open(struct rpc_call *call,
                                    struct rpc_channel *channel,
-                                   const char *marker_key,
-                                   const char *marker_value)
+                                   const char *const *marks)
 {
     struct proxy *proxy = memory_alloc(sizeof(*proxy));
-    const char *metadata[2 * RPC_HEADERS_MAX + 6];
+    const char *metadata[2 * (RPC_HEADERS_MAX + RPC_PROXY_MARKS_MAX) + 4];
     size_t count = 0;
     size_t cursor = 0;
     const char *key;
     const char *value;
 
-    metadata[count++] = marker_key;
-    metadata[count++] = marker_value;
+    while (marks[count] != NULL) {
+        CHECK(count < 2 * RPC_PROXY_MARKS_MAX);
+        metadata[count] = marks[count];
+        metadata[count + 1] = marks[count + 1];
+        count += 2;
+    }
     value = rpc_call_metadata(call, RPC_PREVIOUS_ATTEMPTS);
     if (value != NULL) {
         metadata[count++] = RPC_PREVIOUS_ATTEMPTS;
@@ -154,7 +167,7 @@ struct rpc_handler *rpc_proxy_open(struct rpc_call *call,
     }
     while (count < 2 * (RPC_HEADERS_MAX - 10) &&
            rpc_call_metadata_next(call, &cursor, &key, &value)) {
-        if (strcmp(key, marker_key) != 0) {
+        if (!is_mark(marks, key)) {
             metadata[count++] = key;
             metadata[count++] = value;
         }

@@ -14,12 +14,13 @@
  * RESOURCE_EXHAUSTED: a message and a window. */
 #define RPC_PROXY_QUEUE_MAX (8u << 20)
 
-/* For a router to return. Adds `marker_key: marker_value` to the metadata, so
- * that the other side knows that it is not to pass the call on. */
+/* For a router to return. `marks`, pairs of key and value ended by NULL, at
+ * most RPC_PROXY_MARKS_MAX, take the place of metadata of these keys: the other
+ * side sees from them that it is not to pass the call on, and whose it is. */
+#define RPC_PROXY_MARKS_MAX 4
 struct rpc_handler *rpc_proxy_open(struct rpc_call *call,
                                    struct rpc_channel *channel,
-                                   const char *marker_key,
-                                   const char *marker_value);
+                                   const char *const *marks);
 
 /* Puts what rpc_proxy_open() returned into a list, in which it stays until its
  * call is over. */

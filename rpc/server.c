@@ -312,7 +312,7 @@ static void on_connection(uv_stream_t *listener, int status)
                                       server->options) == 0);
     send_settings(connection);
     if (server->tls != NULL) {
-        connection->base.tls = rpc_tls_accept(server->tls);
+        connection->base.tls = tls_session_accept(server->tls);
     }
     rpc_connection_start(&connection->base, RPC_WRITE_STALL_MS);
 }
@@ -394,7 +394,7 @@ void rpc_server_route(struct rpc_server *server, struct rpc_router *router)
     server->router = router;
 }
 
-void rpc_server_use_tls(struct rpc_server *server, struct rpc_tls *tls)
+void rpc_server_use_tls(struct rpc_server *server, struct tls *tls)
 {
     CHECK(!server->listening);
     server->tls = tls;

@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 #include "rpc/status.h"
-#include "rpc/tls.h"
+#include "tls/tls.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -94,7 +94,7 @@ void rpc_server_route(struct rpc_server *server, struct rpc_router *router);
 
 /* Before it listens: every connection is TLS; `tls` is lent until the server is
  * gone. Callers show a certificate or none (rpc_call_identity). */
-void rpc_server_use_tls(struct rpc_server *server, struct rpc_tls *tls);
+void rpc_server_use_tls(struct rpc_server *server, struct tls *tls);
 
 /* Listens on "host:port"; port 0 takes a free one. HF_ERROR_INVALID: not an
  * address; HF_ERROR_UNSUPPORTED: not a loopback address, and no TLS;
@@ -139,7 +139,7 @@ const char *rpc_call_peer(const struct rpc_call *call);
 
 /* Who calls, as TLS proved; NULL on a server without TLS, where everybody is
  * who he says he is. */
-const struct rpc_identity *rpc_call_identity(const struct rpc_call *call);
+const struct tls_identity *rpc_call_identity(const struct rpc_call *call);
 
 /* Loop time at which the client gives up; 0: never. */
 uint64_t rpc_call_deadline_ms(const struct rpc_call *call);

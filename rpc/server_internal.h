@@ -22,7 +22,7 @@ struct rpc_server {
     struct rpc_method_stats *method_stats; /* By the methods' numbers. */
     size_t method_count;
     struct rpc_router *router;
-    struct rpc_tls *tls;      /* Lent; NULL: plain. */
+    struct tls *tls;          /* Lent; NULL: plain. */
     uint64_t refused_told_ms; /* When a failed handshake was last logged. */
     struct rpc_server_stats stats;
     uint64_t receive_bytes; /* Undelivered, of all connections. */

@@ -34,7 +34,8 @@ def cached(name):
 def expected():
     lib = cached("CMAKE_INSTALL_LIBDIR")
     doc = "share/doc/holdfast"
-    public = ("class", "cluster", "host", "vm", "watch", "zone")
+    public = ("class", "cluster", "group", "host", "plan", "reservation", "vm",
+              "watch", "zone")
     protos = os.listdir(f"{SOURCE}/proto/holdfast/v1")
     return PROGRAMS | {
         f"{lib}/libholdfast.a", f"{lib}/libholdfast.so",

@@ -226,7 +226,8 @@ static struct rpc_handler *route(struct rpc_router *router,
         strncmp(rpc_call_path(call), "/holdfast.test.", 15) != 0) {
         return NULL;
     }
-    return rpc_proxy_open(call, echo->forward, ECHO_FORWARDED, "1");
+    return rpc_proxy_open(call, echo->forward,
+                          (const char *const[]){ECHO_FORWARDED, "1", NULL});
 }
 
 void echo_service_init(struct echo_service *echo, struct rpc_server *server,

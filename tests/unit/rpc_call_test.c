@@ -122,7 +122,8 @@ static struct rpc_handler *echo_route(struct rpc_router *router,
     if (echo->forward == NULL) {
         return NULL;
     }
-    return rpc_proxy_open(call, echo->forward, "forwarded", "by-test");
+    return rpc_proxy_open(call, echo->forward,
+                          (const char *const[]){"forwarded", "by-test", NULL});
 }
 
 static void echo_done(struct rpc_server_close *close)

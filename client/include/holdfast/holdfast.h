@@ -85,6 +85,22 @@ HF_API struct hf_client *hf_client_open(const char *endpoints,
  * first. */
 HF_API void hf_client_close(struct hf_client *client);
 
+/* Paths of PEM files: the authority of the region's nodes, and the client's own
+ * certificate and key (NULL: none; the nodes then answer UNAUTHENTICATED). */
+struct hf_tls {
+    const char *ca;
+    const char *certificate;
+    const char *key;
+};
+
+/* Reaches the nodes by mutual TLS from now on; each must have a certificate of
+ * the authority that is valid for its endpoint's host. Once, before the first
+ * call. INVALID_ARGUMENT: a file is not in order; `status` says which and why.
+ * A key that others can read is refused. */
+HF_API enum hf_code hf_client_use_tls(struct hf_client *client,
+                                      const struct hf_tls *files,
+                                      struct hf_status *status);
+
 /* How long a call may take over all attempts. Default 10,000; at least 1. */
 HF_API void hf_client_set_timeout(struct hf_client *client,
                                   uint32_t timeout_ms);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * From a verified certificate to a role and a name. */
-#include "rpc/tls_internal.h"
+#include "tls/internal.h"
 
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -11,13 +11,13 @@
 #define URI_PREFIX "holdfast:"
 
 static const char *const role_names[] = {
-    [RPC_ROLE_NONE] = "none",
-    [RPC_ROLE_NODE] = "node",
-    [RPC_ROLE_AGENT] = "agent",
-    [RPC_ROLE_CLIENT] = "client",
+    [TLS_ROLE_NONE] = "none",
+    [TLS_ROLE_NODE] = "node",
+    [TLS_ROLE_AGENT] = "agent",
+    [TLS_ROLE_CLIENT] = "client",
 };
 
-const char *rpc_role_name(enum rpc_role role)
+const char *tls_role_name(enum tls_role role)
 {
     return role_names[role];
 }
@@ -40,7 +40,7 @@ static unsigned roles_of_anchor(const struct tls_trust *trust,
 {
     unsigned roles = 0;
 
-    for (unsigned role = RPC_ROLE_NODE; role <= RPC_ROLE_CLIENT; role++) {
+    for (unsigned role = TLS_ROLE_NODE; role <= TLS_ROLE_CLIENT; role++) {
         STACK_OF(X509) *anchors = trust->anchors[role];
 
         for (int i = 0; anchors != NULL && i < sk_X509_num(anchors); i++) {
@@ -55,7 +55,7 @@ static unsigned roles_of_anchor(const struct tls_trust *trust,
 /* A name is printable, without what could mislead in a log or a path. */
 static bool is_name(const unsigned char *text, size_t len)
 {
-    if (len == 0 || len > RPC_IDENTITY_NAME_MAX) {
+    if (len == 0 || len > TLS_NAME_MAX) {
         return false;
     }
     for (size_t i = 0; i < len; i++) {
@@ -67,7 +67,7 @@ static bool is_name(const unsigned char *text, size_t len)
     return true;
 }
 
-static bool take_name(struct rpc_identity *identity, const unsigned char *text,
+static bool take_name(struct tls_identity *identity, const unsigned char *text,
                       size_t len)
 {
     if (!is_name(text, len)) {
@@ -81,19 +81,19 @@ static bool take_name(struct rpc_identity *identity, const unsigned char *text,
 /* "holdfast:agent:h12". 1: it is ours; 0: a URI of somebody else; -1: one that
  * begins as ours and is not of that form. */
 static int read_uri(const unsigned char *uri, size_t len,
-                    struct rpc_identity *identity)
+                    struct tls_identity *identity)
 {
     size_t prefix = strlen(URI_PREFIX);
 
     if (len < prefix || memcmp(uri, URI_PREFIX, prefix) != 0) {
         return 0;
     }
-    for (unsigned role = RPC_ROLE_NODE; role <= RPC_ROLE_CLIENT; role++) {
+    for (unsigned role = TLS_ROLE_NODE; role <= TLS_ROLE_CLIENT; role++) {
         size_t name = prefix + strlen(role_names[role]) + 1;
 
         if (len > name && uri[name - 1] == ':' &&
             memcmp(uri + prefix, role_names[role], name - prefix - 1) == 0) {
-            identity->role = (enum rpc_role)role;
+            identity->role = (enum tls_role)role;
             identity->from_uri = true;
             return take_name(identity, uri + name, len - name) ? 1 : -1;
         }
@@ -102,7 +102,7 @@ static int read_uri(const unsigned char *uri, size_t len,
 }
 
 /* As read_uri(), of all alternative names; more than one of ours is none. */
-static int read_uris(X509 *leaf, struct rpc_identity *identity)
+static int read_uris(X509 *leaf, struct tls_identity *identity)
 {
     GENERAL_NAMES *names =
         X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
@@ -126,7 +126,7 @@ static int read_uris(X509 *leaf, struct rpc_identity *identity)
     return found;
 }
 
-static bool read_common_name(X509 *leaf, struct rpc_identity *identity)
+static bool read_common_name(X509 *leaf, struct tls_identity *identity)
 {
     const X509_NAME *subject = X509_get_subject_name(leaf);
     int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
@@ -141,7 +141,7 @@ static bool read_common_name(X509 *leaf, struct rpc_identity *identity)
                      (size_t)ASN1_STRING_length(value));
 }
 
-static void read_serial(X509 *leaf, struct rpc_identity *identity)
+static void read_serial(X509 *leaf, struct tls_identity *identity)
 {
     BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(leaf), NULL);
     char *text = number == NULL ? NULL : BN_bn2hex(number);
@@ -153,7 +153,7 @@ static void read_serial(X509 *leaf, struct rpc_identity *identity)
 }
 
 bool tls_identity_read(const struct tls_trust *trust, STACK_OF(X509) * chain,
-                       struct rpc_identity *identity, char *error,
+                       struct tls_identity *identity, char *error,
                        size_t error_size)
 {
     X509 *leaf = sk_X509_value(chain, 0);
@@ -176,18 +176,18 @@ bool tls_identity_read(const struct tls_trust *trust, STACK_OF(X509) * chain,
             snprintf(error, error_size,
                      "the certificate says that it is a%s %s's, and its "
                      "authority is not one for these",
-                     identity->role == RPC_ROLE_AGENT ? "n" : "",
-                     rpc_role_name(identity->role));
+                     identity->role == TLS_ROLE_AGENT ? "n" : "",
+                     tls_role_name(identity->role));
             return false;
         }
         return true;
     }
-    for (unsigned role = RPC_ROLE_NODE; role <= RPC_ROLE_CLIENT; role++) {
+    for (unsigned role = TLS_ROLE_NODE; role <= TLS_ROLE_CLIENT; role++) {
         if (roles == 1U << role) {
-            identity->role = (enum rpc_role)role;
+            identity->role = (enum tls_role)role;
         }
     }
-    if (identity->role == RPC_ROLE_NONE) {
+    if (identity->role == TLS_ROLE_NONE) {
         snprintf(error, error_size,
                  "the certificate's authority is one for several roles, and "
                  "it does not say which is its own (holdfast:<role>:<name>)");

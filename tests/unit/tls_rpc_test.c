@@ -5,9 +5,9 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "ctl/pki.h"
 #include "rpc/channel.h"
 #include "rpc/server.h"
+#include "tls/pki.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -84,15 +84,15 @@ static int remove_pki(void **unused)
     return system(command); /* NOLINT(cert-env33-c): a path of our own. */
 }
 
-static struct rpc_tls *tls_with(const char *own, const char *authority)
+static struct tls *tls_with(const char *own, const char *authority)
 {
     char certificate[128] = "";
     char key[128] = "";
     char cas[3][128];
     char error[256] = "";
-    struct rpc_tls_files files = {
+    struct tls_files files = {
         .node_ca = cas[0], .agent_ca = cas[1], .client_ca = cas[2]};
-    struct rpc_tls *tls;
+    struct tls *tls;
 
     for (int role = 0; role < 3; role++) {
         snprintf(cas[role], sizeof(cas[role]), "%s/%s/%s-ca.crt", home,
@@ -104,7 +104,7 @@ static struct rpc_tls *tls_with(const char *own, const char *authority)
         files.certificate = certificate;
         files.key = key;
     }
-    tls = rpc_tls_create(&files, error, sizeof(error));
+    tls = tls_create(&files, error, sizeof(error));
     assert_string_equal(error, "");
     assert_non_null(tls);
     return tls;
@@ -117,7 +117,7 @@ struct door {
     struct rpc_method method;
     struct rpc_server *server;
     struct rpc_server_close close;
-    struct rpc_tls *tls;
+    struct tls *tls;
     bool closed;
     char address[64];
 };
@@ -133,12 +133,12 @@ static void visit_message(struct rpc_handler *handler,
 {
     struct visit *visit = container_of(handler, struct visit, handler);
     const text_message *text = (const text_message *)(const void *)message;
-    const struct rpc_identity *who = rpc_call_identity(visit->call);
+    const struct tls_identity *who = rpc_call_identity(visit->call);
     text_message answer = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
     char words[256];
 
     snprintf(words, sizeof(words), "%s:%s %zu",
-             who == NULL ? "plain" : rpc_role_name(who->role),
+             who == NULL ? "plain" : tls_role_name(who->role),
              who == NULL ? "" : who->name, strlen(text->service));
     answer.service = words;
     rpc_call_send(visit->call, &answer.base);
@@ -210,7 +210,7 @@ static void door_stop(struct door *door, uv_loop_t *loop)
     rpc_server_drain(door->server, 1000, &door->close);
     run_until(loop, &door->closed);
     uv_run(loop, UV_RUN_DEFAULT);
-    rpc_tls_destroy(door->tls);
+    tls_destroy(door->tls);
     assert_int_equal(uv_loop_close(loop), 0);
 }
 
@@ -248,9 +248,9 @@ struct visitor {
 static void knock_at(uv_loop_t *loop, const char *address,
                      const struct visitor *visitor, struct knock *knock)
 {
-    struct rpc_tls *tls = visitor->authority == NULL
-                              ? NULL
-                              : tls_with(visitor->own, visitor->authority);
+    struct tls *tls = visitor->authority == NULL
+                          ? NULL
+                          : tls_with(visitor->own, visitor->authority);
     struct rpc_channel *channel = rpc_channel_create(loop, address, 1);
     text_message request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
     char *text = memory_alloc(visitor->bytes + 1);
@@ -271,7 +271,7 @@ static void knock_at(uv_loop_t *loop, const char *address,
     for (int i = 0; i < 5; i++) {
         uv_run(loop, UV_RUN_NOWAIT);
     }
-    rpc_tls_destroy(tls);
+    tls_destroy(tls);
     free(text);
 }
 
@@ -374,15 +374,15 @@ static void new_files_are_taken_without_a_restart(void **unused)
     issue("ca", PKI_NODE, "1", "turning", 0);
     uv_loop_init(&loop);
     door_start(&door, &loop, "turning");
-    assert_int_equal(rpc_tls_reload(door.tls, error, sizeof(error)), 0);
+    assert_int_equal(tls_reload(door.tls, error, sizeof(error)), 0);
     issue("ca", PKI_NODE, "5", "turning", 0);
-    assert_int_equal(rpc_tls_reload(door.tls, error, sizeof(error)), 1);
+    assert_int_equal(tls_reload(door.tls, error, sizeof(error)), 1);
     visitor.expect = "5";
     knock_at(&loop, door.address, &visitor, &knock);
     assert_int_equal(knock.code, RPC_OK);
     /* Unusable ones leave the former in use. */
     assert_int_equal(truncate(at("turning.crt"), 10), 0);
-    assert_int_equal(rpc_tls_reload(door.tls, error, sizeof(error)),
+    assert_int_equal(tls_reload(door.tls, error, sizeof(error)),
                      HF_ERROR_INVALID);
     assert_non_null(strstr(error, "tls.certificate: "));
     knock_at(&loop, door.address, &visitor, &knock);
@@ -390,11 +390,11 @@ static void new_files_are_taken_without_a_restart(void **unused)
     door_stop(&door, &loop);
 }
 
-static void expect_refusal(const struct rpc_tls_files *files, const char *what)
+static void expect_refusal(const struct tls_files *files, const char *what)
 {
     char error[256] = "";
 
-    assert_null(rpc_tls_create(files, error, sizeof(error)));
+    assert_null(tls_create(files, error, sizeof(error)));
     if (strstr(error, what) == NULL) {
         fail_msg("\"%s\" does not say \"%s\"", error, what);
     }
@@ -402,9 +402,9 @@ static void expect_refusal(const struct rpc_tls_files *files, const char *what)
 
 static void files_that_are_not_in_order_are_refused_by_name(void **unused)
 {
-    struct rpc_tls_files files = {.certificate = at("client.crt"),
-                                  .key = at("client.key"),
-                                  .node_ca = at("ca/node-ca.crt")};
+    struct tls_files files = {.certificate = at("client.crt"),
+                              .key = at("client.key"),
+                              .node_ca = at("ca/node-ca.crt")};
 
     (void)unused;
     files.key = at("agent.key");

@@ -3,7 +3,7 @@
  * One connection's bytes, between two memory BIOs: no socket here. */
 #include "base/check.h"
 #include "base/memory.h"
-#include "rpc/tls_internal.h"
+#include "tls/internal.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -12,10 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct rpc_tls_session *make(struct rpc_tls *tls, SSL_CTX *context,
-                                    bool server)
+static struct tls_session *make(struct tls *tls, SSL_CTX *context, bool server)
 {
-    struct rpc_tls_session *session = memory_alloc(sizeof(*session));
+    struct tls_session *session = memory_alloc(sizeof(*session));
 
     session->ssl = SSL_new(context);
     session->in = BIO_new(BIO_s_mem());
@@ -30,9 +29,9 @@ static struct rpc_tls_session *make(struct rpc_tls *tls, SSL_CTX *context,
     return session;
 }
 
-struct rpc_tls_session *rpc_tls_accept(struct rpc_tls *tls)
+struct tls_session *tls_session_accept(struct tls *tls)
 {
-    struct rpc_tls_session *session = make(tls, tls->server, true);
+    struct tls_session *session = make(tls, tls->server, true);
 
     SSL_set_accept_state(session->ssl);
     return session;
@@ -73,11 +72,11 @@ static void expect_host(SSL *ssl, const char *address)
     }
 }
 
-struct rpc_tls_session *rpc_tls_connect(struct rpc_tls *tls,
-                                        const char *address, const char *expect,
+struct tls_session *tls_session_connect(struct tls *tls, const char *address,
+                                        const char *expect,
                                         const char *expect_cn)
 {
-    struct rpc_tls_session *session = make(tls, tls->client, false);
+    struct tls_session *session = make(tls, tls->client, false);
 
     if (expect != NULL) {
         session->expect = memory_copy(expect, strlen(expect) + 1);
@@ -89,7 +88,7 @@ struct rpc_tls_session *rpc_tls_connect(struct rpc_tls *tls,
     return session;
 }
 
-void rpc_tls_session_destroy(struct rpc_tls_session *session)
+void tls_session_destroy(struct tls_session *session)
 {
     if (session == NULL) {
         return;
@@ -101,7 +100,7 @@ void rpc_tls_session_destroy(struct rpc_tls_session *session)
     free(session);
 }
 
-static bool fail(struct rpc_tls_session *session, const char *what)
+static bool fail(struct tls_session *session, const char *what)
 {
     long verdict = SSL_get_verify_result(session->ssl);
     char reason[96];
@@ -121,16 +120,16 @@ static bool fail(struct rpc_tls_session *session, const char *what)
     return false;
 }
 
-static bool fail_with(struct rpc_tls_session *session, const char *text)
+static bool fail_with(struct tls_session *session, const char *text)
 {
     session->failed = true;
     snprintf(session->error, sizeof(session->error), "%s", text);
     return false;
 }
 
-static bool is_expected(const struct rpc_tls_session *session)
+static bool is_expected(const struct tls_session *session)
 {
-    const struct rpc_identity *identity = &session->identity;
+    const struct tls_identity *identity = &session->identity;
 
     return session->expect == NULL ||
            strcmp(identity->name, identity->from_uri ? session->expect
@@ -138,7 +137,7 @@ static bool is_expected(const struct rpc_tls_session *session)
 }
 
 /* The chain is verified; now who it is. */
-static bool take_identity(struct rpc_tls_session *session)
+static bool take_identity(struct tls_session *session)
 {
     STACK_OF(X509) *chain = SSL_get0_verified_chain(session->ssl);
     const unsigned char *protocol;
@@ -161,7 +160,7 @@ static bool take_identity(struct rpc_tls_session *session)
     if (session->server) {
         return true;
     }
-    if (session->identity.role != RPC_ROLE_NODE) {
+    if (session->identity.role != TLS_ROLE_NODE) {
         return fail_with(session, "TLS: the other end is no node");
     }
     if (!is_expected(session)) {
@@ -173,7 +172,7 @@ static bool take_identity(struct rpc_tls_session *session)
     return true;
 }
 
-static bool go_on(struct rpc_tls_session *session)
+static bool go_on(struct tls_session *session)
 {
     int rv;
 
@@ -197,8 +196,8 @@ static bool go_on(struct rpc_tls_session *session)
     return true;
 }
 
-bool rpc_tls_receive(struct rpc_tls_session *session, const void *data,
-                     size_t len)
+bool tls_session_receive(struct tls_session *session, const void *data,
+                         size_t len)
 {
     if (len > 0) {
         CHECK(len <= INT32_MAX &&
@@ -207,7 +206,7 @@ bool rpc_tls_receive(struct rpc_tls_session *session, const void *data,
     return go_on(session);
 }
 
-ssize_t rpc_tls_read(struct rpc_tls_session *session, void *buffer, size_t size)
+ssize_t tls_session_read(struct tls_session *session, void *buffer, size_t size)
 {
     size_t len = 0;
     int rv;
@@ -234,8 +233,8 @@ ssize_t rpc_tls_read(struct rpc_tls_session *session, void *buffer, size_t size)
     return -1;
 }
 
-bool rpc_tls_write(struct rpc_tls_session *session, const void *data,
-                   size_t len)
+bool tls_session_write(struct tls_session *session, const void *data,
+                       size_t len)
 {
     size_t written = 0;
 
@@ -252,7 +251,7 @@ bool rpc_tls_write(struct rpc_tls_session *session, const void *data,
     return true;
 }
 
-void rpc_tls_take(struct rpc_tls_session *session, struct bytes *out)
+void tls_session_take(struct tls_session *session, struct bytes *out)
 {
     char *data;
     long len = BIO_get_mem_data(session->out, &data);
@@ -263,18 +262,18 @@ void rpc_tls_take(struct rpc_tls_session *session, struct bytes *out)
     }
 }
 
-bool rpc_tls_established(const struct rpc_tls_session *session)
+bool tls_session_established(const struct tls_session *session)
 {
     return session->established;
 }
 
-const char *rpc_tls_error(const struct rpc_tls_session *session)
+const char *tls_session_error(const struct tls_session *session)
 {
     return session->error;
 }
 
-const struct rpc_identity *rpc_tls_identity(
-    const struct rpc_tls_session *session)
+const struct tls_identity *tls_session_identity(
+    const struct tls_session *session)
 {
     return &session->identity;
 }

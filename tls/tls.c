@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "rpc/tls_internal.h"
+#include "tls/internal.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -41,7 +41,7 @@ void tls_trust_drop(struct tls_trust *trust)
     if (trust == NULL || --trust->shares > 0) {
         return;
     }
-    for (unsigned role = 0; role <= RPC_ROLE_CLIENT; role++) {
+    for (unsigned role = 0; role <= TLS_ROLE_CLIENT; role++) {
         sk_X509_pop_free(trust->anchors[role], X509_free);
     }
     free(trust);
@@ -101,7 +101,7 @@ static bool look_at(struct making *making, enum tls_file_kind kind)
 }
 
 static bool read_anchors(struct making *making, enum tls_file_kind kind,
-                         enum rpc_role role)
+                         enum tls_role role)
 {
     const char *path = making->files[kind].path;
     STACK_OF(X509) *anchors = sk_X509_new_null();
@@ -204,10 +204,10 @@ static bool make_server(struct making *making)
     SSL_CTX_set_alpn_select_cb(making->server, on_alpn, NULL);
     CHECK(SSL_CTX_set_session_id_context(making->server, id, sizeof(id) - 1) ==
           1);
-    for (unsigned role = RPC_ROLE_NODE; role <= RPC_ROLE_CLIENT; role++) {
+    for (unsigned role = TLS_ROLE_NODE; role <= TLS_ROLE_CLIENT; role++) {
         trust_anchors(making->server, making->trust->anchors[role]);
     }
-    /* Who shows none is RPC_ROLE_NONE: the service says what he may do, in
+    /* Who shows none is TLS_ROLE_NONE: the service says what he may do, in
      * words that he gets to see. One that is not in order ends it here. */
     SSL_CTX_set_verify(making->server, SSL_VERIFY_PEER, NULL);
     return use_own(making, making->server);
@@ -219,7 +219,7 @@ static bool make_client(struct making *making)
 
     making->client = make_context(TLS_client_method());
     CHECK(SSL_CTX_set_alpn_protos(making->client, alpn, sizeof(alpn)) == 0);
-    trust_anchors(making->client, making->trust->anchors[RPC_ROLE_NODE]);
+    trust_anchors(making->client, making->trust->anchors[TLS_ROLE_NODE]);
     SSL_CTX_set_verify(making->client, SSL_VERIFY_PEER, NULL);
     return use_own(making, making->client);
 }
@@ -228,11 +228,11 @@ static bool make_all(struct making *making)
 {
     static const struct {
         enum tls_file_kind kind;
-        enum rpc_role role;
+        enum tls_role role;
     } authorities[] = {
-        {TLS_NODE_CA, RPC_ROLE_NODE},
-        {TLS_AGENT_CA, RPC_ROLE_AGENT},
-        {TLS_CLIENT_CA, RPC_ROLE_CLIENT},
+        {TLS_NODE_CA, TLS_ROLE_NODE},
+        {TLS_AGENT_CA, TLS_ROLE_AGENT},
+        {TLS_CLIENT_CA, TLS_ROLE_CLIENT},
     };
 
     for (int kind = 0; kind < TLS_FILES; kind++) {
@@ -257,7 +257,7 @@ static void drop_made(SSL_CTX *server, SSL_CTX *client, struct tls_trust *trust)
     tls_trust_drop(trust);
 }
 
-static int make(struct rpc_tls *tls, char *error, size_t error_size)
+static int make(struct tls *tls, char *error, size_t error_size)
 {
     struct making making = {.error = error, .error_size = error_size};
 
@@ -282,10 +282,10 @@ static char *copy_path(const char *path)
                : memory_copy(path, strlen(path) + 1);
 }
 
-struct rpc_tls *rpc_tls_create(const struct rpc_tls_files *files, char *error,
-                               size_t error_size)
+struct tls *tls_create(const struct tls_files *files, char *error,
+                       size_t error_size)
 {
-    struct rpc_tls *tls = memory_alloc(sizeof(*tls));
+    struct tls *tls = memory_alloc(sizeof(*tls));
 
     tls->files[TLS_CERTIFICATE].path = copy_path(files->certificate);
     tls->files[TLS_KEY].path = copy_path(files->key);
@@ -301,11 +301,11 @@ struct rpc_tls *rpc_tls_create(const struct rpc_tls_files *files, char *error,
     } else if (make(tls, error, error_size) == 0) {
         return tls;
     }
-    rpc_tls_destroy(tls);
+    tls_destroy(tls);
     return NULL;
 }
 
-void rpc_tls_destroy(struct rpc_tls *tls)
+void tls_destroy(struct tls *tls)
 {
     if (tls == NULL) {
         return;
@@ -330,7 +330,7 @@ static bool has_changed(const struct tls_file *file)
                file->mtime_ns;
 }
 
-int rpc_tls_reload(struct rpc_tls *tls, char *error, size_t error_size)
+int tls_reload(struct tls *tls, char *error, size_t error_size)
 {
     bool changed = false;
     int rv;
@@ -345,7 +345,7 @@ int rpc_tls_reload(struct rpc_tls *tls, char *error, size_t error_size)
     return rv == 0 ? 1 : rv;
 }
 
-uint64_t rpc_tls_not_after_s(const struct rpc_tls *tls)
+uint64_t tls_not_after_s(const struct tls *tls)
 {
     return tls->not_after_s;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Between tls.c (files), tls_identity.c (who) and tls_session.c (bytes). */
-#ifndef RPC_TLS_INTERNAL_H
-#define RPC_TLS_INTERNAL_H
+#ifndef TLS_INTERNAL_H
+#define TLS_INTERNAL_H
 
-#include "rpc/tls.h"
+#include "tls/tls.h"
 
 #include <openssl/ssl.h>
 
@@ -30,10 +30,10 @@ enum tls_file_kind {
  * sessions that are under way. */
 struct tls_trust {
     unsigned shares;
-    STACK_OF(X509) * anchors[RPC_ROLE_CLIENT + 1];
+    STACK_OF(X509) * anchors[TLS_ROLE_CLIENT + 1];
 };
 
-struct rpc_tls {
+struct tls {
     struct tls_file files[TLS_FILES];
     SSL_CTX *server;
     SSL_CTX *client;
@@ -41,7 +41,7 @@ struct rpc_tls {
     uint64_t not_after_s;
 };
 
-struct rpc_tls_session {
+struct tls_session {
     SSL *ssl;
     BIO *in; /* Owned by ssl, as is out. */
     BIO *out;
@@ -51,7 +51,7 @@ struct rpc_tls_session {
     bool failed;
     char *expect;    /* Owned; NULL: by address. */
     char *expect_cn; /* Likewise. */
-    struct rpc_identity identity;
+    struct tls_identity identity;
     char error[160];
 };
 
@@ -61,7 +61,7 @@ void tls_trust_drop(struct tls_trust *trust);
 /* Reads the identity from a verified chain, the leaf first. False: `error` says
  * what is wrong with it. */
 bool tls_identity_read(const struct tls_trust *trust, STACK_OF(X509) * chain,
-                       struct rpc_identity *identity, char *error,
+                       struct tls_identity *identity, char *error,
                        size_t error_size);
 
 /* Seconds since 1970; 0 when it cannot be read. */

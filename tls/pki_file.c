@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ctl/pki_file.h"
+#include "tls/pki_file.h"
 
 #include "base/error.h"
 

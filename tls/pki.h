@@ -4,8 +4,8 @@
  * able to sign leaves only, and the certificates that they issue
  * (rpc/tls.h says what is read from them). Keys are ECDSA P-256. Certificates
  * of any other PKI do as well; this one is for those who have none. */
-#ifndef CTL_PKI_H
-#define CTL_PKI_H
+#ifndef TLS_PKI_H
+#define TLS_PKI_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ctl/pki.h"
+#include "tls/pki.h"
 
 #include "base/check.h"
 #include "base/error.h"
-#include "ctl/pki_file.h"
+#include "tls/pki_file.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>

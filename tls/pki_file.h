@@ -2,8 +2,8 @@
  *
  * Keys and certificates into files: each appears whole or not at all, and a key
  * is never readable by others, not even for a moment. */
-#ifndef CTL_PKI_FILE_H
-#define CTL_PKI_FILE_H
+#ifndef TLS_PKI_FILE_H
+#define TLS_PKI_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>
