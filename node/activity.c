@@ -27,6 +27,17 @@ static const char *const kind_names[ACTIVITY_KINDS] = {
     [CHANGE_SETTINGS] = "settings",
     [CHANGE_REPLY] = "reply",
     [CHANGE_REGION] = "region",
+    [CHANGE_CLASS_UPDATE] = "class_update",
+    [CHANGE_HOST_DRAIN] = "host_drain",
+    [CHANGE_ZONE_DRAIN] = "zone_drain",
+    [CHANGE_GROUP_CREATE] = "group_create",
+    [CHANGE_GROUP_UPDATE] = "group_update",
+    [CHANGE_GROUP_DELETE] = "group_delete",
+    [CHANGE_RESERVATION_SET] = "reservation_set",
+    [CHANGE_RESERVATION_DELETE] = "reservation_delete",
+    [CHANGE_POLICY] = "policy",
+    [CHANGE_VM_CLAIM] = "vm_claim",
+    [CHANGE_VM_PREEMPT] = "vm_preempt",
 };
 
 /* It last left a host because that was fenced (state/apply_host.c). */

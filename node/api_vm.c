@@ -443,26 +443,49 @@ void api_update_vm(const ProtobufCMessage *message, struct turn_plan *plan,
     bytes_close(&labels);
 }
 
-/* The target of a move must be one that could take the VM now; what it says
- * is tried on a clone that has let the VM go. */
-static bool check_move_target(struct api_reply *reply,
-                              const struct turn_plan *plan,
-                              const struct change *move)
+/* A clone in which the VM has left its host, on its way to the target; what
+ * cannot be applied of the move (CHANGE_VM_MOVE) is left out. */
+static struct state *let_go(const struct state *state,
+                            const struct change *move, bool with_host)
 {
-    struct state *trial = state_clone(plan->scratch);
-    struct change release = {.kind = CHANGE_VM_RELEASE};
-    struct placement_request request = {NULL, SLOT_NONE};
-    struct placement_choice choice;
-    char words[400];
+    struct state *trial = state_clone(state);
+    struct change change = *move;
 
-    state_apply(trial, move, NULL);
-    release.vm_release = (struct change_vm_release){
+    if (!with_host) {
+        change.vm_move.host.uid = 0;
+    }
+    state_apply(trial, &change, NULL);
+    change = (struct change){.kind = CHANGE_VM_RELEASE};
+    change.vm_release = (struct change_vm_release){
         .vm = move->vm_move.vm,
         .epoch = state_vm(trial, move->vm_move.vm)->epoch,
         .reason = {"", 0},
     };
-    state_apply(trial, &release, NULL);
-    request.vm = state_vm(trial, move->vm_move.vm);
+    state_apply(trial, &change, NULL);
+    return trial;
+}
+
+/* The target of a move must be one that could take the VM now; what placement
+ * says is asked on a clone. */
+static bool check_move_target(struct api_reply *reply,
+                              const struct turn_plan *plan,
+                              const struct change *move)
+{
+    const struct vm *vm = state_vm(plan->scratch, move->vm_move.vm);
+    const struct host *host = state_host(plan->scratch, move->vm_move.host);
+    bool fits =
+        host == NULL ||
+        (host->state == HOST_UP &&
+         state_claim_fits(host, state_class_at(plan->scratch, vm->class_slot)));
+    struct state *trial = let_go(plan->scratch, move, fits);
+    struct vm wish = *state_vm(trial, move->vm_move.vm);
+    struct placement_request request = {&wish, SLOT_NONE};
+    struct placement_choice choice;
+    char words[400];
+
+    if (host != NULL) {
+        wish.move_host = uid_slot(host->uid);
+    }
     placer_rebuild(plan->placer, trial);
     placer_choose(plan->placer, trial, &request, &choice);
     placement_explain(trial, &choice, words, sizeof(words));
@@ -471,8 +494,12 @@ static bool check_move_target(struct api_reply *reply,
     if (choice.host == SLOT_NONE) {
         api_fail(reply, API_TARGET_REFUSED, "the VM cannot move there: %s",
                  words);
+    } else if (!fits) {
+        api_fail(reply, API_TARGET_REFUSED,
+                 "the VM cannot move there: the host has no room beside the "
+                 "VMs that are there and on their way");
     }
-    return choice.host != SLOT_NONE;
+    return fits && choice.host != SLOT_NONE;
 }
 
 static bool find_move_target(struct api_reply *reply, const struct state *state,
@@ -497,6 +524,17 @@ static bool find_move_target(struct api_reply *reply, const struct state *state,
 
         move->host.uid = host == NULL ? 0 : host->uid;
         return host != NULL;
+    }
+    return true;
+}
+
+static bool check_not_there(struct api_reply *reply, const struct vm *vm,
+                            struct host_id host)
+{
+    if (host.uid != 0 && uid_slot(host.uid) == vm->host) {
+        api_fail(reply, API_TARGET_REFUSED,
+                 "VM '%s' is on that host already; name another one", vm->name);
+        return false;
     }
     return true;
 }
@@ -536,7 +574,9 @@ void api_move_vm(const ProtobufCMessage *message, struct turn_plan *plan,
         return;
     }
     change.vm_move.vm.uid = uid;
+    change.vm_move.cause = MOVE_CAUSE_REQUEST;
     if (!find_move_target(reply, plan->scratch, request, &change.vm_move) ||
+        !check_not_there(reply, vm, change.vm_move.host) ||
         !check_move_target(reply, plan, &change)) {
         return;
     }

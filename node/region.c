@@ -20,11 +20,16 @@ static void plan_birth(struct turn_controller *controller,
         change.zone_cordon.zone.uid = state_zone_at(plan->scratch, 0)->uid;
         turn_change(plan, &change);
     }
-    if (region_id_is_set(state_region(plan->scratch))) {
-        return;
+    if (!region_id_is_set(state_region(plan->scratch))) {
+        change.kind = CHANGE_REGION;
+        change.region.id = birth->drawn;
+        turn_change(plan, &change);
     }
-    change.region.id = birth->drawn;
-    turn_change(plan, &change);
+    if (state_policy(plan->scratch)->uid == 0) {
+        change.kind = CHANGE_POLICY;
+        policy_init(&change.policy.policy);
+        turn_change(plan, &change);
+    }
 }
 
 void region_birth_init(struct region_birth *birth, struct region_id drawn)

@@ -3,7 +3,8 @@
  * A region's birth: the first change of a region gives it its id. As the first
  * controller of every turn it comes before all that a turn decides, so a region
  * without an id (new, or from before there were ids) takes no host and no write
- * until it has one. Pure: the random bits are an argument. */
+ * until it has one. Next it gets a policy, the defaults, with which format 2 of
+ * its state begins (state/records.h). Pure: the random bits are an argument. */
 #ifndef NODE_REGION_H
 #define NODE_REGION_H
 

@@ -182,6 +182,7 @@ static void add_host(struct node *node, const char *name, uint32_t zone)
 static struct node *node_create(void)
 {
     struct node *node = memory_alloc(sizeof(*node));
+    struct change policy = {0};
     Holdfast__V1__CreateClassRequest request =
         HOLDFAST__V1__CREATE_CLASS_REQUEST__INIT;
     Holdfast__V1__Class class = HOLDFAST__V1__CLASS__INIT;
@@ -199,6 +200,9 @@ static struct node *node_create(void)
     turn_init(&node->turn, &node->log, &node->applied, NULL, 0);
     node->turn.leases = &node->leases;
     turn_lead(&node->turn, true);
+    policy.kind = CHANGE_POLICY; /* As a region's first turn does. */
+    policy_init(&policy.policy.policy);
+    state_apply(node->state, &policy, NULL);
     create_zone(node, "z1");
     create_zone(node, "z2");
     add_host(node, "h1", 0);
@@ -534,6 +538,48 @@ static void stop_start_move_and_delete_follow_the_life_of_a_vm(void **unused)
     node_destroy(node);
 }
 
+static void refuse_move(struct node *node, char *vm, const char *host,
+                        const char *word)
+{
+    Holdfast__V1__MoveVmRequest move = HOLDFAST__V1__MOVE_VM_REQUEST__INIT;
+    char name[NAME_BYTES];
+
+    snprintf(name, sizeof(name), "%s", host);
+    move.name = vm;
+    move.host = name;
+    assert_int_equal(call(node, "MoveVm", &move.base), RPC_FAILED_PRECONDITION);
+    assert_non_null(strstr(node->reply.message, word));
+}
+
+/* What does not hold for CHANGE_VM_MOVE must not be tried either. */
+static void moves_to_its_own_a_full_or_a_lost_host_are_refused(void **unused)
+{
+    struct change fence = {.kind = CHANGE_HOST_FENCE};
+    struct node *node = node_create();
+    const struct vm *vm;
+    const char *other;
+    char name[16];
+    struct vm_case c;
+
+    (void)unused;
+    for (int i = 0; i < 16; i++) { /* Both hosts are full then. */
+        snprintf(name, sizeof(name), "vm-%d", i);
+        vm_case_init(&c, name);
+        assert_int_equal(call(node, "CreateVm", &c.request.base), RPC_OK);
+    }
+    vm = state_vm_named(node->state, text_of("vm-0"));
+    other = state_host_at(node->state, 1 - vm->host)->name;
+    snprintf(name, sizeof(name), "vm-0");
+    refuse_move(node, name, state_host_at(node->state, vm->host)->name,
+                "already");
+    refuse_move(node, name, other, "too little free CPU");
+    fence.host_fence.host.uid = state_host_at(node->state, 1 - vm->host)->uid;
+    fence.host_fence.proof = FENCE_DECLARED;
+    state_apply(node->state, &fence, NULL);
+    refuse_move(node, name, other, "lost");
+    node_destroy(node);
+}
+
 static void lists_page_and_filter(void **unused)
 {
     Holdfast__V1__ListVmsRequest list = HOLDFAST__V1__LIST_VMS_REQUEST__INIT;
@@ -689,6 +735,7 @@ int main(void)
         cmocka_unit_test(a_dry_run_answers_and_changes_nothing),
         cmocka_unit_test(bad_vms_are_refused_by_field),
         cmocka_unit_test(stop_start_move_and_delete_follow_the_life_of_a_vm),
+        cmocka_unit_test(moves_to_its_own_a_full_or_a_lost_host_are_refused),
         cmocka_unit_test(lists_page_and_filter),
         cmocka_unit_test(settings_that_could_make_two_copies_are_refused),
         cmocka_unit_test(a_host_that_is_heard_cannot_be_declared_dead),

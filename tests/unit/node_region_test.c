@@ -101,7 +101,7 @@ static void desk_close(struct desk *desk)
     state_destroy(desk->state);
 }
 
-static void the_id_comes_before_all_else(void **unused)
+static void the_id_and_the_policy_come_before_all_else(void **unused)
 {
     struct batch batch;
     struct arena arena;
@@ -118,36 +118,66 @@ static void the_id_comes_before_all_else(void **unused)
     arena_init(&arena, BATCH_ARENA_BYTES);
     assert_int_equal(
         batch_decode(desk.entry.data, desk.entry.len, &arena, &batch), 0);
-    assert_int_equal(batch.count, 2);
+    assert_int_equal(batch.count, 3);
     assert_int_equal(batch.changes[0].kind, CHANGE_REGION);
     assert_memory_equal(&batch.changes[0].region.id, &id, sizeof(id));
-    assert_int_equal(batch.changes[1].kind, CHANGE_ZONE_CREATE);
+    assert_int_equal(batch.changes[1].kind, CHANGE_POLICY);
+    assert_int_equal(batch.changes[1].policy.policy.headroom, HEADROOM_WARN);
+    assert_int_equal(batch.changes[2].kind, CHANGE_ZONE_CREATE);
     assert_int_equal(state_apply_batch(desk.state, &batch, NULL), 0);
     arena_close(&arena);
     turn_finished(&desk.turn, 0);
     desk_close(&desk);
 }
 
-/* The next leader draws bits of its own, and they are of no use. */
-static void a_region_that_has_one_keeps_it(void **unused)
+/* The kinds of the changes of the region's next turn. */
+static void assert_turn(struct desk *desk, const enum change_kind *kinds,
+                        size_t count)
 {
-    struct change change = {.kind = CHANGE_REGION, .region.id = {1, 2}};
     struct batch batch;
     struct arena arena;
+
+    desk->ready = true;
+    turn_run(&desk->turn, 1000, 1000);
+    arena_init(&arena, BATCH_ARENA_BYTES);
+    assert_int_equal(
+        batch_decode(desk->entry.data, desk->entry.len, &arena, &batch), 0);
+    assert_int_equal(batch.count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(batch.changes[i].kind, kinds[i]);
+    }
+    arena_close(&arena);
+    turn_finished(&desk->turn, 0);
+}
+
+/* The next leader draws bits of its own, and they are of no use; nor are the
+ * defaults of the policy. */
+static void a_region_that_has_both_keeps_them(void **unused)
+{
+    static const enum change_kind kinds[] = {CHANGE_ZONE_CREATE};
+    struct change change = {.kind = CHANGE_REGION, .region.id = {1, 2}};
     struct desk desk;
 
     (void)unused;
     desk_init(&desk);
     state_apply(desk.state, &change, NULL);
-    desk.ready = true;
-    turn_run(&desk.turn, 1000, 1000);
-    arena_init(&arena, BATCH_ARENA_BYTES);
-    assert_int_equal(
-        batch_decode(desk.entry.data, desk.entry.len, &arena, &batch), 0);
-    assert_int_equal(batch.count, 1);
-    assert_int_equal(batch.changes[0].kind, CHANGE_ZONE_CREATE);
-    arena_close(&arena);
-    turn_finished(&desk.turn, 0);
+    change.kind = CHANGE_POLICY;
+    policy_init(&change.policy.policy);
+    state_apply(desk.state, &change, NULL);
+    assert_turn(&desk, kinds, 1);
+    desk_close(&desk);
+}
+
+static void a_region_of_format_1_gets_a_policy(void **unused)
+{
+    static const enum change_kind kinds[] = {CHANGE_POLICY, CHANGE_ZONE_CREATE};
+    struct change change = {.kind = CHANGE_REGION, .region.id = {1, 2}};
+    struct desk desk;
+
+    (void)unused;
+    desk_init(&desk);
+    state_apply(desk.state, &change, NULL);
+    assert_turn(&desk, kinds, 2);
     desk_close(&desk);
 }
 
@@ -261,8 +291,9 @@ static void a_host_with_another_regions_vms_is_refused(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_id_comes_before_all_else),
-        cmocka_unit_test(a_region_that_has_one_keeps_it),
+        cmocka_unit_test(the_id_and_the_policy_come_before_all_else),
+        cmocka_unit_test(a_region_that_has_both_keeps_them),
+        cmocka_unit_test(a_region_of_format_1_gets_a_policy),
         cmocka_unit_test(an_id_is_shown_as_32_digits),
         cmocka_unit_test(a_host_with_another_regions_vms_is_refused),
     };
