@@ -43,3 +43,10 @@ bool headroom_allows_drain(const struct placer *placer,
     *out = (struct placement_headroom){SLOT_NONE, SLOT_NONE, 0};
     return true;
 }
+
+uint32_t headroom_backup(const struct placer *placer, uint32_t vm_slot)
+{
+    (void)placer;
+    (void)vm_slot;
+    return SLOT_NONE;
+}

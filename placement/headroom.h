@@ -43,6 +43,11 @@ struct headroom_zone {
 bool headroom_zone(const struct placer *placer, const struct state *state,
                    uint32_t zone, struct headroom_zone *out);
 
+/* The host where the VM in the slot would go if its zone were lost, or that is
+ * kept for it since it was; SLOT_NONE: none. All of them hold at once: the plan
+ * that exists before the loss. */
+uint32_t headroom_backup(const struct placer *placer, uint32_t vm_slot);
+
 /* Works on the witness for about `budget` VMs; true when there is nothing left
  * to do. Called between turns, until it is. */
 bool headroom_work(struct placer *placer, const struct state *state,

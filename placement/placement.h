@@ -19,7 +19,7 @@ struct placer *placer_create(void);
 void placer_destroy(struct placer *placer);
 
 /* Tells that the state is another one now, or has changed in ways that were
- * not told one by one (new leader, restore, settings, zones, classes). */
+ * not told one by one (new leader, restore, settings). */
 void placer_rebuild(struct placer *placer, const struct state *state);
 
 /* Tells that the record in the slot changed, came or went. A VM's host's
@@ -32,6 +32,10 @@ void placer_group_changed(struct placer *placer, const struct state *state,
                           uint32_t slot);
 void placer_reservation_changed(struct placer *placer,
                                 const struct state *state, uint32_t slot);
+void placer_zone_changed(struct placer *placer, const struct state *state,
+                         uint32_t slot);
+void placer_class_changed(struct placer *placer, const struct state *state,
+                          uint32_t slot);
 
 /* VMs of one host. Its agent lists all in each renewal, 4096 at most
  * (agent_service.proto), also those that ended and are not yet acknowledged. */
@@ -86,6 +90,10 @@ struct placement_choice {
     enum pending_reason reason; /* Set when there is none. */
     uint32_t refused[PLACEMENT_REFUSAL_COUNT]; /* Set when there is none. */
     struct placement_headroom headroom;        /* Set for PENDING_HEADROOM. */
+    /* There is none yet: whether headroom allows it is being worked out
+     * (headroom_work()). Ask again; the VM stays QUEUED, a create is answered
+     * UNAVAILABLE. `reason` is PENDING_QUEUED. */
+    bool retry;
 };
 
 /* The best host for a VM. `state` is the placer's. A VM that is `recovering`

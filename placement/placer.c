@@ -211,3 +211,17 @@ void placer_choose(struct placer *placer, const struct state *state,
         choice->reason = reason_of(choice->refused);
     }
 }
+
+void placer_zone_changed(struct placer *placer, const struct state *state,
+                         uint32_t slot)
+{
+    (void)slot;
+    placer_rebuild(placer, state);
+}
+
+void placer_class_changed(struct placer *placer, const struct state *state,
+                          uint32_t slot)
+{
+    (void)slot;
+    placer_rebuild(placer, state);
+}

@@ -1,0 +1,796 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "placement/witness.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Hosts that a search looks at in a zone before it turns to the next; only when
+ * all zones fail so, all hosts that could do are looked at. */
+#define WALK_SHORT 24
+
+/* Searches before the zone with most room is worked out anew. */
+#define FAVOURITE_TURNS 16
+
+/* Shares of room are compared as parts of this. */
+#define SHARE_ONE 1048576
+
+void witness_init(struct witness *witness, uint32_t zone_count)
+{
+    CHECK(zone_count <= ZONES_MAX);
+    memset(witness, 0, sizeof(*witness));
+    witness->zone_count = zone_count;
+    witness->grids = memory_alloc_array((size_t)zone_count * zone_count,
+                                        sizeof(struct witness_grid *));
+    witness->sums = memory_alloc_array((size_t)zone_count * zone_count,
+                                       sizeof(*witness->sums));
+    for (uint32_t i = 0; i < ZONES_MAX; i++) {
+        witness->zones[i].todo.first = SLOT_NONE;
+        witness->zones[i].stuck.first = SLOT_NONE;
+    }
+}
+
+void witness_close(struct witness *witness)
+{
+    uint32_t pairs = witness->zone_count * witness->zone_count;
+
+    for (uint32_t i = 0; i < pairs; i++) {
+        free(witness->grids[i]);
+    }
+    free(witness->grids);
+    free(witness->sums);
+    free(witness->hosts);
+    free(witness->named_room);
+    free(witness->slots);
+    free(witness->named_sums);
+    free(witness->items);
+    free(witness->sizes);
+    memset(witness, 0, sizeof(*witness));
+}
+
+static uint32_t grown(uint32_t count, uint32_t wanted)
+{
+    uint32_t larger = count + count / 4 + 64;
+
+    return larger > wanted ? larger : wanted;
+}
+
+static void *grow(void *array, size_t old_count, size_t count, size_t size)
+{
+    char *bytes = memory_realloc_array(array, count, size);
+
+    memset(bytes + old_count * size, 0, (count - old_count) * size);
+    return bytes;
+}
+
+static void reserve_hosts(struct witness *witness, uint32_t count)
+{
+    uint32_t old = witness->host_count;
+    size_t zones = witness->zone_count;
+
+    witness->hosts = grow(witness->hosts, old, count, sizeof(*witness->hosts));
+    witness->slots = grow(witness->slots, old * zones, count * zones,
+                          sizeof(*witness->slots));
+    if (witness->named_room != NULL) {
+        witness->named_room =
+            grow(witness->named_room, old, count, sizeof(*witness->named_room));
+        witness->named_sums = grow(witness->named_sums, old * zones,
+                                   count * zones, sizeof(*witness->named_sums));
+    }
+    for (uint32_t host = old; host < count; host++) {
+        witness->hosts[host].first = SLOT_NONE;
+        for (size_t i = 0; i < zones; i++) {
+            witness->slots[host * zones + i].cell = WITNESS_NO_CELL;
+        }
+    }
+    witness->host_count = count;
+}
+
+void witness_reserve(struct witness *witness, uint32_t hosts, uint32_t items)
+{
+    if (hosts > witness->host_count) {
+        reserve_hosts(witness, grown(witness->host_count, hosts));
+    }
+    if (items > witness->item_count) {
+        uint32_t count = grown(witness->item_count, items);
+
+        witness->items = grow(witness->items, witness->item_count, count,
+                              sizeof(*witness->items));
+        for (uint32_t i = witness->item_count; i < count; i++) {
+            witness->items[i].host = SLOT_NONE;
+            witness->items[i].next = SLOT_NONE;
+            witness->items[i].prev = SLOT_NONE;
+        }
+        witness->item_count = count;
+    }
+}
+
+/* --- Sizes --------------------------------------------------------------- */
+
+static bool size_is(const struct witness_size *size, const struct class *class)
+{
+    return size->class_uid == class->uid &&
+           memcmp(&size->resources, &class->resources,
+                  sizeof(size->resources)) == 0 &&
+           memcmp(&size->named, &class->named, sizeof(size->named)) == 0;
+}
+
+static bool names_any(const struct amounts *named)
+{
+    for (int i = 0; i < NAMED_MAX; i++) {
+        if (named->of[i] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Named amounts are kept from the first size on that has any. */
+static void begin_named(struct witness *witness)
+{
+    size_t hosts = witness->host_count;
+
+    witness->named_room = memory_alloc_array(hosts, sizeof(struct amounts));
+    witness->named_sums =
+        memory_alloc_array(hosts * witness->zone_count, sizeof(struct amounts));
+}
+
+/* The class's own slot first: with few classes of a person's making, the size
+ * is where it was. Slots of others that no item has are used again. */
+static uint32_t size_slot(struct witness *witness, const struct class *class)
+{
+    uint32_t wanted = uid_slot(class->uid);
+    uint32_t unused = SLOT_NONE;
+
+    if (wanted < witness->size_count &&
+        size_is(&witness->sizes[wanted], class)) {
+        return wanted;
+    }
+    for (uint32_t i = 0; i < witness->size_count; i++) {
+        if (size_is(&witness->sizes[i], class)) {
+            return i;
+        }
+        if (witness->sizes[i].items == 0 &&
+            (unused == SLOT_NONE || i == wanted)) {
+            unused = i;
+        }
+    }
+    if (unused == SLOT_NONE || wanted >= witness->size_count) {
+        uint32_t count = witness->size_count + 1;
+
+        if (wanted >= count) {
+            count = wanted + 1;
+        }
+        CHECK(count <= WITNESS_SIZES_MAX);
+        witness->sizes = grow(witness->sizes, witness->size_count, count,
+                              sizeof(*witness->sizes));
+        witness->size_count = count;
+        unused = count - 1;
+    }
+    return unused;
+}
+
+uint16_t witness_size(struct witness *witness, const struct class *class)
+{
+    uint32_t slot = size_slot(witness, class);
+    struct witness_size *size = &witness->sizes[slot];
+
+    if (!size_is(size, class)) {
+        CHECK(size->items == 0);
+        *size = (struct witness_size){
+            .resources = class->resources,
+            .named = class->named,
+            .class_uid = class->uid,
+            .class_slot = uid_slot(class->uid),
+            .has_named = names_any(&class->named),
+        };
+        if (size->has_named && witness->named_room == NULL) {
+            begin_named(witness);
+        }
+    }
+    return (uint16_t)slot;
+}
+
+/* --- Hosts and their cells ------------------------------------------------ */
+
+static uint32_t step_of(uint32_t amount, uint32_t unit)
+{
+    uint32_t value = amount / unit;
+    uint32_t octave;
+    uint32_t step;
+
+    if (value < 8) {
+        return value;
+    }
+    octave = 31 - (uint32_t)__builtin_clz(value);
+    step = 8 + (octave - 3) * 4 + (value >> (octave - 2) & 3);
+    return step < WITNESS_STEPS ? step : WITNESS_STEPS - 1;
+}
+
+static uint32_t less(uint32_t amount, uint32_t taken)
+{
+    return amount > taken ? amount - taken : 0;
+}
+
+static struct witness_slots *slots_at(const struct witness *witness,
+                                      uint32_t host, uint32_t failing)
+{
+    return &witness->slots[(size_t)host * witness->zone_count + failing];
+}
+
+static uint16_t cell_of(const struct witness_host *host,
+                        const struct witness_slots *slots)
+{
+    uint32_t cpu = less(host->room.cpu_milli, slots->cpu_milli);
+    uint32_t memory = less(host->room.memory_mib, slots->memory_mib);
+
+    if (!host->open || cpu == 0 || memory == 0) {
+        return WITNESS_NO_CELL;
+    }
+    return (uint16_t)(step_of(cpu, WITNESS_CPU_UNIT_MILLI) * WITNESS_STEPS +
+                      step_of(memory, WITNESS_MEMORY_UNIT_MIB));
+}
+
+static struct witness_grid **grid_at(const struct witness *witness,
+                                     uint32_t failing, uint32_t zone)
+{
+    return &witness->grids[failing * witness->zone_count + zone];
+}
+
+static struct witness_grid *grid_made(struct witness *witness, uint32_t failing,
+                                      uint32_t zone)
+{
+    struct witness_grid **grid = grid_at(witness, failing, zone);
+
+    if (*grid == NULL) {
+        *grid = memory_alloc(sizeof(**grid));
+        memset((*grid)->heads, 0xff, sizeof((*grid)->heads));
+    }
+    return *grid;
+}
+
+static void cell_leave(struct witness *witness, uint32_t host, uint32_t failing)
+{
+    struct witness_slots *slots = slots_at(witness, host, failing);
+    struct witness_grid *grid =
+        *grid_at(witness, failing, witness->hosts[host].zone);
+    uint32_t row = slots->cell / WITNESS_STEPS;
+    uint32_t column = slots->cell % WITNESS_STEPS;
+
+    if (slots->next != SLOT_NONE) {
+        slots_at(witness, slots->next, failing)->prev = slots->prev;
+    }
+    if (slots->prev != SLOT_NONE) {
+        slots_at(witness, slots->prev, failing)->next = slots->next;
+    } else {
+        grid->heads[slots->cell] = slots->next;
+        if (slots->next == SLOT_NONE) {
+            grid->rows[row] &= ~(UINT64_C(1) << column);
+            grid->columns[column] &= ~(UINT64_C(1) << row);
+            if (grid->rows[row] == 0) {
+                grid->row_mask &= ~(UINT64_C(1) << row);
+            }
+            if (grid->columns[column] == 0) {
+                grid->column_mask &= ~(UINT64_C(1) << column);
+            }
+        }
+    }
+    slots->cell = WITNESS_NO_CELL;
+}
+
+static void cell_enter(struct witness *witness, uint32_t host, uint32_t failing,
+                       uint16_t cell)
+{
+    struct witness_slots *slots = slots_at(witness, host, failing);
+    struct witness_grid *grid =
+        grid_made(witness, failing, witness->hosts[host].zone);
+    uint32_t row = cell / WITNESS_STEPS;
+    uint32_t column = cell % WITNESS_STEPS;
+
+    slots->cell = cell;
+    slots->prev = SLOT_NONE;
+    slots->next = grid->heads[cell];
+    if (slots->next != SLOT_NONE) {
+        slots_at(witness, slots->next, failing)->prev = host;
+    } else {
+        grid->row_mask |= UINT64_C(1) << row;
+        grid->column_mask |= UINT64_C(1) << column;
+        grid->rows[row] |= UINT64_C(1) << column;
+        grid->columns[column] |= UINT64_C(1) << row;
+    }
+    grid->heads[cell] = host;
+}
+
+static inline void recell(struct witness *witness, uint32_t host,
+                          uint32_t failing)
+{
+    struct witness_slots *slots = slots_at(witness, host, failing);
+    uint16_t cell = cell_of(&witness->hosts[host], slots);
+
+    if (cell == slots->cell) {
+        return;
+    }
+    if (slots->cell != WITNESS_NO_CELL) {
+        cell_leave(witness, host, failing);
+    }
+    if (cell != WITNESS_NO_CELL) {
+        cell_enter(witness, host, failing, cell);
+    }
+}
+
+static void sum_add(struct resource_sum *sum, const struct resources *amounts,
+                    bool minus)
+{
+    uint64_t sign = minus ? UINT64_MAX : 1;
+
+    sum->cpu_milli += sign * amounts->cpu_milli;
+    sum->memory_mib += sign * amounts->memory_mib;
+    sum->disk_gib += sign * amounts->disk_gib;
+}
+
+static void count_host(struct witness *witness, const struct witness_host *host,
+                       bool minus)
+{
+    if (host->open) {
+        sum_add(&witness->room[host->zone], &host->room, minus);
+        sum_add(&witness->capacity[host->zone], &host->capacity, minus);
+    }
+}
+
+static bool has_more(const struct witness_host *before,
+                     const struct witness_host_facts *facts)
+{
+    return facts->open &&
+           (!before->open || facts->room.cpu_milli > before->room.cpu_milli ||
+            facts->room.memory_mib > before->room.memory_mib ||
+            facts->room.disk_gib > before->room.disk_gib ||
+            facts->room.gpu_count > before->room.gpu_count ||
+            facts->vm_room > before->vm_room);
+}
+
+static bool has_other_names(const struct witness *witness, uint32_t host,
+                            const struct witness_host_facts *facts)
+{
+    return witness->named_room != NULL &&
+           memcmp(&witness->named_room[host], facts->named_room,
+                  sizeof(struct amounts)) != 0;
+}
+
+/* The host goes to another zone; no item has a slot there. */
+static void move_host(struct witness *witness, uint32_t host, uint32_t zone)
+{
+    for (uint32_t i = 0; i < witness->zone_count; i++) {
+        if (slots_at(witness, host, i)->cell != WITNESS_NO_CELL) {
+            cell_leave(witness, host, i);
+        }
+    }
+    CHECK(witness->hosts[host].first == SLOT_NONE);
+    witness->hosts[host].zone = (uint8_t)zone;
+}
+
+void witness_host_set(struct witness *witness, uint32_t host,
+                      const struct witness_host_facts *facts)
+{
+    struct witness_host *at;
+    bool relief;
+
+    CHECK(facts->zone < witness->zone_count);
+    witness_reserve(witness, host + 1, 0);
+    at = &witness->hosts[host];
+    relief = has_more(at, facts) || has_other_names(witness, host, facts);
+    count_host(witness, at, true);
+    if (at->zone != facts->zone) {
+        move_host(witness, host, facts->zone);
+    }
+    at->open = facts->open;
+    at->room = facts->room;
+    at->capacity = facts->capacity;
+    at->vm_room = facts->vm_room;
+    if (witness->named_room != NULL) {
+        witness->named_room[host] = *facts->named_room;
+    }
+    count_host(witness, at, false);
+    for (uint32_t i = 0; i < witness->zone_count; i++) {
+        if (i != facts->zone) {
+            recell(witness, host, i);
+            witness->zones[i].relief += relief;
+            witness->zones[i].changes += relief;
+        }
+    }
+}
+
+static bool named_fit(const struct witness *witness, uint32_t host,
+                      uint32_t failing, const struct amounts *more)
+{
+    const struct amounts *room = &witness->named_room[host];
+    const struct amounts *sums =
+        &witness->named_sums[(size_t)host * witness->zone_count + failing];
+
+    for (int i = 0; i < NAMED_MAX; i++) {
+        if ((uint64_t)sums->of[i] + more->of[i] > room->of[i] &&
+            sums->of[i] + more->of[i] > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool witness_overfull(const struct witness *witness, uint32_t host,
+                      uint32_t failing, const struct witness_size *beside)
+{
+    static const struct witness_size nothing;
+    const struct witness_size *more = beside != NULL ? beside : &nothing;
+    const struct witness_host *at = &witness->hosts[host];
+    const struct witness_slots *slots = slots_at(witness, host, failing);
+
+    if (slots->count == 0) {
+        return false;
+    }
+    return (uint64_t)slots->cpu_milli + more->resources.cpu_milli >
+               at->room.cpu_milli ||
+           (uint64_t)slots->memory_mib + more->resources.memory_mib >
+               at->room.memory_mib ||
+           (uint64_t)slots->disk_gib + more->resources.disk_gib >
+               at->room.disk_gib ||
+           slots->gpu_count + more->resources.gpu_count > at->room.gpu_count ||
+           (uint32_t)slots->count + (beside != NULL) > at->vm_room ||
+           (witness->named_room != NULL &&
+            !named_fit(witness, host, failing, &more->named));
+}
+
+bool witness_fits(const struct witness *witness, uint32_t host,
+                  uint32_t failing, const struct witness_size *size)
+{
+    const struct witness_host *at = &witness->hosts[host];
+    const struct witness_slots *slots = slots_at(witness, host, failing);
+    const struct resources *wanted = &size->resources;
+
+    return (uint64_t)slots->cpu_milli + wanted->cpu_milli <=
+               at->room.cpu_milli &&
+           (uint64_t)slots->memory_mib + wanted->memory_mib <=
+               at->room.memory_mib &&
+           (uint64_t)slots->disk_gib + wanted->disk_gib <= at->room.disk_gib &&
+           slots->gpu_count + wanted->gpu_count <= at->room.gpu_count &&
+           slots->count < at->vm_room &&
+           (!size->has_named ||
+            named_fit(witness, host, failing, &size->named));
+}
+
+/* --- Slots --------------------------------------------------------------- */
+
+static void larger(uint32_t *amount, uint32_t other)
+{
+    if (other > *amount) {
+        *amount = other;
+    }
+}
+
+static void hold(struct witness_host *host, const struct witness_slots *slots)
+{
+    larger(&host->held.cpu_milli, slots->cpu_milli);
+    larger(&host->held.memory_mib, slots->memory_mib);
+    larger(&host->held.disk_gib, slots->disk_gib);
+    larger(&host->held.gpu_count, slots->gpu_count);
+    larger(&host->held_count, slots->count);
+}
+
+static void held_again(struct witness *witness, uint32_t host)
+{
+    struct witness_host *at = &witness->hosts[host];
+
+    memset(&at->held, 0, sizeof(at->held));
+    at->held_count = 0;
+    for (uint32_t i = 0; i < witness->zone_count; i++) {
+        hold(at, slots_at(witness, host, i));
+    }
+}
+
+static void tell(struct witness *witness, uint32_t host)
+{
+    if (witness->held_changed != NULL) {
+        witness->held_changed(witness, host);
+    }
+}
+
+static void name_add(struct witness *witness, uint32_t host, uint32_t failing,
+                     const struct witness_size *size, bool minus)
+{
+    struct amounts *sums =
+        &witness->named_sums[(size_t)host * witness->zone_count + failing];
+
+    for (int i = 0; i < NAMED_MAX; i++) {
+        sums->of[i] += (minus ? UINT32_MAX : 1) * size->named.of[i];
+    }
+}
+
+static void link_item(struct witness *witness, uint32_t *first, uint32_t item)
+{
+    witness->items[item].prev = SLOT_NONE;
+    witness->items[item].next = *first;
+    if (*first != SLOT_NONE) {
+        witness->items[*first].prev = item;
+    }
+    *first = item;
+}
+
+static void unlink_item(struct witness *witness, uint32_t *first, uint32_t item)
+{
+    struct witness_item *at = &witness->items[item];
+
+    if (at->next != SLOT_NONE) {
+        witness->items[at->next].prev = at->prev;
+    }
+    if (at->prev != SLOT_NONE) {
+        witness->items[at->prev].next = at->next;
+    } else {
+        CHECK(*first == item);
+        *first = at->next;
+    }
+    at->next = SLOT_NONE;
+    at->prev = SLOT_NONE;
+}
+
+void witness_put(struct witness *witness, uint32_t item, uint32_t host)
+{
+    struct witness_item *of = &witness->items[item];
+    struct witness_host *at = &witness->hosts[host];
+    struct witness_slots *slots = slots_at(witness, host, of->zone);
+    struct witness_size *size = &witness->sizes[of->size];
+    struct resources before = at->held;
+
+    CHECK(of->host == SLOT_NONE && at->zone != of->zone);
+    slots->cpu_milli += size->resources.cpu_milli;
+    slots->memory_mib += size->resources.memory_mib;
+    slots->disk_gib += size->resources.disk_gib;
+    slots->gpu_count = (uint16_t)(slots->gpu_count + size->resources.gpu_count);
+    slots->count++;
+    if (size->has_named) {
+        name_add(witness, host, of->zone, size, false);
+    }
+    sum_add(&witness->sums[of->zone * witness->zone_count + at->zone],
+            &size->resources, false);
+    of->host = host;
+    of->status = ITEM_BACKED;
+    witness->zones[of->zone].backed++;
+    witness->zones[of->zone].changes++;
+    link_item(witness, &at->first, item);
+    recell(witness, host, of->zone);
+    hold(at, slots);
+    if (size->has_named || memcmp(&before, &at->held, sizeof(before)) != 0) {
+        tell(witness, host);
+    }
+}
+
+void witness_take(struct witness *witness, uint32_t item)
+{
+    struct witness_item *of = &witness->items[item];
+    uint32_t host = of->host;
+    struct witness_host *at = &witness->hosts[host];
+    struct witness_slots *slots = slots_at(witness, host, of->zone);
+    struct witness_size *size = &witness->sizes[of->size];
+    struct resources before = at->held;
+
+    CHECK(host != SLOT_NONE);
+    slots->cpu_milli -= size->resources.cpu_milli;
+    slots->memory_mib -= size->resources.memory_mib;
+    slots->disk_gib -= size->resources.disk_gib;
+    slots->gpu_count = (uint16_t)(slots->gpu_count - size->resources.gpu_count);
+    slots->count--;
+    if (size->has_named) {
+        name_add(witness, host, of->zone, size, true);
+    }
+    sum_add(&witness->sums[of->zone * witness->zone_count + at->zone],
+            &size->resources, true);
+    of->host = SLOT_NONE;
+    of->status = ITEM_NONE;
+    witness->zones[of->zone].backed--;
+    witness->zones[of->zone].relief++;
+    witness->zones[of->zone].changes++;
+    unlink_item(witness, &at->first, item);
+    recell(witness, host, of->zone);
+    held_again(witness, host);
+    if (size->has_named || memcmp(&before, &at->held, sizeof(before)) != 0) {
+        tell(witness, host);
+    }
+}
+
+static struct witness_list *list_of(struct witness *witness,
+                                    const struct witness_item *item)
+{
+    struct witness_zone *zone = &witness->zones[item->zone];
+
+    return item->status == ITEM_TODO ? &zone->todo : &zone->stuck;
+}
+
+void witness_list_add(struct witness *witness, uint32_t item,
+                      enum witness_status status)
+{
+    struct witness_list *list;
+
+    CHECK(status == ITEM_TODO || status == ITEM_STUCK);
+    witness->items[item].status = (uint8_t)status;
+    list = list_of(witness, &witness->items[item]);
+    link_item(witness, &list->first, item);
+    list->count++;
+}
+
+void witness_list_remove(struct witness *witness, uint32_t item)
+{
+    struct witness_list *list = list_of(witness, &witness->items[item]);
+
+    unlink_item(witness, &list->first, item);
+    list->count--;
+    witness->items[item].status = ITEM_NONE;
+}
+
+void witness_unstick(struct witness *witness, uint32_t zone)
+{
+    uint32_t item = witness->zones[zone].stuck.first;
+
+    while (item != SLOT_NONE) {
+        witness_list_remove(witness, item);
+        witness_list_add(witness, item, ITEM_TODO);
+        item = witness->zones[zone].stuck.first;
+    }
+}
+
+/* --- The search ---------------------------------------------------------- */
+
+static uint64_t share(uint64_t room, uint64_t taken, uint64_t capacity)
+{
+    return room <= taken ? 0 : (room - taken) * SHARE_ONE / capacity;
+}
+
+/* What would be left of a zone's capacity, of the scarcer of CPU and memory. */
+static uint64_t zone_share(const struct witness *witness, uint32_t failing,
+                           uint32_t zone)
+{
+    const struct resource_sum *sum =
+        &witness->sums[failing * witness->zone_count + zone];
+    const struct resource_sum *capacity = &witness->capacity[zone];
+    const struct resource_sum *room = &witness->room[zone];
+    uint64_t cpu;
+    uint64_t memory;
+
+    if (capacity->cpu_milli == 0 || capacity->memory_mib == 0) {
+        return 0;
+    }
+    cpu = share(room->cpu_milli, sum->cpu_milli, capacity->cpu_milli);
+    memory = share(room->memory_mib, sum->memory_mib, capacity->memory_mib);
+    return cpu < memory ? cpu : memory;
+}
+
+static uint32_t roomiest(const struct witness *witness, uint32_t failing,
+                         uint64_t mask)
+{
+    uint32_t best = SLOT_NONE;
+    uint64_t best_share = 0;
+
+    for (uint64_t rest = mask; rest != 0; rest &= rest - 1) {
+        uint32_t zone = (uint32_t)__builtin_ctzll(rest);
+        uint64_t at = zone_share(witness, failing, zone);
+
+        if (best == SLOT_NONE || at > best_share) {
+            best = zone;
+            best_share = at;
+        }
+    }
+    return best;
+}
+
+static uint32_t favourite(struct witness *witness, uint32_t failing,
+                          uint64_t mask)
+{
+    struct witness_zone *zone = &witness->zones[failing];
+
+    if (zone->turns == 0 || (mask >> zone->favourite & 1) == 0) {
+        zone->turns = FAVOURITE_TURNS;
+        zone->favourite = roomiest(witness, failing, mask);
+    }
+    zone->turns--;
+    return zone->favourite;
+}
+
+struct walk {
+    struct witness *witness;
+    struct witness_want *want;
+    const struct witness_grid *grid;
+    uint32_t left; /* Hosts that may still be looked at. */
+    bool cut;      /* There were more. */
+};
+
+static uint32_t walk_cell(struct walk *walk, uint32_t cell)
+{
+    struct witness_want *want = walk->want;
+    uint32_t host = walk->grid->heads[cell];
+
+    while (host != SLOT_NONE) {
+        if (walk->left == 0) {
+            walk->cut = true;
+            return SLOT_NONE;
+        }
+        walk->left--;
+        if (host != want->exclude &&
+            witness_fits(walk->witness, host, want->failing, want->size) &&
+            (want->passes == NULL || want->passes(want, host))) {
+            return host;
+        }
+        host = slots_at(walk->witness, host, want->failing)->next;
+    }
+    return SLOT_NONE;
+}
+
+/* Cells from the tightest on, line by line of the resource that goes first. */
+static uint32_t walk_grid(struct walk *walk)
+{
+    const struct resources *wanted = &walk->want->size->resources;
+    uint32_t row = step_of(wanted->cpu_milli, WITNESS_CPU_UNIT_MILLI);
+    uint32_t column = step_of(wanted->memory_mib, WITNESS_MEMORY_UNIT_MIB);
+    bool turned = walk->want->memory_first;
+    const uint64_t *lines = turned ? walk->grid->columns : walk->grid->rows;
+    uint64_t mask = turned ? walk->grid->column_mask : walk->grid->row_mask;
+    uint32_t first = turned ? column : row;
+    uint32_t across = turned ? row : column;
+    uint32_t found = SLOT_NONE;
+
+    for (mask &= UINT64_MAX << first; mask != 0 && !walk->cut;
+         mask &= mask - 1) {
+        uint32_t line = (uint32_t)__builtin_ctzll(mask);
+        uint64_t cells = lines[line] & UINT64_MAX << across;
+
+        for (; cells != 0 && !walk->cut; cells &= cells - 1) {
+            uint32_t at = (uint32_t)__builtin_ctzll(cells);
+            uint32_t cell =
+                turned ? at * WITNESS_STEPS + line : line * WITNESS_STEPS + at;
+
+            found = walk_cell(walk, cell);
+            if (found != SLOT_NONE) {
+                return found;
+            }
+        }
+    }
+    return SLOT_NONE;
+}
+
+/* `cut`: set when a host that was not looked at might do. */
+static uint32_t find_among(struct witness *witness, struct witness_want *want,
+                           uint32_t limit, bool *cut)
+{
+    uint64_t mask = want->zone_mask & ~(UINT64_C(1) << want->failing);
+
+    if (witness->zone_count < ZONES_MAX) {
+        mask &= (UINT64_C(1) << witness->zone_count) - 1;
+    }
+    for (bool first = true; mask != 0; first = false) {
+        uint32_t zone = first ? favourite(witness, want->failing, mask)
+                              : roomiest(witness, want->failing, mask);
+        struct walk walk = {witness, want,
+                            *grid_at(witness, want->failing, zone), limit,
+                            false};
+        uint32_t host;
+
+        mask &= ~(UINT64_C(1) << zone);
+        if (walk.grid == NULL) {
+            continue;
+        }
+        host = walk_grid(&walk);
+        if (host != SLOT_NONE) {
+            return host;
+        }
+        *cut |= walk.cut;
+    }
+    return SLOT_NONE;
+}
+
+uint32_t witness_find(struct witness *witness, struct witness_want *want)
+{
+    bool cut = false;
+    uint32_t host = find_among(witness, want, WALK_SHORT, &cut);
+
+    if (host == SLOT_NONE && cut) {
+        host = find_among(witness, want, UINT32_MAX, &cut);
+    }
+    return host;
+}
