@@ -53,6 +53,8 @@ static void on_event(struct event_sink *sink, const struct event *event)
         return;
     }
     failover_note(&engine->failover, event);
+    move_control_note(&engine->moves, event);
+    group_control_note(&engine->groups, event);
     if (event->kind == EVENT_VM) {
         note_vm(engine, event->vm);
     } else if (event->kind == EVENT_HOST) {
@@ -249,6 +251,8 @@ static void on_proved(struct replica_owner *owner, uint64_t term,
     leases_reset(&engine->leases, engine->state, now_ms);
     judge_reset(&engine->judge);
     failover_lead(&engine->failover, engine->state);
+    move_control_lead(&engine->moves, engine->state);
+    group_control_lead(&engine->groups, engine->state);
     engine->turn.settings_since_ms = now_ms;
     leader_time_begin(&engine->time, state_time_ms(engine->state), now_ms);
     warn_of_wall_clock(engine);
@@ -344,10 +348,15 @@ void engine_init(struct engine *engine, const struct engine_ops *ops,
     leases_init(&engine->leases);
     judge_init(&engine->judge, &engine->leases);
     failover_init(&engine->failover, &engine->judge);
+    move_control_init(&engine->moves, &engine->judge,
+                      &engine->failover.pending);
+    group_control_init(&engine->groups);
     region_birth_init(&engine->birth, config->drawn);
     engine->controllers[0] = &engine->birth.controller;
     engine->controllers[1] = &engine->judge.controller;
-    engine->controllers[2] = &engine->failover.controller;
+    engine->controllers[2] = &engine->moves.controller;
+    engine->controllers[3] = &engine->failover.controller;
+    engine->controllers[4] = &engine->groups.controller;
     turn_init(&engine->turn, &engine->log, &engine->applied,
               engine->controllers, ARRAY_LEN(engine->controllers));
     engine->turn.leases = &engine->leases;
@@ -391,7 +400,9 @@ static void look_around(struct engine *engine, uint64_t time_ms)
             turn_want(&engine->turn);
         }
     }
-    if (failover_is_due(&engine->failover, engine->state, now_ms)) {
+    if (failover_is_due(&engine->failover, engine->state, now_ms) ||
+        move_control_is_due(&engine->moves, engine->state, now_ms) ||
+        group_control_is_due(&engine->groups, now_ms)) {
         turn_want(&engine->turn);
     }
 }
@@ -408,6 +419,8 @@ static void work(struct engine *engine)
     if (engine->turns_failed != engine->turn.failures) {
         engine->turns_failed = engine->turn.failures;
         failover_turn_failed(&engine->failover);
+        move_control_lead(&engine->moves, engine->state);
+        group_control_lead(&engine->groups, engine->state);
     }
     if (placer != NULL || evacuator_is_planning(&engine->failover.evacuator)) {
         done = failover_work(&engine->failover, engine->state);
@@ -462,6 +475,8 @@ void engine_close(struct engine *engine)
 {
     replica_destroy(engine->replica);
     sessions_close(&engine->sessions);
+    group_control_close(&engine->groups);
+    move_control_close(&engine->moves);
     failover_close(&engine->failover);
     turn_close(&engine->turn);
     leases_close(&engine->leases);

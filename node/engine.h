@@ -10,9 +10,11 @@
 #include "base/list.h"
 #include "node/activity.h"
 #include "node/failover.h"
+#include "node/group_control.h"
 #include "node/judge.h"
 #include "node/leader_time.h"
 #include "node/lease.h"
+#include "node/move_control.h"
 #include "node/region.h"
 #include "node/sessions.h"
 #include "node/turn.h"
@@ -72,7 +74,9 @@ struct engine {
     struct region_birth birth;
     struct judge judge;
     struct failover failover;
-    struct turn_controller *controllers[3]; /* In this order. */
+    struct move_control moves;
+    struct group_control groups;
+    struct turn_controller *controllers[5]; /* In this order. */
     struct sessions sessions;
     struct leader_time time;
     uint64_t judge_next_ms;

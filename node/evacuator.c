@@ -83,16 +83,14 @@ static void decide_place(const struct evacuator *evacuator,
     refusal = placer_refusal(plan->placer, plan->scratch, vm, step->host);
     if (refusal == PLACEMENT_REFUSAL_COUNT) {
         place_assign(plan, vm, step->host);
-    } else if (refusal >= REFUSED_CPU && refusal <= REFUSED_CLAIMED &&
-               vm->moving == MOVE_NONE &&
-               place_fits_later(plan->scratch, vm, step->host)) {
-        struct vm_id id = {vm->uid};
-
-        place_claim(plan, vm, step->host, MOVE_CAUSE_PREEMPTION);
-        place_reason(plan, state_vm(plan->scratch, id), PENDING_PREEMPTING);
-    } else {
-        place_vm(plan, vm);
+        return;
     }
+    if (refusal >= REFUSED_CPU && refusal <= REFUSED_CLAIMED &&
+        place_fits_later(plan->scratch, vm, step->host) &&
+        place_claim(plan, vm, step->host, MOVE_CAUSE_PREEMPTION)) {
+        return;
+    }
+    place_vm(plan, vm);
 }
 
 /* Still where the plan has it, and not on its way. */
@@ -164,26 +162,24 @@ static void decide_preemption(const struct evacuator *evacuator,
     const struct vm *vm = vm_of(evacuator, plan->scratch, step->vm);
     const struct vm *beneficiary;
     struct change change = {.kind = CHANGE_VM_PREEMPT};
+    bool holds;
 
     if (!stays(evacuator, vm, step->vm) || !vm->preemptible ||
         !is_up(plan->scratch, vm->host)) {
         return;
     }
     beneficiary = beneficiary_of(evacuator, plan, vm->host);
-    if (beneficiary == NULL || (beneficiary->moving != MOVE_NONE &&
-                                !(beneficiary->moving == MOVE_CLAIMED &&
-                                  beneficiary->move_host == vm->host))) {
+    if (beneficiary == NULL) {
         return;
     }
     change.vm_preempt =
         (struct change_vm_preempt){{vm->uid}, {beneficiary->uid}};
-    if (beneficiary->moving == MOVE_NONE) {
-        place_claim(plan, beneficiary, vm->host, MOVE_CAUSE_PREEMPTION);
-        place_reason(plan,
-                     state_vm(plan->scratch, change.vm_preempt.beneficiary),
-                     PENDING_PREEMPTING);
+    holds = beneficiary->moving == MOVE_CLAIMED &&
+            beneficiary->move_host == vm->host;
+    if (holds ||
+        place_claim(plan, beneficiary, vm->host, MOVE_CAUSE_PREEMPTION)) {
+        turn_change(plan, &change);
     }
-    turn_change(plan, &change);
 }
 
 static void decide(const struct evacuator *evacuator, struct turn_plan *plan,

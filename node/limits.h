@@ -50,6 +50,26 @@
 /* VMs that a slice of the headroom's proof works for. */
 #define HEADROOM_SLICE_VMS 10000
 
+/* Members of groups that one turn makes or deletes. */
+#define GROUP_MEMBERS_MAX 1000
+
+/* A group whose members found no room within headroom tries again at most so
+ * often: each try may prove all of it anew. */
+#define GROUP_RETRY_MS 1000
+
+/* Queued moves that one turn looks at, most of which wait for their hosts; and
+ * claims that it gives up when a zone is lost. */
+#define MOVE_LOOKS_MAX 10000
+
+/* Moves that one turn asks for, for drains and to even out zones: more than the
+ * budgets let begin at once. */
+#define MOVE_BATCH_MAX 256
+
+/* How often drains are looked at although nothing changed (their deadlines, VMs
+ * that found no place), and how often zones are compared. */
+#define DRAIN_LOOK_MS     1000
+#define REBALANCE_LOOK_MS 5000
+
 /* Hosts fenced in one turn. */
 #define FENCE_HOSTS_MAX 512
 

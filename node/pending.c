@@ -25,6 +25,7 @@ static void clear(struct pending *pending)
     }
     memset(pending->todo_mask, 0, sizeof(pending->todo_mask));
     pending->count = 0;
+    pending->recovering_total = 0;
     pending->todo_count = 0;
     pending->recovering_count = 0;
 }
@@ -92,6 +93,7 @@ static void take_out(struct pending *pending, uint32_t slot)
         mark(pending, entry->priority);
     }
     pending->count--;
+    pending->recovering_total -= entry->recovering;
     entry->where = NOWHERE;
 }
 
@@ -118,6 +120,7 @@ static void append(struct pending *pending, uint32_t slot, enum where where)
         mark(pending, entry->priority);
     }
     pending->count++;
+    pending->recovering_total += entry->recovering;
 }
 
 static uint16_t priority_of(const struct vm *vm)

@@ -27,8 +27,9 @@ struct pending {
     struct pending_list tried[PENDING_PRIORITIES];
     uint64_t todo_mask[(PENDING_PRIORITIES + 63) / 64]; /* Lists with VMs. */
     uint32_t count;                                     /* Of both. */
-    uint32_t todo_count;                                /* To be tried. */
-    uint32_t recovering_count; /* Of those, VMs whose host was fenced. */
+    uint32_t recovering_total; /* Of those, VMs whose host was fenced. */
+    uint32_t todo_count;       /* To be tried. */
+    uint32_t recovering_count; /* Of those, likewise. */
 };
 
 void pending_init(struct pending *pending);

@@ -29,19 +29,6 @@ void place_assign(struct turn_plan *plan, const struct vm *vm,
     turn_change(plan, &change);
 }
 
-void place_claim(struct turn_plan *plan, const struct vm *vm,
-                 uint32_t host_slot, enum move_cause cause)
-{
-    struct change change = {.kind = CHANGE_VM_CLAIM};
-
-    change.vm_claim = (struct change_vm_claim){
-        .vm = {vm->uid},
-        .host = {state_host_at(plan->scratch, host_slot)->uid},
-        .cause = cause,
-    };
-    turn_change(plan, &change);
-}
-
 void place_unclaim(struct turn_plan *plan, const struct vm *vm)
 {
     struct change change = {.kind = CHANGE_VM_CLAIM};
@@ -171,6 +158,51 @@ bool place_fits_later(const struct state *state, const struct vm *vm,
     return fits;
 }
 
+/* Without a policy nobody holds room: state/apply_move.c. */
+static bool may_claim(const struct state *state, const struct vm *vm,
+                      uint32_t host_slot)
+{
+    const struct host *host = state_host_at(state, host_slot);
+    const struct class *wanted = state_class_at(state, vm->class_slot);
+    bool fits =
+        state_policy(state)->revision != 0 && host != NULL &&
+        host->state == HOST_UP && vm->moving == MOVE_NONE &&
+        wanted->resources.cpu_milli <=
+            room(host->capacity.cpu_milli, 0, 0, host->claimed.cpu_milli) &&
+        wanted->resources.memory_mib <=
+            room(host->capacity.memory_mib, 0, 0, host->claimed.memory_mib) &&
+        wanted->resources.disk_gib <=
+            room(host->capacity.disk_gib, 0, 0, host->claimed.disk_gib) &&
+        wanted->resources.gpu_count <=
+            room(host->capacity.gpu_count, 0, 0, host->claimed.gpu_count);
+
+    for (uint32_t i = 0; i < NAMED_MAX && fits; i++) {
+        fits = wanted->named.of[i] <= room(host->named_capacity.of[i], 0, 0,
+                                           host->named_claimed.of[i]);
+    }
+    return fits;
+}
+
+bool place_claim(struct turn_plan *plan, const struct vm *vm,
+                 uint32_t host_slot, enum move_cause cause)
+{
+    struct vm_id id = {vm->uid};
+    struct change change = {.kind = CHANGE_VM_CLAIM};
+
+    CHECK(vm->state == VM_PENDING);
+    if (!may_claim(plan->scratch, vm, host_slot)) {
+        return false;
+    }
+    change.vm_claim = (struct change_vm_claim){
+        .vm = id,
+        .host = {state_host_at(plan->scratch, host_slot)->uid},
+        .cause = cause,
+    };
+    turn_change(plan, &change);
+    place_reason(plan, state_vm(plan->scratch, id), PENDING_PREEMPTING);
+    return true;
+}
+
 /* As few preemptible VMs as possible are stopped for it. It holds their room
  * from now on, and runs there once they have gone: that they have gone is
  * proved as for any other stop, so nothing here touches rule 1. */
@@ -186,7 +218,9 @@ static bool preempt(struct turn_plan *plan, const struct vm *vm)
     }
     CHECK(preemption.victim_count > 0 &&
           preemption.victim_count <= PLACEMENT_VICTIMS_MAX);
-    place_claim(plan, vm, preemption.host, MOVE_CAUSE_PREEMPTION);
+    if (!place_claim(plan, vm, preemption.host, MOVE_CAUSE_PREEMPTION)) {
+        return false;
+    }
     for (uint32_t i = 0; i < preemption.victim_count; i++) {
         struct change change = {.kind = CHANGE_VM_PREEMPT};
 
@@ -195,7 +229,6 @@ static bool preempt(struct turn_plan *plan, const struct vm *vm)
         change.vm_preempt.beneficiary = id;
         turn_change(plan, &change);
     }
-    place_reason(plan, state_vm(plan->scratch, id), PENDING_PREEMPTING);
     return true;
 }
 

@@ -45,8 +45,8 @@ PURE = {
     "state": None,
     "placement": None,
     "node": ["activity", "api", "api_check", "api_errors", "api_host", "api_template",
-             "api_vm", "api_zone", "evacuator", "failover", "judge", "leader_time", "lease",
-             "metrics", "orders", "pending", "place", "ready", "region", "reports", "turn", "turn_plan", "view", "watch_ring"],
+             "api_vm", "api_zone", "evacuator", "failover", "group_control", "judge", "leader_time", "lease",
+             "metrics", "move_budget", "move_control", "orders", "pending", "place", "ready", "region", "reports", "turn", "turn_plan", "view", "watch_ring"],
     "agent": ["boot_record", "core", "core_vm", "retry"],
 }
 # Parts of base/ that pure code must not use.
