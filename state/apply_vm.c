@@ -205,6 +205,9 @@ static void update(struct state *state, uint32_t slot,
     if (change->mask & VM_UPDATE_LABELS) {
         blob_replace(state, &vm->labels_blob, change->labels);
     }
+    if (change->mask & VM_UPDATE_PREEMPTIBLE) {
+        vm->preemptible = change->preemptible;
+    }
     vm_finish(state, sink, slot, vm);
 }
 

@@ -238,6 +238,7 @@ static int read_vm_change(const pb_change *in, struct arena *arena,
             .priority = in->vm_update->priority,
             .on_partition = (enum on_partition)in->vm_update->on_partition,
             .labels = text_of_bytes(&in->vm_update->labels),
+            .preemptible = in->vm_update->preemptible,
         };
         return 0;
     case CHANGE_VM_DESIRE:

@@ -251,6 +251,7 @@ static void put_vm_change(struct bytes *out, const struct change *change)
                   change->vm_update.priority);
         put_number(out, 4, (uint64_t)change->vm_update.on_partition);
         put_text(out, 5, change->vm_update.labels);
+        put_number(out, 6, change->vm_update.preemptible);
         break;
     case CHANGE_VM_DESIRE:
         put_three(out, change->vm_desire.vm.uid,

@@ -189,7 +189,8 @@ struct change_vm_create {
 enum vm_update_mask {
     VM_UPDATE_PRIORITY = 1,
     VM_UPDATE_ON_PARTITION = 2, /* Counts from the next assignment on. */
-    VM_UPDATE_LABELS = 4
+    VM_UPDATE_LABELS = 4,
+    VM_UPDATE_PREEMPTIBLE = 8
 };
 
 struct change_vm_update {
@@ -198,6 +199,7 @@ struct change_vm_update {
     uint32_t priority;
     enum on_partition on_partition;
     struct text labels;
+    bool preemptible;
 };
 
 /* Somebody wants the VM started, stopped or deleted. Without a host it takes
