@@ -15,7 +15,9 @@
 
 #include <holdfast/v1/class_service.pb-c.h>
 #include <holdfast/v1/cluster_service.pb-c.h>
+#include <holdfast/v1/group_service.pb-c.h>
 #include <holdfast/v1/host_service.pb-c.h>
+#include <holdfast/v1/reservation_service.pb-c.h>
 #include <holdfast/v1/vm_service.pb-c.h>
 #include <holdfast/v1/zone_service.pb-c.h>
 
@@ -49,8 +51,12 @@ const struct api_method api_methods[] = {
     READ("ZoneService", "ListZones", list_zones, api_list_zones),
     MUTATION("ZoneService", "CordonZone", cordon_zone, api_cordon_zone),
     MUTATION("ZoneService", "UncordonZone", uncordon_zone, api_uncordon_zone),
+    MUTATION("ZoneService", "DrainZone", drain_zone, api_drain_zone),
+    MUTATION("ZoneService", "CancelDrainZone", cancel_drain_zone,
+             api_cancel_drain_zone),
     MUTATION("ClassService", "CreateClass", create_class, api_create_class),
     READ("ClassService", "ListClasses", list_classes, api_list_classes),
+    MUTATION("ClassService", "UpdateClass", update_class, api_update_class),
     MUTATION("ClassService", "DeleteClass", delete_class, api_delete_class),
     READ("HostService", "GetHost", get_host, api_get_host),
     READ("HostService", "ListHosts", list_hosts, api_list_hosts),
@@ -58,6 +64,23 @@ const struct api_method api_methods[] = {
     MUTATION("HostService", "UncordonHost", uncordon_host, api_uncordon_host),
     MUTATION("HostService", "DeclareHostDead", declare_host_dead,
              api_declare_host_dead),
+    MUTATION("HostService", "DrainHost", drain_host, api_drain_host),
+    MUTATION("HostService", "CancelDrainHost", cancel_drain_host,
+             api_cancel_drain_host),
+    MUTATION("GroupService", "CreateGroup", create_group, api_create_group),
+    READ("GroupService", "GetGroup", get_group, api_get_group),
+    READ("GroupService", "ListGroups", list_groups, api_list_groups),
+    MUTATION("GroupService", "UpdateGroup", update_group, api_update_group),
+    MUTATION("GroupService", "ScaleGroup", scale_group, api_scale_group),
+    MUTATION("GroupService", "DeleteGroup", delete_group, api_delete_group),
+    MUTATION("ReservationService", "CreateReservation", create_reservation,
+             api_create_reservation),
+    READ("ReservationService", "ListReservations", list_reservations,
+         api_list_reservations),
+    MUTATION("ReservationService", "UpdateReservation", update_reservation,
+             api_update_reservation),
+    MUTATION("ReservationService", "DeleteReservation", delete_reservation,
+             api_delete_reservation),
     READ("ClusterService", "GetSettings", get_settings, api_get_settings),
     MUTATION("ClusterService", "UpdateSettings", update_settings,
              api_update_settings),
@@ -108,35 +131,53 @@ static void pack_into(struct bytes *out, const ProtobufCMessage *message)
     out->len = len;
 }
 
-/* The VM of a request or response; NULL if it has none. The message is lent as
- * const; what the VM points to may be exchanged for the time of a packing. */
-static Holdfast__V1__Vm *vm_in(const ProtobufCMessage *message)
+/* The message in field 1 of a request or response, if it is of that kind; else
+ * NULL. The message is lent as const; what stands in it may be exchanged for
+ * the time of a packing. */
+static void *object_in(const ProtobufCMessage *message,
+                       const ProtobufCMessageDescriptor *kind)
 {
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field(message->descriptor, 1);
-    Holdfast__V1__Vm *vm;
+    void *object;
 
     if (field == NULL || field->type != PROTOBUF_C_TYPE_MESSAGE ||
-        field->descriptor != &holdfast__v1__vm__descriptor) {
+        field->label == PROTOBUF_C_LABEL_REPEATED ||
+        field->descriptor != kind) {
         return NULL;
     }
-    memcpy(&vm, (const char *)message + field->offset, sizeof(vm));
-    return vm;
+    memcpy(&object, (const char *)message + field->offset, sizeof(object));
+    return object;
+}
+
+/* Where a response holds the template of a VM, or of a group's; or NULL. */
+static Holdfast__V1__VmTemplate **template_in(const ProtobufCMessage *message)
+{
+    Holdfast__V1__Vm *vm = object_in(message, &holdfast__v1__vm__descriptor);
+    Holdfast__V1__Group *group =
+        object_in(message, &holdfast__v1__group__descriptor);
+
+    if (vm != NULL) {
+        return &vm->template_;
+    }
+    return group == NULL || group->template_ == NULL
+               ? NULL
+               : &group->template_->template_;
 }
 
 static void pack_remembered(struct bytes *out, const ProtobufCMessage *response)
 {
-    Holdfast__V1__Vm *vm = vm_in(response);
+    Holdfast__V1__VmTemplate **slot = template_in(response);
     Holdfast__V1__VmTemplate *template;
 
-    if (vm == NULL) {
+    if (slot == NULL) {
         pack_into(out, response);
         return;
     }
-    template = vm->template_;
-    vm->template_ = NULL;
+    template = *slot;
+    *slot = NULL;
     pack_into(out, response);
-    vm->template_ = template;
+    *slot = template;
 }
 
 void api_respond(struct api_reply *reply, const ProtobufCMessage *response)
@@ -218,45 +259,71 @@ static bool check_request_id(struct api_reply *reply, const char *id)
     return good;
 }
 
-static int compare_labels(const void *a, const void *b)
+static bool is_map(const ProtobufCFieldDescriptor *field)
 {
-    const Holdfast__V1__Vm__LabelsEntry *const *left = a;
-    const Holdfast__V1__Vm__LabelsEntry *const *right = b;
+    const ProtobufCMessageDescriptor *entry = field->descriptor;
+
+    return field->label == PROTOBUF_C_LABEL_REPEATED &&
+           field->type == PROTOBUF_C_TYPE_MESSAGE && entry->n_fields == 2 &&
+           entry->fields[0].type == PROTOBUF_C_TYPE_STRING &&
+           strcmp(entry->fields[0].name, "key") == 0 &&
+           strcmp(entry->fields[1].name, "value") == 0;
+}
+
+/* Every entry of a map begins like one of these; all keys are text. */
+static int compare_entries(const void *a, const void *b)
+{
+    const api_map_entry *const *left = a;
+    const api_map_entry *const *right = b;
 
     return strcmp((*left)->key, (*right)->key);
 }
 
-static uint64_t hash_packed(const struct api_method *method,
-                            const ProtobufCMessage *request)
+/* By key, in this message and all within: maps have no order on the wire, and
+ * some clients shuffle them at each encoding. */
+static void sort_maps(const ProtobufCMessage *message)
+{
+    for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
+        const char *at = (const char *)message + field->offset;
+        ProtobufCMessage **items;
+        ProtobufCMessage *one;
+        size_t count = 1;
+
+        if (field->type != PROTOBUF_C_TYPE_MESSAGE ||
+            ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0)) {
+            continue;
+        }
+        memcpy(&one, at, sizeof(one));
+        items = &one;
+        if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+            memcpy(&items, at, sizeof(items));
+            memcpy(&count, (const char *)message + field->quantifier_offset,
+                   sizeof(count));
+        }
+        if (is_map(field) && count > 1) {
+            qsort(items, count, sizeof(*items), compare_entries);
+        }
+        for (size_t j = 0; j < count && !is_map(field); j++) {
+            if (items[j] != NULL) {
+                sort_maps(items[j]);
+            }
+        }
+    }
+}
+
+/* Of what the request says. */
+static uint64_t fingerprint_of(const struct api_method *method,
+                               const ProtobufCMessage *request)
 {
     size_t len = protobuf_c_message_get_packed_size(request);
     uint8_t *packed = memory_alloc(len);
     uint64_t hash = hash_bytes(method->path, strlen(method->path), 0);
 
+    sort_maps(request);
     protobuf_c_message_pack(request, packed);
     hash = hash_bytes(packed, len, hash);
     free(packed);
-    return hash;
-}
-
-/* Of what the request says: maps have no order on the wire, and some clients
- * shuffle them at each encoding, so a VM's labels are hashed by key. */
-static uint64_t fingerprint_of(const struct api_method *method,
-                               const ProtobufCMessage *request)
-{
-    Holdfast__V1__Vm *vm = vm_in(request);
-    Holdfast__V1__Vm__LabelsEntry **labels;
-    uint64_t hash;
-
-    if (vm == NULL || vm->n_labels < 2) {
-        return hash_packed(method, request);
-    }
-    labels = vm->labels;
-    vm->labels = memory_copy(labels, vm->n_labels * sizeof(*labels));
-    qsort(vm->labels, vm->n_labels, sizeof(*labels), compare_labels);
-    hash = hash_packed(method, request);
-    free(vm->labels);
-    vm->labels = labels;
     return hash;
 }
 
@@ -343,28 +410,43 @@ static bool refuse_again(const struct reply_record *record,
     return true;
 }
 
-/* The VM's template, which was not remembered, is put back when it still
- * exists. */
+/* A template, which was not remembered, is put back when it still exists. */
+static void restore_template(const struct state *state,
+                             const ProtobufCMessage *response,
+                             struct arena *arena)
+{
+    const Holdfast__V1__Vm *vm =
+        object_in(response, &holdfast__v1__vm__descriptor);
+    const Holdfast__V1__Group *group =
+        object_in(response, &holdfast__v1__group__descriptor);
+    Holdfast__V1__VmTemplate **slot = template_in(response);
+    const struct vm *vm_now =
+        vm == NULL ? NULL : state_vm(state, (struct vm_id){vm->uid});
+    const struct group *group_now =
+        group == NULL ? NULL
+                      : state_group(state, (struct group_id){group->uid});
+
+    /* A delete's answer never had one. */
+    if (vm_now != NULL && !vm->status->deleting) {
+        *slot = view_template(arena, state_blob(state, vm_now->template_blob));
+    } else if (group_now != NULL && slot != NULL &&
+               group_now->generation == group->generation) {
+        *slot =
+            view_template(arena, state_blob(state, group_now->template_blob));
+    }
+}
+
 static void answer_again(const struct api_method *method,
                          const struct reply_record *record,
                          const struct state *state, struct api_reply *reply)
 {
     struct arena arena;
     ProtobufCMessage *response;
-    Holdfast__V1__Vm *view;
 
     arena_init(&arena, RESPONSE_ARENA_BYTES);
     response =
         unpack(method, record->response.data, record->response.len, &arena);
-    view = vm_in(response);
-    if (view != NULL) {
-        const struct vm *vm = state_vm(state, (struct vm_id){view->uid});
-
-        /* A delete's answer never had one. */
-        if (vm != NULL && !view->status->deleting) {
-            view->template_ = view_vm(&arena, state, vm, false)->template_;
-        }
-    }
+    restore_template(state, response, &arena);
     api_respond(reply, response);
     arena_close(&arena);
 }

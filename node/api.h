@@ -45,6 +45,7 @@ void api_fail(struct api_reply *reply, enum api_error error, const char *format,
 struct api_view {
     const struct state *state;
     const struct leases *leases; /* NULL on a node that does not lead. */
+    struct placer *placer;       /* Knows `state`; NULL: nobody here does. */
     uint64_t now_ms;             /* Boot clock. */
     uint64_t age_ms;             /* 0 for a linearizable read. */
     struct arena *arena;         /* For the response's parts. */
@@ -109,6 +110,8 @@ void api_uncordon_zone(const ProtobufCMessage *request, struct turn_plan *plan,
                        struct api_reply *reply);
 void api_create_class(const ProtobufCMessage *request, struct turn_plan *plan,
                       struct api_reply *reply);
+void api_update_class(const ProtobufCMessage *request, struct turn_plan *plan,
+                      struct api_reply *reply);
 void api_list_classes(const ProtobufCMessage *request,
                       const struct api_view *view, struct api_reply *reply);
 void api_delete_class(const ProtobufCMessage *request, struct turn_plan *plan,
@@ -123,6 +126,35 @@ void api_uncordon_host(const ProtobufCMessage *request, struct turn_plan *plan,
                        struct api_reply *reply);
 void api_declare_host_dead(const ProtobufCMessage *request,
                            struct turn_plan *plan, struct api_reply *reply);
+void api_drain_host(const ProtobufCMessage *request, struct turn_plan *plan,
+                    struct api_reply *reply);
+void api_cancel_drain_host(const ProtobufCMessage *request,
+                           struct turn_plan *plan, struct api_reply *reply);
+void api_drain_zone(const ProtobufCMessage *request, struct turn_plan *plan,
+                    struct api_reply *reply);
+void api_cancel_drain_zone(const ProtobufCMessage *request,
+                           struct turn_plan *plan, struct api_reply *reply);
+void api_create_group(const ProtobufCMessage *request, struct turn_plan *plan,
+                      struct api_reply *reply);
+void api_get_group(const ProtobufCMessage *request, const struct api_view *view,
+                   struct api_reply *reply);
+void api_list_groups(const ProtobufCMessage *request,
+                     const struct api_view *view, struct api_reply *reply);
+void api_update_group(const ProtobufCMessage *request, struct turn_plan *plan,
+                      struct api_reply *reply);
+void api_scale_group(const ProtobufCMessage *request, struct turn_plan *plan,
+                     struct api_reply *reply);
+void api_delete_group(const ProtobufCMessage *request, struct turn_plan *plan,
+                      struct api_reply *reply);
+void api_create_reservation(const ProtobufCMessage *request,
+                            struct turn_plan *plan, struct api_reply *reply);
+void api_list_reservations(const ProtobufCMessage *request,
+                           const struct api_view *view,
+                           struct api_reply *reply);
+void api_update_reservation(const ProtobufCMessage *request,
+                            struct turn_plan *plan, struct api_reply *reply);
+void api_delete_reservation(const ProtobufCMessage *request,
+                            struct turn_plan *plan, struct api_reply *reply);
 void api_get_settings(const ProtobufCMessage *request,
                       const struct api_view *view, struct api_reply *reply);
 void api_update_settings(const ProtobufCMessage *request,

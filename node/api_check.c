@@ -63,6 +63,39 @@ bool api_check_revision(struct api_reply *reply, uint64_t expected,
     return false;
 }
 
+static bool check_named(struct api_reply *reply, const char *field,
+                        const Holdfast__V1__Resources *resources)
+{
+    char name[128];
+
+    if (resources->n_named > NAMED_MAX) {
+        api_fail(reply, API_INVALID_FIELD, "%s.named: %zu names; at most %d",
+                 field, resources->n_named, NAMED_MAX);
+        return false;
+    }
+    for (size_t i = 0; i < resources->n_named; i++) {
+        const char *key = resources->named[i]->key;
+
+        snprintf(name, sizeof(name), "%s.named", field);
+        if (!api_check_name(reply, name, key)) {
+            return false;
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(resources->named[j]->key, key) == 0) {
+                api_fail(reply, API_INVALID_FIELD, "%s: '%s' is named twice",
+                         name, key);
+                return false;
+            }
+        }
+        snprintf(name, sizeof(name), "%s.named[%s]", field, key);
+        if (!api_check_range(reply, name, resources->named[i]->value, 0,
+                             1000000000)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool api_check_resources(struct api_reply *reply, const char *field,
                          const Holdfast__V1__Resources *resources)
 {
@@ -81,13 +114,27 @@ bool api_check_resources(struct api_reply *reply, const char *field,
         return false;
     }
     snprintf(name, sizeof(name), "%s.disk_gib", field);
-    return api_check_range(reply, name, resources->disk_gib, 0, 16777216);
+    if (!api_check_range(reply, name, resources->disk_gib, 0, 16777216)) {
+        return false;
+    }
+    snprintf(name, sizeof(name), "%s.gpu_count", field);
+    return api_check_range(reply, name, resources->gpu_count, 0, 1024) &&
+           check_named(reply, field, resources);
+}
+
+bool api_check_reason(struct api_reply *reply, const char *reason)
+{
+    if (strlen(reason) <= 255) {
+        return true;
+    }
+    api_fail(reply, API_INVALID_FIELD, "reason: at most 255 bytes");
+    return false;
 }
 
 bool api_check_labels(struct api_reply *reply, const char *field,
-                      Holdfast__V1__Vm__LabelsEntry **entries, size_t count,
-                      struct bytes *encoded)
+                      const void *entries, size_t count, struct bytes *encoded)
 {
+    const api_map_entry *const *map = entries;
     struct label labels[LABELS_MAX];
 
     if (count > LABELS_MAX) {
@@ -96,9 +143,8 @@ bool api_check_labels(struct api_reply *reply, const char *field,
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        labels[i].key = text_of(entries[i]->key);
-        labels[i].value =
-            text_of(entries[i]->value == NULL ? "" : entries[i]->value);
+        labels[i].key = text_of(map[i]->key);
+        labels[i].value = text_of(map[i]->value == NULL ? "" : map[i]->value);
     }
     if (labels_encode(labels, count, encoded) != 0) {
         api_fail(reply, API_INVALID_FIELD,
@@ -168,16 +214,18 @@ const struct zone *api_find_zone(struct api_reply *reply,
 }
 
 const struct class *api_find_class(struct api_reply *reply,
-                                   const struct state *state, const char *name)
+                                   const struct state *state, const char *field,
+                                   const char *name)
 {
     const struct class *class;
 
-    if (!api_check_name(reply, "class_name", name)) {
+    if (!api_check_name(reply, field, name)) {
         return NULL;
     }
     class = state_class_named(state, text_of(name));
     if (class == NULL) {
-        api_fail(reply, API_CLASS_NOT_FOUND, "there is no class '%s'", name);
+        api_fail(reply, API_CLASS_NOT_FOUND, "%s: there is no class '%s'",
+                 field, name);
     }
     return class;
 }
@@ -195,4 +243,54 @@ const struct host *api_find_host(struct api_reply *reply,
         api_fail(reply, API_HOST_NOT_FOUND, "there is no host '%s'", name);
     }
     return host;
+}
+
+const struct group *api_find_group(struct api_reply *reply,
+                                   const struct state *state, const char *field,
+                                   const char *name)
+{
+    const struct group *group;
+
+    if (!api_check_name(reply, field, name)) {
+        return NULL;
+    }
+    group = state_group_named(state, text_of(name));
+    if (group == NULL) {
+        api_fail(reply, API_GROUP_NOT_FOUND, "%s: there is no group '%s'",
+                 field, name);
+    }
+    return group;
+}
+
+const struct reservation *api_find_reservation(struct api_reply *reply,
+                                               const struct state *state,
+                                               const char *name)
+{
+    const struct reservation *reservation;
+
+    if (!api_check_name(reply, "name", name)) {
+        return NULL;
+    }
+    reservation = state_reservation_named(state, text_of(name));
+    if (reservation == NULL) {
+        api_fail(reply, API_RESERVATION_NOT_FOUND,
+                 "there is no reservation '%s'", name);
+    }
+    return reservation;
+}
+
+bool api_check_zones(struct api_reply *reply, const struct state *state,
+                     const char *field, char *const *names, size_t count,
+                     uint64_t *mask)
+{
+    *mask = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct zone *zone = api_find_zone(reply, state, field, names[i]);
+
+        if (zone == NULL) {
+            return false;
+        }
+        *mask |= UINT64_C(1) << uid_slot(zone->uid);
+    }
+    return true;
 }

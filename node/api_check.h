@@ -14,6 +14,12 @@ static inline struct text text_of(const char *string)
     return (struct text){string, (uint32_t)__builtin_strlen(string)};
 }
 
+static inline bool api_text_equals(struct text a, struct text b)
+{
+    return a.len == b.len &&
+           (a.len == 0 || __builtin_memcmp(a.data, b.data, a.len) == 0);
+}
+
 /* 1 to 63 of [a-z0-9-], beginning and ending with a letter or digit. */
 bool api_check_name(struct api_reply *reply, const char *field,
                     const char *name);
@@ -28,10 +34,16 @@ bool api_check_revision(struct api_reply *reply, uint64_t expected,
 bool api_check_resources(struct api_reply *reply, const char *field,
                          const Holdfast__V1__Resources *resources);
 
-/* Labels as they came to labels as they are kept. */
+/* Every map<string, string> comes as entries of this form. */
+typedef Holdfast__V1__Vm__LabelsEntry api_map_entry;
+
+/* Labels as they came to labels as they are kept; appended to `encoded`. The
+ * entries may be of any map<string, string>. */
 bool api_check_labels(struct api_reply *reply, const char *field,
-                      Holdfast__V1__Vm__LabelsEntry **entries, size_t count,
-                      struct bytes *encoded);
+                      const void *entries, size_t count, struct bytes *encoded);
+
+/* `reason` for the record: at most 255 bytes. */
+bool api_check_reason(struct api_reply *reply, const char *reason);
 
 /* Page size and token to the first slot and count. */
 bool api_check_page(struct api_reply *reply, uint32_t page_size,
@@ -44,8 +56,20 @@ const struct zone *api_find_zone(struct api_reply *reply,
                                  const struct state *state, const char *field,
                                  const char *name);
 const struct class *api_find_class(struct api_reply *reply,
-                                   const struct state *state, const char *name);
+                                   const struct state *state, const char *field,
+                                   const char *name);
 const struct host *api_find_host(struct api_reply *reply,
                                  const struct state *state, const char *name);
+const struct group *api_find_group(struct api_reply *reply,
+                                   const struct state *state, const char *field,
+                                   const char *name);
+const struct reservation *api_find_reservation(struct api_reply *reply,
+                                               const struct state *state,
+                                               const char *name);
+
+/* Names of zones to a mask of their slots; none: 0. */
+bool api_check_zones(struct api_reply *reply, const struct state *state,
+                     const char *field, char *const *names, size_t count,
+                     uint64_t *mask);
 
 #endif

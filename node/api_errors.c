@@ -44,7 +44,9 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                                "The object changed since expect_revision.",
                                "Read it again, decide again, then retry."},
     [API_CLASS_IN_USE] = {RPC_FAILED_PRECONDITION, "CLASS_IN_USE",
-                          "VMs are of this class.", "Delete them first."},
+                          "VMs, groups or reservations are of this class.",
+                          "Delete them first; to change its size, stop its "
+                          "VMs."},
     [API_VM_DELETING] = {RPC_FAILED_PRECONDITION, "VM_DELETING",
                          "A delete of the VM was accepted; it is final.",
                          "Wait until it is gone, then create it anew."},
@@ -123,6 +125,39 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                          "Call with a certificate for it: agents speak for "
                          "their own host, nodes for themselves, clients for "
                          "people."},
+    [API_GROUP_NOT_FOUND] = {RPC_NOT_FOUND, "GROUP_NOT_FOUND",
+                             "There is no group of that name.",
+                             "List the groups, or create it."},
+    [API_RESERVATION_NOT_FOUND] = {RPC_NOT_FOUND, "RESERVATION_NOT_FOUND",
+                                   "There is no reservation of that name.",
+                                   "List the reservations, or create it."},
+    [API_RULES_CONFLICT] = {RPC_FAILED_PRECONDITION, "RULES_CONFLICT",
+                            "Two rules can never be kept at once; the message "
+                            "names both.",
+                            "Change one of them."},
+    [API_GROUP_DELETING] = {RPC_FAILED_PRECONDITION, "GROUP_DELETING",
+                            "A delete of the group was accepted; it is final.",
+                            "Wait until it is gone, then create it anew."},
+    [API_GROUP_HAS_JOINED] = {RPC_FAILED_PRECONDITION, "GROUP_HAS_JOINED",
+                              "VMs that were made by hand are in the group.",
+                              "Delete them first, or say with_joined to delete "
+                              "them too."},
+    [API_HEADROOM] = {RPC_FAILED_PRECONDITION, "HEADROOM",
+                      "Afterwards the loss of a zone could not be survived, "
+                      "and the settings say `headroom: enforce`.",
+                      "Add hosts or free capacity; the message says which zone "
+                      "and how much is missing. A drain may `accept_risk`."},
+    [API_HEADROOM_UNKNOWN] = {RPC_UNAVAILABLE, "HEADROOM_UNKNOWN",
+                              "The leader is still working out whether the "
+                              "loss of each zone is survived; nothing was "
+                              "changed.",
+                              "Retry."},
+    [API_QUORUM_NEEDED] = {RPC_FAILED_PRECONDITION, "QUORUM_NEEDED",
+                           "Without the zone's nodes those that answer are no "
+                           "majority: switching the zone off would stop the "
+                           "region.",
+                           "Bring the other zones' nodes back first, or "
+                           "`accept_risk`."},
 };
 
 const char *api_error_reason(const char *reason)

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * HostService and the settings. */
+ * HostService; drains are in api_drain.c. */
 #include "base/check.h"
 #include "node/api_check.h"
 #include "node/view.h"
 #include "state/labels.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <holdfast/v1/cluster_service.pb-c.h>
 #include <holdfast/v1/host_service.pb-c.h>
 
 #define OBJECT_ARENA_BYTES (256u << 10)
@@ -212,8 +210,7 @@ static const struct host *check_declare(
                  request->name);
         return NULL;
     }
-    if (strlen(request->reason) > 255) {
-        api_fail(reply, API_INVALID_FIELD, "reason: at most 255 bytes");
+    if (!api_check_reason(reply, request->reason)) {
         return NULL;
     }
     lease = plan->leases == NULL
@@ -257,165 +254,6 @@ void api_declare_host_dead(const ProtobufCMessage *message,
     response.host =
         view_host(&arena, plan->scratch,
                   state_host(plan->scratch, change.host_fence.host), NULL, 0);
-    response.revision = state_revision(plan->scratch);
-    api_respond(reply, &response.base);
-    arena_close(&arena);
-}
-
-void api_get_settings(const ProtobufCMessage *message,
-                      const struct api_view *view, struct api_reply *reply)
-{
-    Holdfast__V1__GetSettingsResponse response =
-        HOLDFAST__V1__GET_SETTINGS_RESPONSE__INIT;
-
-    (void)message;
-    response.settings = view_settings(view->arena, state_settings(view->state));
-    response.age_ms = view->age_ms;
-    response.revision = state_revision(view->state);
-    api_respond(reply, &response.base);
-}
-
-/* The field of the settings with this name, or NULL. */
-static uint32_t *settings_field(struct settings *settings, const char *name)
-{
-    struct {
-        const char *name;
-        uint32_t *value;
-    } fields[] = {
-        {"lease_wait_ms", &settings->lease_wait_ms},
-        {"lease_run_ms", &settings->lease_run_ms},
-        {"renew_ms", &settings->renew_ms},
-        {"kill_budget_ms", &settings->kill_budget_ms},
-        {"margin_ms", &settings->margin_ms},
-        {"clock_error_permille", &settings->clock_error_permille},
-        {"zone_loss_permille", &settings->zone_loss_permille},
-        {"storm_permille", &settings->storm_permille},
-        {"zone_hold_ms", &settings->zone_hold_ms},
-        {"start_parallel", &settings->start_parallel},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        if (strcmp(fields[i].name, name) == 0) {
-            return fields[i].value;
-        }
-    }
-    return NULL;
-}
-
-static void read_settings(const Holdfast__V1__Settings *message,
-                          struct settings *settings)
-{
-    *settings = (struct settings){
-        .lease_wait_ms = message->lease_wait_ms,
-        .lease_run_ms = message->lease_run_ms,
-        .renew_ms = message->renew_ms,
-        .kill_budget_ms = message->kill_budget_ms,
-        .margin_ms = message->margin_ms,
-        .clock_error_permille = message->clock_error_permille,
-        .zone_loss_permille = message->zone_loss_permille,
-        .storm_permille = message->storm_permille,
-        .zone_hold_ms = message->zone_hold_ms,
-        .start_parallel = message->start_parallel,
-    };
-}
-
-static bool merge_settings(struct api_reply *reply,
-                           const Holdfast__V1__UpdateSettingsRequest *request,
-                           struct settings *merged)
-{
-    struct settings given;
-
-    if (request->settings == NULL || request->n_update_mask == 0) {
-        api_fail(reply, API_INVALID_FIELD,
-                 "settings, update_mask: give the values and name at least "
-                 "one field");
-        return false;
-    }
-    read_settings(request->settings, &given);
-    for (size_t i = 0; i < request->n_update_mask; i++) {
-        const char *name = request->update_mask[i];
-        uint32_t *to = settings_field(merged, name);
-        const uint32_t *from = settings_field(&given, name);
-
-        if (to == NULL || from == NULL) {
-            api_fail(reply, API_INVALID_FIELD,
-                     "update_mask: there is no setting '%.80s'", name);
-            return false;
-        }
-        *to = *from;
-    }
-    return true;
-}
-
-/* A shorter lease_wait_ms is dangerous while a host may hold a lease that was
- * given for a longer lease_run_ms: a new leader would not wait that long. So
- * the new wait must be safe for the present lease_run_ms as well, and the
- * present settings must have been in force for one present wait: by then every
- * lease given under still older ones, for which the present wait was checked
- * in the same way, has ended. Rule 1 therefore holds across any sequence of
- * changes and elections. */
-static bool check_shorter_wait(struct api_reply *reply,
-                               const struct turn_plan *plan,
-                               const struct settings *now,
-                               const struct settings *merged)
-{
-    struct settings both = *merged;
-    uint64_t settled_ms = plan->now_ms - plan->settings_since_ms;
-
-    if (merged->lease_wait_ms >= now->lease_wait_ms) {
-        return true;
-    }
-    both.lease_run_ms = now->lease_run_ms > merged->lease_run_ms
-                            ? now->lease_run_ms
-                            : merged->lease_run_ms;
-    if (settings_check(&both) != NULL) {
-        api_fail(reply, API_UNSAFE_SETTINGS,
-                 "settings: leases of %u ms are given out already, and "
-                 "lease_wait_ms %u would not wait for them; lower "
-                 "lease_run_ms first, then lease_wait_ms in a second change",
-                 now->lease_run_ms, merged->lease_wait_ms);
-        return false;
-    }
-    if (settled_ms < now->lease_wait_ms) {
-        api_fail(reply, API_SETTINGS_UNSETTLED,
-                 "settings: lease_wait_ms can be lowered in %" PRIu64
-                 " ms; leases under former settings may run until then",
-                 now->lease_wait_ms - settled_ms);
-        return false;
-    }
-    return true;
-}
-
-void api_update_settings(const ProtobufCMessage *message,
-                         struct turn_plan *plan, struct api_reply *reply)
-{
-    const Holdfast__V1__UpdateSettingsRequest *request =
-        (const Holdfast__V1__UpdateSettingsRequest *)(const void *)message;
-    Holdfast__V1__UpdateSettingsResponse response =
-        HOLDFAST__V1__UPDATE_SETTINGS_RESPONSE__INIT;
-    const struct settings *now = state_settings(plan->scratch);
-    struct change change = {.kind = CHANGE_SETTINGS};
-    struct settings *merged = &change.settings.settings;
-    const char *fault;
-    struct arena arena;
-
-    *merged = *now;
-    if (!api_check_revision(reply, request->expect_revision, now->revision,
-                            "settings") ||
-        !merge_settings(reply, request, merged)) {
-        return;
-    }
-    fault = settings_check(merged);
-    if (fault != NULL) {
-        api_fail(reply, API_UNSAFE_SETTINGS, "settings: %s", fault);
-        return;
-    }
-    if (!check_shorter_wait(reply, plan, now, merged)) {
-        return;
-    }
-    turn_change(plan, &change);
-    arena_init(&arena, OBJECT_ARENA_BYTES);
-    response.settings = view_settings(&arena, state_settings(plan->scratch));
     response.revision = state_revision(plan->scratch);
     api_respond(reply, &response.base);
     arena_close(&arena);

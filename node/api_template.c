@@ -10,6 +10,23 @@
 #define DISKS_MAX          16
 #define WORDS_MAX          64
 #define STOP_GRACE_MS_MAX  600000
+#define FIELD_BYTES        96
+
+/* What is checked, and what it is part of. */
+struct template_check {
+    struct api_reply *reply;
+    const struct state *state;
+    const char *field;
+    const Holdfast__V1__VmTemplate *message;
+};
+
+/* The name of a part of disk `number`. */
+static const char *disk_field(const struct template_check *check, size_t number,
+                              const char *part, char name[FIELD_BYTES])
+{
+    snprintf(name, FIELD_BYTES, "%s.disks[%zu].%s", check->field, number, part);
+    return name;
+}
 
 void vm_template_init(struct vm_template *template)
 {
@@ -51,10 +68,18 @@ static bool check_path(struct api_reply *reply, const char *field,
     return good;
 }
 
-static bool add_pool(struct api_reply *reply, const char *field,
+/* Pools must be known: apply would give an unknown one a slot for ever. */
+static bool add_pool(const struct template_check *check, const char *field,
                      const char *name, struct vm_template *template)
 {
-    if (!api_check_name(reply, field, name)) {
+    if (!api_check_name(check->reply, field, name)) {
+        return false;
+    }
+    if (state_pool_bit(check->state, text_of(name)) == 0) {
+        api_fail(check->reply, API_POOL_UNKNOWN,
+                 "%s: no host ever reported the pool '%s'; mount it on hosts "
+                 "and name it in their configuration",
+                 field, name);
         return false;
     }
     for (uint32_t i = 0; i < template->pool_count; i++) {
@@ -68,129 +93,210 @@ static bool add_pool(struct api_reply *reply, const char *field,
     return true;
 }
 
-static bool check_disk(struct api_reply *reply, const Holdfast__V1__Disk *disk,
-                       size_t number, struct vm_template *template)
+/* The zones with a copy: those of several disks must have one in common. */
+static bool add_zones(const struct template_check *check,
+                      const Holdfast__V1__Disk *disk, size_t number,
+                      struct vm_template *template)
 {
-    char field[64];
+    char field[FIELD_BYTES];
+    uint64_t mask;
 
-    if (disk->kind == HOLDFAST__V1__DISK_KIND__DISK_KIND_SHARED) {
-        snprintf(field, sizeof(field), "vm.template.disks[%zu].pool", number);
-        if (!add_pool(reply, field, disk->pool, template)) {
-            return false;
-        }
-        snprintf(field, sizeof(field), "vm.template.disks[%zu].path", number);
-        return check_path(reply, field, disk->path);
+    disk_field(check, number, "zones", field);
+    if (!api_check_zones(check->reply, check->state, field, disk->zones,
+                         disk->n_zones, &mask)) {
+        return false;
     }
-    if (disk->kind == HOLDFAST__V1__DISK_KIND__DISK_KIND_EPHEMERAL) {
-        snprintf(field, sizeof(field), "vm.template.disks[%zu].image", number);
-        return check_path(reply, field, disk->image);
+    if (__builtin_popcountll(mask) < 2) {
+        api_fail(check->reply, API_INVALID_FIELD,
+                 "%s: a replicated disk has copies in two zones or more; name "
+                 "them",
+                 field);
+        return false;
     }
-    api_fail(reply, API_INVALID_FIELD,
-             "vm.template.disks[%zu].kind: must be ephemeral or shared",
-             number);
-    return false;
+    if (template->disk_zone_mask != 0 &&
+        (template->disk_zone_mask & mask) == 0) {
+        api_fail(check->reply, API_RULES_CONFLICT,
+                 "%s: no zone of this disk keeps a copy of the disks before "
+                 "it as well, so the VM could run nowhere",
+                 field);
+        return false;
+    }
+    template->disk_zone_mask =
+        template->disk_zone_mask == 0 ? mask : template->disk_zone_mask &mask;
+    return true;
 }
 
-static bool check_command(struct api_reply *reply,
-                          const Holdfast__V1__VmTemplate *message)
+static bool check_kind(const struct template_check *check,
+                       const Holdfast__V1__Disk *disk, size_t number)
 {
+    char field[FIELD_BYTES];
+
+    if (disk->kind < HOLDFAST__V1__DISK_KIND__DISK_KIND_EPHEMERAL ||
+        disk->kind > HOLDFAST__V1__DISK_KIND__DISK_KIND_REPLICATED) {
+        api_fail(check->reply, API_INVALID_FIELD,
+                 "%s: must be ephemeral, shared, local or replicated",
+                 disk_field(check, number, "kind", field));
+        return false;
+    }
+    if (disk->n_zones > 0 &&
+        disk->kind != HOLDFAST__V1__DISK_KIND__DISK_KIND_REPLICATED) {
+        api_fail(check->reply, API_INVALID_FIELD, "%s: only for replicated",
+                 disk_field(check, number, "zones", field));
+        return false;
+    }
+    return true;
+}
+
+static bool check_disk(const struct template_check *check,
+                       const Holdfast__V1__Disk *disk, size_t number,
+                       struct vm_template *template)
+{
+    char field[FIELD_BYTES];
+
+    if (!check_kind(check, disk, number)) {
+        return false;
+    }
+    if (disk->kind == HOLDFAST__V1__DISK_KIND__DISK_KIND_EPHEMERAL) {
+        return check_path(check->reply,
+                          disk_field(check, number, "image", field),
+                          disk->image);
+    }
+    if (!check_path(check->reply, disk_field(check, number, "path", field),
+                    disk->path) ||
+        !add_pool(check, disk_field(check, number, "pool", field), disk->pool,
+                  template)) {
+        return false;
+    }
+    template->local_disk |=
+        disk->kind == HOLDFAST__V1__DISK_KIND__DISK_KIND_LOCAL;
+    return disk->kind != HOLDFAST__V1__DISK_KIND__DISK_KIND_REPLICATED ||
+           add_zones(check, disk, number, template);
+}
+
+static bool check_command(const struct template_check *check)
+{
+    const Holdfast__V1__VmTemplate *message = check->message;
     bool exec = message->driver == HOLDFAST__V1__DRIVER__DRIVER_EXEC;
 
     if (exec && (message->n_command == 0 || message->command[0][0] == '\0')) {
-        api_fail(reply, API_INVALID_FIELD,
-                 "vm.template.command: the exec driver needs a program");
+        api_fail(check->reply, API_INVALID_FIELD,
+                 "%s.command: the exec driver needs a program", check->field);
         return false;
     }
     if (!exec && message->n_command + message->n_environment > 0) {
-        api_fail(reply, API_INVALID_FIELD,
-                 "vm.template.command, environment: only for the exec "
-                 "driver");
+        api_fail(check->reply, API_INVALID_FIELD,
+                 "%s.command, %s.environment: only for the exec driver",
+                 check->field, check->field);
         return false;
     }
     if (message->n_command > WORDS_MAX || message->n_environment > WORDS_MAX) {
-        api_fail(reply, API_INVALID_FIELD,
-                 "vm.template.command, environment: at most %d each",
-                 WORDS_MAX);
+        api_fail(check->reply, API_INVALID_FIELD,
+                 "%s.command, %s.environment: at most %d each", check->field,
+                 check->field, WORDS_MAX);
         return false;
     }
     for (size_t i = 0; i < message->n_environment; i++) {
         const char *equals = strchr(message->environment[i], '=');
 
         if (equals == NULL || equals == message->environment[i]) {
-            api_fail(reply, API_INVALID_FIELD,
-                     "vm.template.environment[%zu]: must be KEY=value", i);
+            api_fail(check->reply, API_INVALID_FIELD,
+                     "%s.environment[%zu]: must be KEY=value", check->field, i);
             return false;
         }
     }
     return true;
 }
 
-static bool check_boot(struct api_reply *reply,
-                       const Holdfast__V1__VmTemplate *message)
+static bool check_boot(const struct template_check *check)
 {
+    const Holdfast__V1__VmTemplate *message = check->message;
+    char field[FIELD_BYTES];
+
+    snprintf(field, sizeof(field), "%s.image", check->field);
     if (message->image[0] != '\0' &&
-        !check_path(reply, "vm.template.image", message->image)) {
+        !check_path(check->reply, field, message->image)) {
         return false;
     }
     if (message->driver == HOLDFAST__V1__DRIVER__DRIVER_QEMU &&
         message->image[0] == '\0' && message->n_disks == 0) {
-        api_fail(reply, API_INVALID_FIELD,
-                 "vm.template: the qemu driver needs an image or a disk to "
-                 "boot from");
+        api_fail(check->reply, API_INVALID_FIELD,
+                 "%s: the qemu driver needs an image or a disk to boot from",
+                 check->field);
         return false;
     }
     return true;
 }
 
-static bool check_parts(struct api_reply *reply,
-                        const Holdfast__V1__VmTemplate *message,
+static bool check_parts(const struct template_check *check,
                         struct vm_template *template)
 {
+    const Holdfast__V1__VmTemplate *message = check->message;
+    char field[FIELD_BYTES];
+
     if (message->driver != HOLDFAST__V1__DRIVER__DRIVER_QEMU &&
         message->driver != HOLDFAST__V1__DRIVER__DRIVER_EXEC) {
-        api_fail(reply, API_INVALID_FIELD,
-                 "vm.template.driver: must be qemu or exec");
+        api_fail(check->reply, API_INVALID_FIELD,
+                 "%s.driver: must be qemu or exec", check->field);
         return false;
     }
     if (message->n_disks > DISKS_MAX) {
-        api_fail(reply, API_INVALID_FIELD, "vm.template.disks: %zu; at most %d",
-                 message->n_disks, DISKS_MAX);
+        api_fail(check->reply, API_INVALID_FIELD, "%s.disks: %zu; at most %d",
+                 check->field, message->n_disks, DISKS_MAX);
         return false;
     }
     for (size_t i = 0; i < message->n_disks; i++) {
-        if (!check_disk(reply, message->disks[i], i, template)) {
+        if (!check_disk(check, message->disks[i], i, template)) {
             return false;
         }
     }
-    return check_boot(reply, message) && check_command(reply, message) &&
-           api_check_range(reply, "vm.template.stop_grace_ms",
-                           message->stop_grace_ms, 0, STOP_GRACE_MS_MAX);
+    snprintf(field, sizeof(field), "%s.stop_grace_ms", check->field);
+    return check_boot(check) && check_command(check) &&
+           api_check_range(check->reply, field, message->stop_grace_ms, 0,
+                           STOP_GRACE_MS_MAX);
 }
 
-bool api_check_template(struct api_reply *reply,
+bool api_check_template(struct api_reply *reply, const struct state *state,
+                        const char *field,
                         const Holdfast__V1__VmTemplate *message,
                         struct vm_template *template)
 {
+    const struct template_check check = {reply, state, field, message};
     size_t len;
 
     if (message == NULL) {
-        api_fail(reply, API_INVALID_FIELD,
-                 "vm.template: must say at least the driver");
+        api_fail(reply, API_INVALID_FIELD, "%s: must say at least the driver",
+                 field);
         return false;
     }
-    if (!check_parts(reply, message, template)) {
+    if (!check_parts(&check, template)) {
         return false;
     }
     template->driver = (enum driver)message->driver;
     len = holdfast__v1__vm_template__get_packed_size(message);
     if (len > TEMPLATE_BYTES_MAX) {
-        api_fail(reply, API_INVALID_FIELD,
-                 "vm.template: %zu bytes encoded; at most %d", len,
-                 TEMPLATE_BYTES_MAX);
+        api_fail(reply, API_INVALID_FIELD, "%s: %zu bytes encoded; at most %d",
+                 field, len, TEMPLATE_BYTES_MAX);
         return false;
     }
     bytes_reserve(&template->encoded, len);
     template->encoded.len =
         holdfast__v1__vm_template__pack(message, template->encoded.data);
     return true;
+}
+
+bool api_template_shares(const Holdfast__V1__VmTemplate *message)
+{
+    if (message->driver != HOLDFAST__V1__DRIVER__DRIVER_QEMU) {
+        return false;
+    }
+    for (size_t i = 0; i < message->n_disks; i++) {
+        const Holdfast__V1__Disk *disk = message->disks[i];
+
+        if (disk->kind != HOLDFAST__V1__DISK_KIND__DISK_KIND_EPHEMERAL &&
+            !disk->read_only && strstr(disk->path, "{name}") == NULL &&
+            strstr(disk->path, "{uid}") == NULL) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * VmService. */
+ * VmService; CreateVm is in api_vm_create.c. */
+#include "node/api_vm.h"
 #include "base/check.h"
+#include "base/container.h"
 #include "node/api_check.h"
-#include "node/api_template.h"
+#include "node/api_headroom.h"
 #include "node/failover.h"
 #include "node/view.h"
 #include "state/labels.h"
@@ -14,195 +16,29 @@
 
 #include <holdfast/v1/vm_service.pb-c.h>
 
-#define VM_ARENA_BYTES (1u << 20)
-
 /* Packed bytes of one page: below the 4 MiB that a message may have. */
 #define PAGE_BYTES_MAX (3u << 20)
 
 /* Fills one response type's `vm` and `revision` and packs it. */
-#define RESPOND_VM(type, TYPE, plan, reply, uid)                  \
-    do {                                                          \
-        Holdfast__V1__##type##Response response =                 \
-            HOLDFAST__V1__##TYPE##_RESPONSE__INIT;                \
-        struct arena arena;                                       \
-        arena_init(&arena, VM_ARENA_BYTES);                       \
-        response.vm = view_after(&arena, (plan)->scratch, (uid)); \
-        response.revision = state_revision((plan)->scratch);      \
-        api_respond((reply), &response.base);                     \
-        arena_close(&arena);                                      \
+#define RESPOND_VM(type, TYPE, plan, reply, uid)             \
+    do {                                                     \
+        Holdfast__V1__##type##Response response =            \
+            HOLDFAST__V1__##TYPE##_RESPONSE__INIT;           \
+        struct arena arena;                                  \
+        arena_init(&arena, VM_ARENA_BYTES);                  \
+        response.vm = view_after(&arena, (plan), (uid));     \
+        response.revision = state_revision((plan)->scratch); \
+        api_respond((reply), &response.base);                \
+        arena_close(&arena);                                 \
     } while (0)
 
 static Holdfast__V1__Vm *view_after(struct arena *arena,
-                                    const struct state *state, uint64_t uid)
+                                    const struct turn_plan *plan, uint64_t uid)
 {
-    const struct vm *vm = state_vm(state, (struct vm_id){uid});
+    const struct vm *vm = state_vm(plan->scratch, (struct vm_id){uid});
 
     CHECK(vm != NULL);
-    return view_vm(arena, state, vm, true);
-}
-
-static bool check_priority(struct api_reply *reply, uint32_t priority)
-{
-    return api_check_range(reply, "vm.priority", priority, 0, 1000);
-}
-
-static enum on_partition on_partition_of(int value)
-{
-    return value == HOLDFAST__V1__ON_PARTITION__ON_PARTITION_KEEP
-               ? ON_PARTITION_KEEP
-               : ON_PARTITION_MOVE;
-}
-
-static bool check_enums(struct api_reply *reply, const Holdfast__V1__Vm *vm)
-{
-    return api_check_range(reply, "vm.on_partition", (uint64_t)vm->on_partition,
-                           0, 2) &&
-           api_check_range(reply, "vm.desired", (uint64_t)vm->desired, 0, 2);
-}
-
-/* What a create must leave empty: Holdfast fills it in. */
-static bool check_output_fields(struct api_reply *reply,
-                                const Holdfast__V1__Vm *vm)
-{
-    if (vm->uid == 0 && vm->revision == 0 && vm->create_time_ms == 0 &&
-        vm->status == NULL) {
-        return true;
-    }
-    api_fail(reply, API_INVALID_FIELD,
-             "vm: uid, revision, create_time_ms and status are given by "
-             "Holdfast; leave them out");
-    return false;
-}
-
-/* The class must be offered where the VM may run, or it could never start. */
-static bool check_zone(struct api_reply *reply, const struct state *state,
-                       const Holdfast__V1__Vm *vm, const struct class *class,
-                       struct zone_id *id)
-{
-    const struct zone *zone;
-
-    id->uid = 0;
-    if (vm->zone[0] == '\0') {
-        return true;
-    }
-    zone = api_find_zone(reply, state, "vm.zone", vm->zone);
-    if (zone == NULL) {
-        return false;
-    }
-    id->uid = zone->uid;
-    if (class->zone_mask != 0 &&
-        (class->zone_mask >> uid_slot(zone->uid) & 1) == 0) {
-        api_fail(reply, API_TARGET_REFUSED,
-                 "vm.zone: class '%s' is not offered in zone '%s'", class->name,
-                 zone->name);
-        return false;
-    }
-    return true;
-}
-
-static bool check_create(struct api_reply *reply, const struct state *state,
-                         const Holdfast__V1__Vm *vm)
-{
-    if (vm == NULL) {
-        api_fail(reply, API_INVALID_FIELD, "vm: must be given");
-        return false;
-    }
-    if (!api_check_name(reply, "vm.name", vm->name) ||
-        !check_output_fields(reply, vm) ||
-        !check_priority(reply, vm->priority) || !check_enums(reply, vm)) {
-        return false;
-    }
-    if (state_vm_named(state, text_of(vm->name)) != NULL) {
-        api_fail(reply, API_NAME_TAKEN, "there is a VM '%s' already", vm->name);
-        return false;
-    }
-    if (state_counts(state)->vms >= VMS_MAX) {
-        api_fail(reply, API_TABLE_FULL, "the region holds %u VMs already",
-                 VMS_MAX);
-        return false;
-    }
-    return true;
-}
-
-/* Pools must be known: apply would give an unknown one a slot for ever. */
-static bool check_pools(struct api_reply *reply, const struct state *state,
-                        const struct vm_template *template)
-{
-    for (uint32_t i = 0; i < template->pool_count; i++) {
-        if (state_pool_bit(state, template->pools[i]) == 0) {
-            api_fail(reply, API_POOL_UNKNOWN,
-                     "vm.template.disks: no host ever reported the pool "
-                     "'%.*s'; mount it on hosts and name it in their "
-                     "configuration",
-                     (int)template->pools[i].len, template->pools[i].data);
-            return false;
-        }
-    }
-    return true;
-}
-
-static void create(struct api_reply *reply, struct turn_plan *plan,
-                   const Holdfast__V1__Vm *vm, struct bytes *labels,
-                   struct vm_template *template)
-{
-    struct change change = {.kind = CHANGE_VM_CREATE};
-    const struct class *class =
-        api_find_class(reply, plan->scratch, vm->class_name);
-    const struct vm *created;
-    struct zone_id zone;
-    uint64_t uid;
-
-    if (class == NULL || !check_zone(reply, plan->scratch, vm, class, &zone) ||
-        !api_check_labels(reply, "vm.labels", vm->labels, vm->n_labels,
-                          labels) ||
-        !api_check_template(reply, vm->template_, template) ||
-        !check_pools(reply, plan->scratch, template)) {
-        return;
-    }
-    change.vm_create = (struct change_vm_create){
-        .name = text_of(vm->name),
-        .class = {class->uid},
-        .zone = zone,
-        .priority = vm->priority,
-        .on_partition = on_partition_of((int)vm->on_partition),
-        .desired =
-            vm->desired == HOLDFAST__V1__DESIRED_STATE__DESIRED_STATE_STOPPED
-                ? DESIRED_STOPPED
-                : DESIRED_RUNNING,
-        .driver = template->driver,
-        .pools = template->pools,
-        .pool_count = template->pool_count,
-        .template = {(const char *)template->encoded.data,
-                     (uint32_t) template->encoded.len},
-        .labels = {(const char *)labels->data, (uint32_t)labels->len},
-    };
-    turn_change(plan, &change);
-    created = state_vm_named(plan->scratch, text_of(vm->name));
-    uid = created->uid;
-    if (created->state == VM_PENDING) {
-        failover_place(plan, created);
-    }
-    RESPOND_VM(CreateVm, CREATE_VM, plan, reply, uid);
-}
-
-void api_create_vm(const ProtobufCMessage *message, struct turn_plan *plan,
-                   struct api_reply *reply)
-{
-    const Holdfast__V1__CreateVmRequest *request =
-        (const Holdfast__V1__CreateVmRequest *)(const void *)message;
-    struct vm_template template;
-    struct bytes labels;
-
-    if (!check_create(reply, plan->scratch, request->vm) ||
-        !api_check_range(reply, "expect_revision", request->expect_revision, 0,
-                         0)) {
-        return;
-    }
-    bytes_init(&labels);
-    vm_template_init(&template);
-    create(reply, plan, request->vm, &labels, &template);
-    vm_template_close(&template);
-    bytes_close(&labels);
+    return view_vm(arena, plan->scratch, vm, true, plan->placer);
 }
 
 void api_get_vm(const ProtobufCMessage *message, const struct api_view *view,
@@ -216,7 +52,7 @@ void api_get_vm(const ProtobufCMessage *message, const struct api_view *view,
     if (vm == NULL) {
         return;
     }
-    response.vm = view_vm(view->arena, view->state, vm, true);
+    response.vm = view_vm(view->arena, view->state, vm, true, view->placer);
     response.age_ms = view->age_ms;
     response.revision = state_revision(view->state);
     api_respond(reply, &response.base);
@@ -226,6 +62,7 @@ void api_get_vm(const ProtobufCMessage *message, const struct api_view *view,
 struct vm_filter {
     uint32_t host;
     uint32_t zone;
+    uint32_t group_plus1;
     uint32_t state;
     struct label labels[LABELS_MAX];
     size_t label_count;
@@ -282,6 +119,15 @@ static bool parse_filter(struct api_reply *reply, const struct state *state,
         }
         filter->zone = uid_slot(zone->uid);
     }
+    if (request->group[0] != '\0') {
+        const struct group *group =
+            api_find_group(reply, state, "group", request->group);
+
+        if (group == NULL) {
+            return false;
+        }
+        filter->group_plus1 = uid_slot(group->uid) + 1;
+    }
     return parse_labels(reply, request->filter, filter);
 }
 
@@ -289,7 +135,8 @@ static bool filter_takes(const struct vm_filter *filter,
                          const struct state *state, const struct vm *vm)
 {
     if ((filter->host != SLOT_NONE && vm->host != filter->host) ||
-        (filter->state != 0 && vm->state != filter->state)) {
+        (filter->state != 0 && vm->state != filter->state) ||
+        (filter->group_plus1 != 0 && vm->group_plus1 != filter->group_plus1)) {
         return false;
     }
     if (filter->zone != SLOT_NONE &&
@@ -341,7 +188,7 @@ void api_list_vms(const ProtobufCMessage *message, const struct api_view *view,
             snprintf(token, sizeof(token), "%u", slot);
             break;
         }
-        item = view_vm(view->arena, state, vm, false);
+        item = view_vm(view->arena, state, vm, false, view->placer);
         size += holdfast__v1__vm__get_packed_size(item) + 8;
         response.vms[response.n_vms++] = item;
     }
@@ -351,32 +198,45 @@ void api_list_vms(const ProtobufCMessage *message, const struct api_view *view,
     api_respond(reply, &response.base);
 }
 
+static uint32_t mask_bit(const char *name)
+{
+    static const struct {
+        const char *name;
+        uint32_t bit;
+    } bits[] = {{"priority", VM_UPDATE_PRIORITY},
+                {"on_partition", VM_UPDATE_ON_PARTITION},
+                {"labels", VM_UPDATE_LABELS},
+                {"preemptible", VM_UPDATE_PREEMPTIBLE}};
+
+    for (size_t i = 0; i < ARRAY_LEN(bits); i++) {
+        if (strcmp(bits[i].name, name) == 0) {
+            return bits[i].bit;
+        }
+    }
+    return 0;
+}
+
 static bool check_mask(struct api_reply *reply,
                        const Holdfast__V1__UpdateVmRequest *request,
                        uint32_t *mask)
 {
     *mask = 0;
     for (size_t i = 0; i < request->n_update_mask; i++) {
-        const char *name = request->update_mask[i];
+        uint32_t bit = mask_bit(request->update_mask[i]);
 
-        if (strcmp(name, "priority") == 0) {
-            *mask |= VM_UPDATE_PRIORITY;
-        } else if (strcmp(name, "on_partition") == 0) {
-            *mask |= VM_UPDATE_ON_PARTITION;
-        } else if (strcmp(name, "labels") == 0) {
-            *mask |= VM_UPDATE_LABELS;
-        } else {
+        if (bit == 0) {
             api_fail(reply, API_INVALID_FIELD,
                      "update_mask: '%.80s' cannot be changed; priority, "
-                     "on_partition and labels can",
-                     name);
+                     "on_partition, labels and preemptible can",
+                     request->update_mask[i]);
             return false;
         }
+        *mask |= bit;
     }
     if (*mask == 0) {
         api_fail(reply, API_INVALID_FIELD,
                  "update_mask: name at least one of priority, on_partition, "
-                 "labels");
+                 "labels, preemptible");
         return false;
     }
     return true;
@@ -422,8 +282,7 @@ void api_update_vm(const ProtobufCMessage *message, struct turn_plan *plan,
     vm = find_for_change(reply, plan->scratch, request->vm->name,
                          request->expect_revision);
     if (vm == NULL || !check_mask(reply, request, &mask) ||
-        !check_priority(reply, request->vm->priority) ||
-        !check_enums(reply, request->vm)) {
+        !api_check_vm_enums(reply, request->vm)) {
         return;
     }
     uid = vm->uid;
@@ -434,7 +293,8 @@ void api_update_vm(const ProtobufCMessage *message, struct turn_plan *plan,
             .vm = {uid},
             .mask = mask,
             .priority = request->vm->priority,
-            .on_partition = on_partition_of((int)request->vm->on_partition),
+            .on_partition = api_on_partition(request->vm->on_partition),
+            .preemptible = request->vm->preemptible,
             .labels = {(const char *)labels.data, (uint32_t)labels.len},
         };
         turn_change(plan, &change);
@@ -443,55 +303,64 @@ void api_update_vm(const ProtobufCMessage *message, struct turn_plan *plan,
     bytes_close(&labels);
 }
 
-/* A clone in which the VM has left its host, on its way to the target; what
- * cannot be applied of the move (CHANGE_VM_MOVE) is left out. */
-static struct state *let_go(const struct state *state,
-                            const struct change *move, bool with_host)
+/* A move that waits for its turn gives way to one that a person asks for. */
+static void give_up_claim(struct turn_plan *plan, struct vm_id id)
 {
-    struct state *trial = state_clone(state);
-    struct change change = *move;
+    const struct vm *vm = state_vm(plan->scratch, id);
+    struct change change = {.kind = CHANGE_VM_CLAIM};
 
-    if (!with_host) {
-        change.vm_move.host.uid = 0;
+    if (vm->moving == MOVE_CLAIMED) {
+        change.vm_claim.vm = id;
+        turn_change(plan, &change);
     }
-    state_apply(trial, &change, NULL);
-    change = (struct change){.kind = CHANGE_VM_RELEASE};
-    change.vm_release = (struct change_vm_release){
-        .vm = move->vm_move.vm,
-        .epoch = state_vm(trial, move->vm_move.vm)->epoch,
-        .reason = {"", 0},
-    };
-    state_apply(trial, &change, NULL);
-    return trial;
 }
 
-/* The target of a move must be one that could take the VM now; what placement
- * says is asked on a clone. */
-static bool check_move_target(struct api_reply *reply,
-                              const struct turn_plan *plan,
-                              const struct change *move)
+/* Lets the VM leave its host, in a trial. */
+static void let_go(struct turn_plan *plan, const struct change *move)
+{
+    struct change release = {.kind = CHANGE_VM_RELEASE};
+    struct vm_id id = move->vm_move.vm;
+
+    turn_change(plan, move);
+    release.vm_release = (struct change_vm_release){
+        .vm = id,
+        .epoch = state_vm(plan->scratch, id)->epoch,
+        .reason = {"", 0},
+    };
+    turn_change(plan, &release);
+}
+
+/* What placement says in the trial. A host without room for a claim is no
+ * target that could be applied (CHANGE_VM_MOVE), but why it refuses the VM is
+ * asked all the same. */
+static bool try_target(struct api_reply *reply, struct turn_plan *plan,
+                       const struct change *move)
 {
     const struct vm *vm = state_vm(plan->scratch, move->vm_move.vm);
     const struct host *host = state_host(plan->scratch, move->vm_move.host);
+    struct placement_request request = {NULL, SLOT_NONE};
+    struct change change = *move;
+    struct placement_choice choice;
+    struct vm wish;
+    char words[400];
     bool fits =
         host == NULL ||
         (host->state == HOST_UP &&
          state_claim_fits(host, state_class_at(plan->scratch, vm->class_slot)));
-    struct state *trial = let_go(plan->scratch, move, fits);
-    struct vm wish = *state_vm(trial, move->vm_move.vm);
-    struct placement_request request = {&wish, SLOT_NONE};
-    struct placement_choice choice;
-    char words[400];
 
-    if (host != NULL) {
-        wish.move_host = uid_slot(host->uid);
+    change.vm_move.host.uid = fits ? change.vm_move.host.uid : 0;
+    let_go(plan, &change);
+    wish = *state_vm(plan->scratch, move->vm_move.vm);
+    wish.move_host = move->vm_move.host.uid == 0
+                         ? SLOT_NONE
+                         : uid_slot(move->vm_move.host.uid);
+    request.vm = &wish;
+    placer_choose(plan->placer, plan->scratch, &request, &choice);
+    if (!api_check_choice(reply, plan->scratch, &choice)) {
+        return false;
     }
-    placer_rebuild(plan->placer, trial);
-    placer_choose(plan->placer, trial, &request, &choice);
-    placement_explain(trial, &choice, words, sizeof(words));
-    placer_rebuild(plan->placer, plan->scratch);
-    state_destroy(trial);
     if (choice.host == SLOT_NONE) {
+        placement_explain(plan->scratch, &choice, words, sizeof(words));
         api_fail(reply, API_TARGET_REFUSED, "the VM cannot move there: %s",
                  words);
     } else if (!fits) {
@@ -500,6 +369,21 @@ static bool check_move_target(struct api_reply *reply,
                  "VMs that are there and on their way");
     }
     return fits && choice.host != SLOT_NONE;
+}
+
+/* The target of a move must be one that could take the VM now. */
+static bool check_move_target(struct api_reply *reply,
+                              const struct turn_plan *plan,
+                              const struct change *move)
+{
+    struct turn_trial trial;
+    bool good;
+
+    turn_trial_begin(&trial, plan);
+    give_up_claim(&trial.plan, move->vm_move.vm);
+    good = try_target(reply, &trial.plan, move);
+    turn_trial_end(&trial);
+    return good;
 }
 
 static bool find_move_target(struct api_reply *reply, const struct state *state,
@@ -567,7 +451,7 @@ void api_move_vm(const ProtobufCMessage *message, struct turn_plan *plan,
                  vm->name);
         return;
     }
-    if (vm->moving) {
+    if (vm->moving == MOVE_UNDER_WAY) {
         api_fail(reply, API_VM_MOVING,
                  "a move of VM '%s' is under way; wait until it is done",
                  vm->name);
@@ -580,6 +464,7 @@ void api_move_vm(const ProtobufCMessage *message, struct turn_plan *plan,
         !check_move_target(reply, plan, &change)) {
         return;
     }
+    give_up_claim(plan, change.vm_move.vm);
     turn_change(plan, &change);
     RESPOND_VM(MoveVm, MOVE_VM, plan, reply, uid);
 }
@@ -613,6 +498,9 @@ void api_start_vm(const ProtobufCMessage *message, struct turn_plan *plan,
         return;
     }
     uid = vm->uid;
+    if (vm->state == VM_STOPPED && !api_check_start_headroom(reply, plan, vm)) {
+        return;
+    }
     set_desired(plan, uid, DESIRED_RUNNING);
     RESPOND_VM(StartVm, START_VM, plan, reply, uid);
 }
@@ -650,7 +538,7 @@ void api_delete_vm(const ProtobufCMessage *message, struct turn_plan *plan,
         return;
     }
     arena_init(&arena, VM_ARENA_BYTES);
-    response.vm = view_vm(&arena, plan->scratch, vm, false);
+    response.vm = view_vm(&arena, plan->scratch, vm, false, NULL);
     if (vm->host == SLOT_NONE) {
         change.vm_delete.vm.uid = vm->uid;
         turn_change(plan, &change);

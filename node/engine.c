@@ -396,6 +396,7 @@ static void look_around(struct engine *engine, uint64_t time_ms)
     if (now_ms >= engine->judge_next_ms) {
         engine->judge_next_ms = now_ms + JUDGE_PERIOD_MS;
         engine->judge.zones_reachable = engine->ops->zones_reachable(engine);
+        engine->turn.zones_needed = engine->ops->zones_needed(engine);
         if (judge_is_due(&engine->judge, engine->state, now_ms, time_ms)) {
             turn_want(&engine->turn);
         }

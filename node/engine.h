@@ -39,6 +39,10 @@ struct engine_ops {
     /* Bit i: the voter of the zone in slot i answers, or it has none. Asked
      * of the leader only. */
     uint64_t (*zones_reachable)(struct engine *engine);
+
+    /* Bit i: without the voters of the zone in slot i those that answer are no
+     * majority of all. Likewise. */
+    uint64_t (*zones_needed)(struct engine *engine);
 };
 
 /* Two readings that belong together. */

@@ -94,11 +94,40 @@ static uint64_t zones_reachable(struct engine *engine)
     return mask;
 }
 
+/* Voters that answer and are not in the zone: too few for a majority? */
+static uint64_t zones_needed(struct engine *engine)
+{
+    const struct node *node = node_of(engine);
+    const struct state *state = engine->state;
+    size_t voters = node->config->n_nodes;
+    uint64_t mask = 0;
+
+    for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
+        const struct zone *zone = state_zone_at(state, slot);
+        size_t left = 0;
+        bool has_node = false;
+
+        for (size_t i = 0; i < voters; i++) {
+            const Holdfast__V1__NodeMember *member = node->config->nodes[i];
+            bool inside = strcmp(member->zone, zone->name) == 0;
+
+            has_node |= inside;
+            left += !inside && (member == node->self ||
+                                peers_answer(node->peers, member->id));
+        }
+        if (has_node && left <= voters / 2) {
+            mask |= UINT64_C(1) << slot;
+        }
+    }
+    return mask;
+}
+
 static const struct engine_ops engine_ops = {
     .failed = on_failed,
     .leadership = on_leadership,
     .wake = on_wake,
     .zones_reachable = zones_reachable,
+    .zones_needed = zones_needed,
 };
 
 /* --- The loop ------------------------------------------------------------ */
@@ -140,9 +169,10 @@ static void on_tick(uv_timer_t *timer)
 static int start_server(struct node *node)
 {
     static const char *const names[] = {
-        "holdfast.v1.ClusterService", "holdfast.v1.ZoneService",
-        "holdfast.v1.ClassService",   "holdfast.v1.HostService",
-        "holdfast.v1.VmService",      "holdfast.v1.WatchService",
+        "holdfast.v1.ClusterService",     "holdfast.v1.ZoneService",
+        "holdfast.v1.ClassService",       "holdfast.v1.HostService",
+        "holdfast.v1.VmService",          "holdfast.v1.GroupService",
+        "holdfast.v1.ReservationService", "holdfast.v1.WatchService",
         "holdfast.v1.AgentService"};
     const char *listen = node->config->listen[0] == '\0' ? node->self->address
                                                          : node->config->listen;

@@ -64,6 +64,7 @@ static void read_now(struct api_call *call, uint64_t age_ms)
     struct api_view view = {
         .state = call->node->engine.state,
         .leases = node_leads(call->node) ? &call->node->engine.leases : NULL,
+        .placer = turn_placer(&call->node->engine.turn),
         .now_ms = clock_boot_ms(),
         .age_ms = age_ms,
         .arena = &arena,

@@ -125,9 +125,10 @@ static void on_message(struct rpc_handler *handler,
 
     for (size_t i = 0; i < request->n_kinds; i++) {
         if (request->kinds[i] < HOLDFAST__V1__KIND__KIND_ZONE ||
-            request->kinds[i] > HOLDFAST__V1__KIND__KIND_SETTINGS) {
+            request->kinds[i] > HOLDFAST__V1__KIND__KIND_RESERVATION) {
             end(watch, API_INVALID_FIELD,
-                "kinds: must be zone, class, host, vm or settings");
+                "kinds: must be zone, class, host, vm, settings, group or "
+                "reservation");
             return;
         }
         watch->kinds |= 1u << request->kinds[i];

@@ -28,6 +28,7 @@ struct turn_plan {
     uint64_t now_ms;            /* Leader's boot clock. */
     uint64_t settings_since_ms; /* See struct turn. */
     struct leases *leases;      /* Of the owner; NULL in tests. */
+    uint64_t zones_needed;      /* See struct turn. */
     bool dry_run;               /* Only the scratch may change. */
     struct bytes entry;         /* What is decided so far. */
     size_t change_count;
@@ -89,6 +90,9 @@ struct turn {
     struct turn_controller **controllers;
     size_t controller_count;
     struct leases *leases; /* Of the owner; may be NULL in tests. */
+    /* Bit i: without the voters of the zone in slot i those that answer are no
+     * majority. Set by the owner. */
+    uint64_t zones_needed;
     /* Lives over turns: it follows each decision of a turn, and when that is
      * applied the applied state is what the scratch was. Else it is made anew.
      */

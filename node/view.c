@@ -4,10 +4,9 @@
 #include "base/check.h"
 #include "node/api_check.h"
 #include "node/orders.h"
-#include "placement/placement.h"
+#include "placement/headroom.h"
 #include "state/labels.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,7 +31,7 @@ char *view_text(struct arena *arena, struct text text)
     return copy;
 }
 
-static char *view_string(struct arena *arena, const char *string)
+char *view_string(struct arena *arena, const char *string)
 {
     return view_text(arena, text_of(string));
 }
@@ -54,21 +53,71 @@ static Holdfast__V1__Resources *view_sum(struct arena *arena,
     return view;
 }
 
-static Holdfast__V1__Resources *view_resources(
-    struct arena *arena, const struct resources *resources)
+Holdfast__V1__Resources *view_resources(struct arena *arena,
+                                        const struct state *state,
+                                        const struct resources *resources,
+                                        const struct amounts *named)
 {
-    struct resource_sum sum = {resources->cpu_milli, resources->memory_mib,
-                               resources->disk_gib};
+    Holdfast__V1__Resources *view = view_alloc(arena, sizeof(*view));
 
-    return view_sum(arena, &sum);
+    holdfast__v1__resources__init(view);
+    view->cpu_milli = resources->cpu_milli;
+    view->memory_mib = resources->memory_mib;
+    view->disk_gib = resources->disk_gib;
+    view->gpu_count = resources->gpu_count;
+    view->named = view_alloc(arena, NAMED_MAX * sizeof(*view->named));
+    for (uint32_t slot = 0; slot < NAMED_MAX; slot++) {
+        Holdfast__V1__Resources__NamedEntry *entry;
+
+        if (named->of[slot] == 0) {
+            continue;
+        }
+        entry = view_alloc(arena, sizeof(*entry));
+        holdfast__v1__resources__named_entry__init(entry);
+        entry->key = view_text(arena, state_named_name(state, slot));
+        entry->value = named->of[slot];
+        view->named[view->n_named++] = entry;
+    }
+    return view;
+}
+
+static Holdfast__V1__ZoneHeadroom *view_headroom(
+    struct arena *arena, const struct state *state,
+    const struct headroom_zone *zone)
+{
+    Holdfast__V1__ZoneHeadroom *view = view_alloc(arena, sizeof(*view));
+    const struct class *class =
+        zone->missing_class == SLOT_NONE
+            ? NULL
+            : state_class_at(state, zone->missing_class);
+    char words[192];
+    char message[384];
+
+    holdfast__v1__zone_headroom__init(view);
+    view->protected_count = zone->protected_count;
+    view->unprotected_count = zone->unprotected_count;
+    view->unplaceable_count = zone->unplaceable_count;
+    view->revision = zone->revision;
+    if (zone->unplaceable_count > 0 && class != NULL) {
+        view_class_words(state, class, words, sizeof(words));
+        snprintf(message, sizeof(message),
+                 "%u VM%s would find no room, most of them of %s (%u); add "
+                 "hosts in the other zones, or stop others",
+                 zone->unplaceable_count,
+                 zone->unplaceable_count == 1 ? "" : "s", words,
+                 zone->missing_count);
+        view->message = view_string(arena, message);
+    }
+    return view;
 }
 
 Holdfast__V1__Zone *view_zone(struct arena *arena, const struct state *state,
-                              const struct zone *zone)
+                              const struct zone *zone,
+                              const struct placer *placer)
 {
     Holdfast__V1__Zone *view = view_alloc(arena, sizeof(*view));
+    struct headroom_zone headroom;
 
-    (void)state;
     holdfast__v1__zone__init(view);
     view->name = view_string(arena, zone->name);
     view->uid = zone->uid;
@@ -81,6 +130,12 @@ Holdfast__V1__Zone *view_zone(struct arena *arena, const struct state *state,
     view->used = view_sum(arena, &zone->used);
     view->revision = zone->revision;
     view->create_time_ms = zone->create_time_ms;
+    view->draining = zone->draining;
+    view->drain_deadline_ms = zone->drain_deadline_ms;
+    if (placer != NULL &&
+        headroom_zone(placer, state, uid_slot(zone->uid), &headroom)) {
+        view->headroom = view_headroom(arena, state, &headroom);
+    }
     return view;
 }
 
@@ -92,7 +147,8 @@ Holdfast__V1__Class *view_class(struct arena *arena, const struct state *state,
     holdfast__v1__class__init(view);
     view->name = view_string(arena, class->name);
     view->uid = class->uid;
-    view->resources = view_resources(arena, &class->resources);
+    view->resources =
+        view_resources(arena, state, &class->resources, &class->named);
     view->zones = view_alloc(arena, ZONES_MAX * sizeof(char *));
     for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
         if (class->zone_mask >> slot & 1) {
@@ -149,27 +205,33 @@ static void view_drivers(struct arena *arena, uint32_t mask,
     }
 }
 
-static void view_host_labels(struct arena *arena, struct text encoded,
-                             Holdfast__V1__Host *view)
+/* All entries of a map<string, string> are of one form. */
+typedef Holdfast__V1__Vm__LabelsEntry map_entry;
+
+void *view_map(struct arena *arena, struct text encoded, const void *prototype,
+               size_t *count)
 {
+    map_entry **entries = view_alloc(arena, LABELS_MAX * sizeof(*entries));
     struct label label;
 
-    view->labels = view_alloc(arena, LABELS_MAX * sizeof(*view->labels));
+    *count = 0;
     while (labels_next(&encoded, &label)) {
-        Holdfast__V1__Host__LabelsEntry *entry =
-            view_alloc(arena, sizeof(*entry));
+        map_entry *entry = view_alloc(arena, sizeof(*entry));
 
-        holdfast__v1__host__labels_entry__init(entry);
+        memcpy(entry, prototype, sizeof(*entry));
         entry->key = view_text(arena, label.key);
         entry->value = view_text(arena, label.value);
-        view->labels[view->n_labels++] = entry;
+        entries[(*count)++] = entry;
     }
+    return entries;
 }
 
 Holdfast__V1__Host *view_host(struct arena *arena, const struct state *state,
                               const struct host *host,
                               const struct leases *leases, uint64_t now_ms)
 {
+    static const Holdfast__V1__Host__LabelsEntry label =
+        HOLDFAST__V1__HOST__LABELS_ENTRY__INIT;
     Holdfast__V1__Host *view = view_alloc(arena, sizeof(*view));
     struct host_identity identity;
     uint32_t slot = uid_slot(host->uid);
@@ -183,12 +245,20 @@ Holdfast__V1__Host *view_host(struct arena *arena, const struct state *state,
     view->agent_version = view_text(arena, identity.agent_version);
     view->state = (Holdfast__V1__HostState)host->state;
     view->cordoned = host->cordoned;
-    view->capacity = view_resources(arena, &host->capacity);
-    view->used = view_resources(arena, &host->used);
+    view->capacity =
+        view_resources(arena, state, &host->capacity, &host->named_capacity);
+    view->used = view_resources(arena, state, &host->used, &host->named_used);
+    view->draining = host->draining;
+    view->drain_deadline_ms = host->drain_deadline_ms;
+    if (host->claim_count > 0) {
+        view->claimed =
+            view_resources(arena, state, &host->claimed, &host->named_claimed);
+    }
     view->vm_count = host->vm_count;
     view_pools(arena, state, host->pool_mask, view);
     view_drivers(arena, host->driver_mask, view);
-    view_host_labels(arena, state_blob(state, host->labels_blob), view);
+    view->labels = view_map(arena, state_blob(state, host->labels_blob), &label,
+                            &view->n_labels);
     view->generation = host->generation;
     view->revision = host->revision;
     view->create_time_ms = host->create_time_ms;
@@ -197,23 +267,6 @@ Holdfast__V1__Host *view_host(struct arena *arena, const struct state *state,
         view->lease = view_lease(arena, &leases->slots[slot], now_ms);
     }
     return view;
-}
-
-static void view_vm_labels(struct arena *arena, struct text encoded,
-                           Holdfast__V1__Vm *view)
-{
-    struct label label;
-
-    view->labels = view_alloc(arena, LABELS_MAX * sizeof(*view->labels));
-    while (labels_next(&encoded, &label)) {
-        Holdfast__V1__Vm__LabelsEntry *entry =
-            view_alloc(arena, sizeof(*entry));
-
-        holdfast__v1__vm__labels_entry__init(entry);
-        entry->key = view_text(arena, label.key);
-        entry->value = view_text(arena, label.value);
-        view->labels[view->n_labels++] = entry;
-    }
 }
 
 static void *allocate(void *arena, size_t size)
@@ -227,8 +280,8 @@ static void release(void *arena, void *memory)
     (void)memory;
 }
 
-static Holdfast__V1__VmTemplate *view_template(struct arena *arena,
-                                               struct text encoded)
+Holdfast__V1__VmTemplate *view_template(struct arena *arena,
+                                        struct text encoded)
 {
     ProtobufCAllocator allocator = {allocate, release, arena};
 
@@ -236,110 +289,12 @@ static Holdfast__V1__VmTemplate *view_template(struct arena *arena,
                                              (const uint8_t *)encoded.data);
 }
 
-static char *pending_message(struct arena *arena, const struct state *state,
-                             const struct vm *vm)
-{
-    struct placement_request request = {vm, SLOT_NONE};
-    struct placement_choice choice;
-    struct placer *placer;
-    char words[512];
-
-    if (vm->pending_reason == PENDING_HELD_BY_POLICY) {
-        uint64_t now_ms = state_time_ms(state);
-        uint64_t left_ms =
-            vm->not_before_ms > now_ms ? vm->not_before_ms - now_ms : 0;
-
-        snprintf(words, sizeof(words),
-                 "it ended by itself, so far %u times; it is started again "
-                 "%" PRIu64 " s from now at the latest",
-                 vm->restart_count, (left_ms + 999) / 1000);
-        return view_string(arena, words);
-    }
-    placer = placer_create();
-    placer_rebuild(placer, state);
-    placer_choose(placer, state, &request, &choice);
-    placer_destroy(placer);
-    if (choice.host != SLOT_NONE) {
-        return view_string(arena, "placed in the next turn");
-    }
-    placement_explain(state, &choice, words, sizeof(words));
-    return view_string(arena, words);
-}
-
-static char *zone_name(struct arena *arena, const struct state *state,
-                       uint32_t slot)
-{
-    return slot == SLOT_NONE
-               ? view_string(arena, "")
-               : view_string(arena, state_zone_at(state, slot)->name);
-}
-
-static char *host_name(struct arena *arena, const struct state *state,
-                       uint32_t slot)
-{
-    return slot == SLOT_NONE
-               ? view_string(arena, "")
-               : view_string(arena, state_host_at(state, slot)->name);
-}
-
-static Holdfast__V1__VmStatus *view_status(struct arena *arena,
-                                           const struct state *state,
-                                           const struct vm *vm, bool explain)
-{
-    Holdfast__V1__VmStatus *view = view_alloc(arena, sizeof(*view));
-
-    holdfast__v1__vm_status__init(view);
-    view->state = (Holdfast__V1__VmState)vm->state;
-    view->host = host_name(arena, state, vm->host);
-    view->zone =
-        zone_name(arena, state,
-                  vm->host == SLOT_NONE ? SLOT_NONE
-                                        : state_host_at(state, vm->host)->zone);
-    view->epoch = vm->epoch;
-    view->pending_reason = (Holdfast__V1__PendingReason)vm->pending_reason;
-    if (explain && vm->state == VM_PENDING) {
-        view->message = pending_message(arena, state, vm);
-    }
-    view->restart_count = vm->restart_count;
-    view->state_time_ms = vm->state_time_ms;
-    view->deleting = vm->deleting;
-    view->move_zone = zone_name(arena, state, vm->move_zone);
-    view->move_host = host_name(arena, state, vm->move_host);
-    view->last_end = view_text(arena, state_blob(state, vm->end_blob));
-    if (vm->host != SLOT_NONE) {
-        view->on_partition_active =
-            (Holdfast__V1__OnPartition)vm->on_partition_active;
-    }
-    return view;
-}
-
-Holdfast__V1__Vm *view_vm(struct arena *arena, const struct state *state,
-                          const struct vm *vm, bool explain)
-{
-    Holdfast__V1__Vm *view = view_alloc(arena, sizeof(*view));
-
-    holdfast__v1__vm__init(view);
-    view->name = view_string(arena, vm->name);
-    view->uid = vm->uid;
-    view->class_name =
-        view_string(arena, state_class_at(state, vm->class_slot)->name);
-    view->zone = zone_name(arena, state, vm->zone);
-    view->priority = vm->priority;
-    view->on_partition = (Holdfast__V1__OnPartition)vm->on_partition;
-    view->desired = (Holdfast__V1__DesiredState)vm->desired;
-    view->template_ =
-        view_template(arena, state_blob(state, vm->template_blob));
-    view_vm_labels(arena, state_blob(state, vm->labels_blob), view);
-    view->revision = vm->revision;
-    view->create_time_ms = vm->create_time_ms;
-    view->status = view_status(arena, state, vm, explain);
-    return view;
-}
-
 Holdfast__V1__Settings *view_settings(struct arena *arena,
-                                      const struct settings *settings)
+                                      const struct state *state)
 {
     Holdfast__V1__Settings *view = view_alloc(arena, sizeof(*view));
+    const struct settings *settings = state_settings(state);
+    const struct policy *policy = state_policy(state);
 
     holdfast__v1__settings__init(view);
     view->lease_wait_ms = settings->lease_wait_ms;
@@ -352,6 +307,77 @@ Holdfast__V1__Settings *view_settings(struct arena *arena,
     view->storm_permille = settings->storm_permille;
     view->zone_hold_ms = settings->zone_hold_ms;
     view->start_parallel = settings->start_parallel;
-    view->revision = settings->revision;
+    view->revision = view_settings_revision(state);
+    view->headroom = (Holdfast__V1__HeadroomMode)policy->headroom;
+    view->_preempt_max_case = HOLDFAST__V1__SETTINGS___PREEMPT_MAX_PREEMPT_MAX;
+    view->preempt_max = policy->preempt_max;
+    view->rebalance = (Holdfast__V1__RebalanceMode)policy->rebalance;
+    view->rebalance_start_permille = policy->rebalance_start_permille;
+    view->rebalance_stop_permille = policy->rebalance_stop_permille;
+    view->zone_moves = policy->zone_moves;
+    view->host_moves = policy->host_moves;
+    view->_vm_cool_down_ms_case =
+        HOLDFAST__V1__SETTINGS___VM_COOL_DOWN_MS_VM_COOL_DOWN_MS;
+    view->vm_cool_down_ms = policy->vm_cool_down_ms;
+    view->rebalance_window_start_minute = policy->rebalance_window_start_minute;
+    view->rebalance_window_end_minute = policy->rebalance_window_end_minute;
     return view;
+}
+
+uint64_t view_settings_revision(const struct state *state)
+{
+    uint64_t settings = state_settings(state)->revision;
+    uint64_t policy = state_policy(state)->revision;
+
+    return settings > policy ? settings : policy;
+}
+
+Holdfast__V1__Reservation *view_reservation(
+    struct arena *arena, const struct state *state,
+    const struct reservation *reservation, const struct placer *placer)
+{
+    Holdfast__V1__Reservation *view = view_alloc(arena, sizeof(*view));
+    struct placement_reserved reserved;
+
+    holdfast__v1__reservation__init(view);
+    view->name = view_string(arena, reservation->name);
+    view->uid = reservation->uid;
+    view->zone =
+        view_string(arena, state_zone_at(state, reservation->zone)->name);
+    view->class_name = view_string(
+        arena, state_class_at(state, reservation->class_slot)->name);
+    view->count = reservation->count;
+    view->revision = reservation->revision;
+    view->create_time_ms = reservation->create_time_ms;
+    if (placer != NULL) {
+        placer_reserved(placer, state, uid_slot(reservation->uid), &reserved);
+        view->free_count = reserved.free_count;
+        view->used_count = reserved.used_count;
+        view->missing_count = reserved.missing_count;
+    }
+    return view;
+}
+
+void view_class_words(const struct state *state, const struct class *class,
+                      char *words, size_t size)
+{
+    const struct resources *r = &class->resources;
+    int len;
+
+    if (!class->custom) {
+        snprintf(words, size, "class '%s'", class->name);
+        return;
+    }
+    len = snprintf(words, size,
+                   "size cpu_milli %u, memory_mib %u, disk_gib %u, gpu_count "
+                   "%u",
+                   r->cpu_milli, r->memory_mib, r->disk_gib, r->gpu_count);
+    for (uint32_t slot = 0; slot < NAMED_MAX; slot++) {
+        struct text name = state_named_name(state, slot);
+
+        if (class->named.of[slot] > 0 && len > 0 && (size_t)len < size) {
+            len += snprintf(words + len, size - (size_t)len, ", %.*s %u",
+                            (int)name.len, name.data, class->named.of[slot]);
+        }
+    }
 }

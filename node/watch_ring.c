@@ -47,7 +47,7 @@ static void view_object(struct arena *arena, const struct state *state,
     switch (event->kind) {
     case EVENT_ZONE:
         view->object_case = HOLDFAST__V1__EVENT__OBJECT_ZONE;
-        view->zone = view_zone(arena, state, event->zone);
+        view->zone = view_zone(arena, state, event->zone, NULL);
         break;
     case EVENT_CLASS:
         view->object_case = HOLDFAST__V1__EVENT__OBJECT_VM_CLASS;
@@ -59,13 +59,20 @@ static void view_object(struct arena *arena, const struct state *state,
         break;
     case EVENT_VM:
         view->object_case = HOLDFAST__V1__EVENT__OBJECT_VM;
-        view->vm = view_vm(arena, state, event->vm, false);
+        view->vm = view_vm(arena, state, event->vm, false, NULL);
         break;
     case EVENT_SETTINGS:
         view->object_case = HOLDFAST__V1__EVENT__OBJECT_SETTINGS;
-        view->settings = view_settings(arena, event->settings);
+        view->settings = view_settings(arena, state);
         break;
-    default: /* Groups and reservations: their revision, without the object. */
+    case EVENT_GROUP:
+        view->object_case = HOLDFAST__V1__EVENT__OBJECT_GROUP;
+        view->group = view_group(arena, state, event->group, GROUP_BRIEF);
+        break;
+    case EVENT_RESERVATION:
+        view->object_case = HOLDFAST__V1__EVENT__OBJECT_RESERVATION;
+        view->reservation =
+            view_reservation(arena, state, event->reservation, NULL);
         break;
     }
 }

@@ -44,9 +44,13 @@ LIBRARIES = {
 PURE = {
     "state": None,
     "placement": None,
-    "node": ["activity", "api", "api_check", "api_errors", "api_host", "api_template",
-             "api_vm", "api_zone", "evacuator", "failover", "group_control", "judge", "leader_time", "lease",
-             "metrics", "move_budget", "move_control", "orders", "pending", "place", "ready", "region", "reports", "turn", "turn_plan", "view", "watch_ring"],
+    "node": ["activity", "api", "api_check", "api_class", "api_drain", "api_errors",
+             "api_group", "api_headroom", "api_host", "api_reservation", "api_rules",
+             "api_settings", "api_size", "api_template", "api_vm", "api_vm_create",
+             "api_zone", "evacuator", "failover", "group_control", "group_fields",
+             "judge", "leader_time", "lease", "metrics", "move_budget", "move_control",
+             "orders", "pending", "place", "ready", "region", "reports", "turn",
+             "turn_plan", "view", "view_group", "view_vm", "watch_ring"],
     "agent": ["boot_record", "core", "core_vm", "retry"],
 }
 # Parts of base/ that pure code must not use.

@@ -190,7 +190,7 @@ class Vms(RegionCase):
                 ({"priority": 1001}, "vm.priority"),
                 ({"on_partition": 3}, "vm.on_partition"),
                 ({"desired": 9}, "vm.desired"),
-                ({"class_name": ""}, "class_name"),
+                ({"class_name": ""}, "vm.class_name"),
                 ({"zone": "No"}, "vm.zone"),
                 ({"labels": {"": "x"}}, "vm.labels"),
                 ({"labels": {f"k{i}": "" for i in range(33)}}, "vm.labels"),

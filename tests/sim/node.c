@@ -192,11 +192,25 @@ static uint64_t zones_reachable(struct engine *engine)
     return mask;
 }
 
+/* Each zone has one node, and all vote. */
+static uint64_t zones_needed(struct engine *engine)
+{
+    uint64_t reachable = zones_reachable(engine);
+    uint32_t zones = state_zone_slots(engine->state);
+    uint32_t answer = 0;
+
+    for (uint32_t slot = 0; slot < zones; slot++) {
+        answer += (uint32_t)(reachable >> slot & 1);
+    }
+    return (answer - 1) * 2 > zones ? 0 : reachable;
+}
+
 static const struct engine_ops engine_ops = {
     .failed = on_failed,
     .leadership = on_leadership,
     .wake = on_wake,
     .zones_reachable = zones_reachable,
+    .zones_needed = zones_needed,
 };
 
 /* --- Network between nodes -------------------------------------------------

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/api_headroom.h"
+
+#include "base/check.h"
+#include "node/group_fields.h"
+#include "node/view.h"
+#include "placement/headroom.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool api_headroom_is_enforced(const struct state *state)
+{
+    return state_policy(state)->headroom == HEADROOM_ENFORCE;
+}
+
+static void fail_headroom(struct api_reply *reply, const struct state *state,
+                          const struct placement_headroom *missing)
+{
+    const struct class *class = NULL;
+    char words[256] = "its size";
+
+    if (missing->zone == SLOT_NONE) {
+        api_fail(reply, API_HEADROOM_UNKNOWN,
+                 "headroom: whether the loss of each zone is survived is still "
+                 "being worked out; retry");
+        return;
+    }
+    if (missing->class_slot != SLOT_NONE) {
+        class = state_class_at(state, missing->class_slot);
+    }
+    if (class != NULL) {
+        view_class_words(state, class, words, sizeof(words));
+    }
+    api_fail(reply, API_HEADROOM,
+             "headroom: if zone '%s' were then lost, %u VM%s of %s would find "
+             "no room in the other zones; add hosts there, or stop others",
+             state_zone_at(state, missing->zone)->name, missing->count,
+             missing->count == 1 ? "" : "s", words);
+}
+
+bool api_check_choice(struct api_reply *reply, const struct state *state,
+                      const struct placement_choice *choice)
+{
+    if (choice->host != SLOT_NONE || choice->reason != PENDING_HEADROOM) {
+        return true;
+    }
+    fail_headroom(reply, state, &choice->headroom);
+    return false;
+}
+
+static bool check_place(struct api_reply *reply, struct turn_plan *plan,
+                        const struct vm *vm)
+{
+    struct placement_request request = {vm, SLOT_NONE};
+    struct placement_choice choice;
+
+    placer_choose(plan->placer, plan->scratch, &request, &choice);
+    return api_check_choice(reply, plan->scratch, &choice);
+}
+
+/* As the VM would be in the state. What is interned there has no place in it
+ * yet, so this is for VMs without a selector. */
+static void candidate(const struct state *state,
+                      const struct change_vm_create *create, struct vm *vm)
+{
+    *vm = (struct vm){
+        .class_slot = uid_slot(create->class.uid),
+        .zone = create->zone.uid == 0 ? SLOT_NONE : uid_slot(create->zone.uid),
+        .host = SLOT_NONE,
+        .host_next = SLOT_NONE,
+        .host_prev = SLOT_NONE,
+        .last_host = SLOT_NONE,
+        .move_zone = SLOT_NONE,
+        .move_host = SLOT_NONE,
+        .priority = (uint16_t)create->priority,
+        .state = VM_PENDING,
+        .pending_reason = PENDING_QUEUED,
+        .desired = DESIRED_RUNNING,
+        .on_partition = (uint8_t)create->on_partition,
+        .driver = (uint8_t)create->driver,
+        .disk_zone_mask = create->disk_zone_mask,
+        .group_plus1 =
+            create->group.uid == 0 ? 0 : uid_slot(create->group.uid) + 1,
+        .preemptible = create->preemptible,
+        .local_disk = create->local_disk,
+    };
+    for (uint32_t i = 0; i < create->pool_count; i++) {
+        vm->pool_mask |= state_pool_bit(state, create->pools[i]);
+    }
+}
+
+bool api_check_create_headroom(struct api_reply *reply, struct turn_plan *plan,
+                               const struct api_size *size,
+                               const struct change *create)
+{
+    struct change change = *create;
+    struct turn_trial trial;
+    const struct vm *made;
+    struct vm vm;
+    bool good;
+
+    if (!api_headroom_is_enforced(plan->scratch) ||
+        create->vm_create.desired != DESIRED_RUNNING) {
+        return true;
+    }
+    if (size->class != NULL && create->vm_create.selector.len == 0) {
+        candidate(plan->scratch, &create->vm_create, &vm);
+        return check_place(reply, plan, &vm);
+    }
+    turn_trial_begin(&trial, plan);
+    change.vm_create.class = api_size_class(size, &trial.plan);
+    turn_change(&trial.plan, &change);
+    made = state_vm_named(trial.plan.scratch, create->vm_create.name);
+    good = check_place(reply, &trial.plan, made);
+    turn_trial_end(&trial);
+    return good;
+}
+
+bool api_check_start_headroom(struct api_reply *reply, struct turn_plan *plan,
+                              const struct vm *vm)
+{
+    struct vm started = *vm;
+
+    if (!api_headroom_is_enforced(plan->scratch)) {
+        return true;
+    }
+    started.uid = 0;
+    started.state = VM_PENDING;
+    started.pending_reason = PENDING_QUEUED;
+    started.desired = DESIRED_RUNNING;
+    return check_place(reply, plan, &started);
+}
+
+/* A member as the group's controller would make it, under a name that nobody
+ * else has. */
+static struct change member(const struct state *state, struct group_id id,
+                            const char *name,
+                            struct text pools[CHANGE_POOLS_MAX])
+{
+    struct change change = {.kind = CHANGE_VM_CREATE};
+    struct group_fields fields;
+
+    group_fields_read(state, state_group(state, id), &fields, pools);
+    change.vm_create = (struct change_vm_create){
+        .name = {name, (uint32_t)strlen(name)},
+        .class = fields.class,
+        .priority = fields.priority,
+        .on_partition = fields.on_partition,
+        .desired = DESIRED_RUNNING,
+        .driver = fields.driver,
+        .pools = fields.pools,
+        .pool_count = fields.pool_count,
+        .template = fields.template,
+        .labels = fields.labels,
+        .preemptible = fields.preemptible,
+        .local_disk = fields.local_disk,
+        .disk_zone_mask = fields.disk_zone_mask,
+        .group = id,
+        .selector = fields.selector,
+        .template_generation = fields.generation,
+    };
+    return change;
+}
+
+/* Whether the member found room, or waits for another reason than headroom:
+ * one that waits endangers nobody. */
+static bool try_member(struct api_reply *reply, struct turn_plan *plan,
+                       const struct change *create)
+{
+    struct change assign = {.kind = CHANGE_VM_ASSIGN};
+    struct placement_request request = {NULL, SLOT_NONE};
+    struct placement_choice choice;
+
+    /* Not by turn_change(): what it would write is needed nowhere. */
+    state_apply(plan->scratch, create, &plan->sink);
+    request.vm = state_vm_named(plan->scratch, create->vm_create.name);
+    placer_choose(plan->placer, plan->scratch, &request, &choice);
+    if (choice.host == SLOT_NONE) {
+        return api_check_choice(reply, plan->scratch, &choice);
+    }
+    assign.vm_assign = (struct change_vm_assign){
+        {request.vm->uid},
+        {state_host_at(plan->scratch, choice.host)->uid},
+        request.vm->epoch + 1};
+    state_apply(plan->scratch, &assign, &plan->sink);
+    return true;
+}
+
+bool api_check_members_headroom(struct api_reply *reply, struct turn_plan *plan,
+                                struct group_id group, uint32_t count)
+{
+    struct text pools[CHANGE_POOLS_MAX];
+    char name[16];
+
+    CHECK(plan->trial != NULL);
+    if (count > API_TRIED_MEMBERS_MAX) {
+        api_fail(reply, API_INVALID_FIELD,
+                 "count: %u members more; with `headroom: enforce` at most %d "
+                 "at a time",
+                 count, API_TRIED_MEMBERS_MAX);
+        return false;
+    }
+    if (state_counts(plan->scratch)->vms + count > VMS_MAX) {
+        api_fail(reply, API_TABLE_FULL, "the region holds %u VMs at most",
+                 VMS_MAX);
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct change create;
+
+        snprintf(name, sizeof(name), "=%u", i);
+        create = member(plan->scratch, group, name, pools);
+        if (!try_member(reply, plan, &create)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool api_check_drain_headroom(struct api_reply *reply,
+                              const struct turn_plan *plan, uint32_t host_slot,
+                              uint32_t zone_slot)
+{
+    struct placement_headroom missing = {SLOT_NONE, SLOT_NONE, 0};
+
+    if (!api_headroom_is_enforced(plan->scratch) ||
+        headroom_allows_drain(plan->placer, plan->scratch, host_slot, zone_slot,
+                              &missing)) {
+        return true;
+    }
+    fail_headroom(reply, plan->scratch, &missing);
+    return false;
+}

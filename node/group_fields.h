@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A group's record as the fields of a change: an update replaces all of them,
+ * so whoever changes one begins with these. */
+#ifndef NODE_GROUP_FIELDS_H
+#define NODE_GROUP_FIELDS_H
+
+#include "state/state.h"
+
+/* Lent from the state until its next change; `pools` is for the fields to point
+ * to. */
+void group_fields_read(const struct state *state, const struct group *group,
+                       struct group_fields *fields,
+                       struct text pools[CHANGE_POOLS_MAX]);
+
+#endif
