@@ -3,6 +3,7 @@
  * One call on the server. */
 #include "base/check.h"
 #include "base/memory.h"
+#include "rpc/details.h"
 #include "rpc/limits.h"
 #include "rpc/message.h"
 #include "rpc/server_internal.h"
@@ -224,12 +225,37 @@ size_t rpc_call_queued(const struct rpc_call *call)
 void rpc_call_trailer(struct rpc_call *call, const char *key, const char *value)
 {
     if (call->finished || call->trailer_count == TRAILERS_MAX ||
-        call->trailers.len + strlen(key) + strlen(value) > 1024) {
+        call->trailers.len + strlen(key) + strlen(value) >
+            RPC_TRAILER_BYTES_MAX) {
         return;
     }
     call->trailer_count++;
     rpc_headers_add(&call->trailers, (const uint8_t *)key, strlen(key),
                     (const uint8_t *)value, strlen(value));
+}
+
+/* An error of the table says its reason in a trailer of ours; programs that
+ * know only gRPC get all of it in the standard's form. What is passed on has it
+ * already. */
+static void add_details(struct rpc_call *call, enum rpc_code code,
+                        const char *message)
+{
+    struct rpc_details details = {
+        .code = code,
+        .message = message,
+        .reason = rpc_headers_get(&call->trailers, "holdfast-reason"),
+        .retry_ms = rpc_headers_get(&call->trailers, "grpc-retry-pushback-ms"),
+    };
+    struct bytes value;
+
+    if (code == RPC_OK || details.reason == NULL ||
+        rpc_headers_get(&call->trailers, RPC_DETAILS_KEY) != NULL) {
+        return;
+    }
+    bytes_init(&value);
+    rpc_details_encode(&details, &value);
+    rpc_call_trailer(call, RPC_DETAILS_KEY, (const char *)value.data);
+    bytes_close(&value);
 }
 
 void rpc_call_finish(struct rpc_call *call, enum rpc_code code,
@@ -245,6 +271,7 @@ void rpc_call_finish(struct rpc_call *call, enum rpc_code code,
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
+    add_details(call, code, message);
     rpc_message_encode(message, call->message, sizeof(call->message));
     call->code = code;
     call->finished = true;

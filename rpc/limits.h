@@ -11,6 +11,10 @@
  * would cost 213 MB in protobuf-c. */
 #define RPC_ARENA_BYTES_MAX (16u << 20)
 
+/* Trailers of one answer together: an error's text of 511 bytes stands in them
+ * twice, once in base64 with its details. */
+#define RPC_TRAILER_BYTES_MAX 4096
+
 /* Calls at once on one connection. */
 #define RPC_STREAMS_MAX 256
 

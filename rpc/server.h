@@ -153,7 +153,7 @@ void rpc_call_send_raw(struct rpc_call *call, const void *data, size_t len);
 /* Sent and not yet taken by the connection. */
 size_t rpc_call_queued(const struct rpc_call *call);
 
-/* Adds a trailer before the call is finished; at most 8, 1 KiB together. */
+/* Adds a trailer before the call is finished; at most 8, 4 KiB together. */
 void rpc_call_trailer(struct rpc_call *call, const char *key,
                       const char *value);
 

@@ -2,6 +2,7 @@
 """Every method of a node by stock grpcio, with the types that the node's own
 reflection service tells: nothing of ours on this side of the wire."""
 import grpc
+from google.protobuf import any_pb2, duration_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 from google.protobuf import message_factory
 
@@ -11,16 +12,83 @@ REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 schema = None
 
 
+def make_details():
+    """The messages of google/rpc/status.proto and error_details.proto that
+    errors carry, written down here once more: Debian has no package of them."""
+    def message(name, *fields):
+        found = descriptor_pb2.DescriptorProto(name=name)
+        for number, (field, kind) in enumerate(fields, 1):
+            repeated = kind.startswith("*")
+            kind = kind.lstrip("*")
+            found.field.add(
+                name=field, number=number, label=3 if repeated else 1,
+                type={"int32": 5, "string": 9}.get(kind, 11),
+                type_name=None if kind in ("int32", "string") else "." + kind)
+        return found
+    file = descriptor_pb2.FileDescriptorProto(
+        name="details.proto", package="google.rpc", syntax="proto3",
+        dependency=["google/protobuf/any.proto",
+                    "google/protobuf/duration.proto"])
+    file.message_type.extend([
+        message("Status", ("code", "int32"), ("message", "string"),
+                ("details", "*google.protobuf.Any")),
+        message("ErrorInfo", ("reason", "string"), ("domain", "string")),
+        message("RetryInfo", ("retry_delay", "google.protobuf.Duration")),
+        message("FieldViolation", ("field", "string"),
+                ("description", "string")),
+        message("BadRequest",
+                ("field_violations", "*google.rpc.FieldViolation"))])
+    pool = descriptor_pool.DescriptorPool()
+    for known in (any_pb2, duration_pb2):
+        pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
+    pool.Add(file)
+    factory = message_factory.MessageFactory(pool)
+    return {m.name: factory.GetPrototype(
+        pool.FindMessageTypeByName("google.rpc." + m.name))
+        for m in file.message_type}
+
+
+DETAILS = make_details()
+
+
 class Refused(Exception):
-    """A call that failed: its code's name, our reason or None, the text."""
+    """A call that failed: its code's name, our reason or None, the text. What
+    gRPC's own error details say must be the same."""
 
     def __init__(self, error):
         trailers = dict(error.trailing_metadata() or ())
+        self.details = {}
+        self.check_details(error, trailers)
         self.code = error.code().name
         self.reason = trailers.get("holdfast-reason")
         self.retry_ms = trailers.get("grpc-retry-pushback-ms")
         self.text = error.details() or ""
         super().__init__(f"{self.code} {self.reason}: {self.text}")
+
+    def check_details(self, error, trailers):
+        if "holdfast-reason" not in trailers:
+            return
+        status = DETAILS["Status"].FromString(
+            trailers["grpc-status-details-bin"])
+        assert status.code == error.code().value[0], status
+        assert status.message == error.details(), (status, error.details())
+        for detail in status.details:
+            name = detail.type_url.rpartition(".")[2]
+            self.details[name] = DETAILS[name].FromString(detail.value)
+        info = self.details["ErrorInfo"]
+        assert info.domain == "holdfast", info
+        assert info.reason == trailers["holdfast-reason"], info
+        if info.reason == "INVALID_FIELD":
+            violations = self.details["BadRequest"].field_violations
+            fields = ", ".join(v.field for v in violations)
+            for violation in violations:
+                assert status.message == \
+                    f"{fields}: {violation.description}", status
+        retry = trailers.get("grpc-retry-pushback-ms")
+        assert (retry is not None) == ("RetryInfo" in self.details), status
+        if retry is not None:
+            delay = self.details["RetryInfo"].retry_delay
+            assert delay.ToMilliseconds() == int(retry), (delay, retry)
 
 
 def read_descriptor_set(path):
