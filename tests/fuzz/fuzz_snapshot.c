@@ -52,12 +52,20 @@ static void check_sound(void)
     struct change zone = {.kind = CHANGE_ZONE_CREATE,
                           .zone_create.name = {"z1", 2}};
     struct change region = {.kind = CHANGE_REGION, .region.id = {1, 2}};
+    struct change drain = {.kind = CHANGE_ZONE_DRAIN,
+                           .zone_drain = {{UINT64_C(1) << 32}, true, 9}};
+    struct change policy = {.kind = CHANGE_POLICY};
     struct state *state = state_create();
 
     state_begin(state, 1);
     state_apply(state, &zone, NULL);
     check_again(state); /* As before there were region ids. */
     state_apply(state, &region, NULL);
+    check_again(state);
+    state_apply(state, &drain, NULL); /* A record that grew: format 2. */
+    check_again(state);
+    policy_init(&policy.policy.policy);
+    state_apply(state, &policy, NULL); /* A table that was added. */
     check_again(state);
     state_destroy(state);
 }

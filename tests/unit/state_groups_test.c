@@ -706,6 +706,82 @@ static void unknown_fields_inside_a_change_are_refused(void **unused)
     arena_close(&arena);
 }
 
+static void write_snapshot(const struct state *state, struct bytes *stream)
+{
+    struct snapshot_writer writer;
+
+    bytes_init(stream);
+    snapshot_writer_init(&writer, state);
+    while (snapshot_writer_next(&writer, stream, 1000)) {
+    }
+}
+
+static struct state *read_snapshot(const struct bytes *stream)
+{
+    struct snapshot_reader *reader = snapshot_reader_create();
+
+    snapshot_reader_feed(reader, stream->data, stream->len);
+    return snapshot_reader_finish(reader);
+}
+
+/* With any bit changed it is refused, or the same state. */
+static void a_changed_snapshot_of_format_2_is_refused(void **unused)
+{
+    struct group_fields fields = {.zone_rule = ZONE_RULE_ANY,
+                                  .zone_mode = RULE_MODE_BEST_EFFORT};
+    struct region region;
+    struct bytes stream;
+
+    (void)unused;
+    region_init(&region, true);
+    run(&region, "v", "a");
+    claim(&region, "v", "c");
+    apply(&region, (struct change){.kind = CHANGE_GROUP_CREATE,
+                                   .group_create = {text_of("web"), fields}});
+    write_snapshot(region.state, &stream);
+    for (size_t i = 0; i < stream.len; i++) {
+        uint8_t flip = (uint8_t)(1u << (i % 8));
+        struct state *restored;
+
+        stream.data[i] ^= flip;
+        restored = read_snapshot(&stream);
+        assert_true(restored == NULL ||
+                    state_hash(restored) == state_hash(region.state));
+        state_destroy(restored);
+        stream.data[i] ^= flip;
+    }
+    bytes_close(&stream);
+    region_close(&region);
+}
+
+/* Format 1 as long as it can tell everything, and again when it can. */
+static void a_snapshot_has_the_oldest_format_that_will_do(void **unused)
+{
+    struct change drain = {.kind = CHANGE_ZONE_DRAIN};
+    struct state *state = state_create();
+    struct change zone_create = {.kind = CHANGE_ZONE_CREATE,
+                                 .zone_create.name = {"z", 1}};
+    struct bytes stream;
+    struct bytes again;
+
+    (void)unused;
+    state_apply(state, &zone_create, NULL);
+    assert_false(state_needs_format_2(state));
+    drain.zone_drain.zone.uid = state_zone_at(state, 0)->uid;
+    drain.zone_drain.draining = true;
+    state_apply(state, &drain, NULL);
+    assert_true(state_needs_format_2(state));
+    write_snapshot(state, &stream);
+    drain.zone_drain.draining = false;
+    state_apply(state, &drain, NULL);
+    assert_false(state_needs_format_2(state));
+    write_snapshot(state, &again);
+    assert_true(again.len < stream.len);
+    bytes_close(&again);
+    bytes_close(&stream);
+    state_destroy(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -729,6 +805,8 @@ int main(void)
         cmocka_unit_test(names_of_resources_keep_their_slots),
         cmocka_unit_test(policies_out_of_range_are_refused_by_name),
         cmocka_unit_test(unknown_fields_inside_a_change_are_refused),
+        cmocka_unit_test(a_changed_snapshot_of_format_2_is_refused),
+        cmocka_unit_test(a_snapshot_has_the_oldest_format_that_will_do),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
