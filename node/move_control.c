@@ -152,7 +152,7 @@ static void keep(struct move_control *control, uint32_t *kept, uint32_t i)
 
 static void sort_queue(struct move_control *control)
 {
-    if (!control->sorted) {
+    if (!control->sorted && control->queue_count > 1) {
         qsort(control->queue, control->queue_count, sizeof(*control->queue),
               compare_queued);
         control->sorted = true;
