@@ -45,7 +45,7 @@ PURE = {
     "state": None,
     "placement": None,
     "node": ["activity", "api", "api_check", "api_class", "api_drain", "api_errors",
-             "api_group", "api_headroom", "api_host", "api_reservation", "api_rules",
+             "api_group", "api_group_edit", "api_headroom", "api_host", "api_reservation", "api_rules",
              "api_settings", "api_size", "api_template", "api_vm", "api_vm_create",
              "api_zone", "evacuator", "failover", "group_control", "group_fields",
              "judge", "leader_time", "lease", "metrics", "move_budget", "move_control",
