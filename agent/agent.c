@@ -212,6 +212,7 @@ static int open_host(struct agent *agent)
         agent->capacity.cpu_milli = config->capacity->cpu_milli;
         agent->capacity.memory_mib = config->capacity->memory_mib;
         agent->capacity.disk_gib = config->capacity->disk_gib;
+        agent->capacity.gpu_count = config->capacity->gpu_count;
     }
     if (result != 0) {
         log_error("agent.identity", "error=%s", hf_error_name(result));

@@ -22,6 +22,9 @@
 #define MEMORY_MIB_MAX  67108864
 #define DISK_GIB_MAX    16777216
 #define NAME_MAX_BYTES  63
+#define GPU_COUNT_MAX   1024
+#define NAMED_OF_HOST   8
+#define NAMED_MAX       1000000000
 #define DRIVERS_OF_HOST 2
 
 typedef Holdfast__V1__AgentConfig config_message;
@@ -160,18 +163,53 @@ static int check_labels(const struct checker *checker,
     return 0;
 }
 
-static int check_offer(const struct checker *checker,
-                       const config_message *config)
+static int check_named(const struct checker *checker,
+                       const Holdfast__V1__Resources *capacity)
+{
+    if (capacity->n_named > NAMED_OF_HOST) {
+        return refuse(checker, "capacity.named: more than %d", NAMED_OF_HOST);
+    }
+    for (size_t i = 0; i < capacity->n_named; i++) {
+        const char *key = capacity->named[i]->key;
+
+        if (!is_name(key)) {
+            return refuse(checker, "capacity.named: \"%.63s\" is not a name",
+                          key);
+        }
+        if (capacity->named[i]->value > NAMED_MAX) {
+            return refuse(checker, "capacity.named: \"%.63s\" is too large",
+                          key);
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(capacity->named[j]->key, key) == 0) {
+                return refuse(checker, "capacity.named: \"%.63s\" twice", key);
+            }
+        }
+    }
+    return 0;
+}
+
+static int check_capacity(const struct checker *checker,
+                          const config_message *config)
 {
     const Holdfast__V1__Resources *capacity = config->capacity;
 
-    if (capacity != NULL &&
-        (capacity->cpu_milli == 0 || capacity->cpu_milli > CPU_MILLI_MAX ||
-         capacity->memory_mib == 0 || capacity->memory_mib > MEMORY_MIB_MAX ||
-         capacity->disk_gib > DISK_GIB_MAX)) {
+    if (capacity == NULL) {
+        return 0;
+    }
+    if (capacity->cpu_milli == 0 || capacity->cpu_milli > CPU_MILLI_MAX ||
+        capacity->memory_mib == 0 || capacity->memory_mib > MEMORY_MIB_MAX ||
+        capacity->disk_gib > DISK_GIB_MAX ||
+        capacity->gpu_count > GPU_COUNT_MAX) {
         return refuse(checker, "capacity: cpu_milli or memory_mib is 0, or "
                                "one is too large");
     }
+    return check_named(checker, capacity);
+}
+
+static int check_offer(const struct checker *checker,
+                       const config_message *config)
+{
     if (config->n_drivers > DRIVERS_OF_HOST) {
         return refuse(checker, "drivers: one is named twice");
     }
@@ -208,8 +246,8 @@ static int check(struct agent_config *config, const char *path, char *error)
     const struct checker checker = {path, error};
     const config_message *message = config->message;
     int (*const checks[])(const struct checker *, const config_message *) = {
-        check_names,  check_nodes, check_directories, check_pools,
-        check_labels, check_offer, check_tls};
+        check_names,  check_nodes,    check_directories, check_pools,
+        check_labels, check_capacity, check_offer,       check_tls};
 
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         int result = checks[i](&checker, message);

@@ -95,6 +95,11 @@ static void fill_offer(const struct agent *agent, struct offer *offer,
     offer->capacity.cpu_milli = agent->capacity.cpu_milli;
     offer->capacity.memory_mib = agent->capacity.memory_mib;
     offer->capacity.disk_gib = agent->capacity.disk_gib;
+    offer->capacity.gpu_count = agent->capacity.gpu_count;
+    if (config->capacity != NULL) {
+        offer->capacity.n_named = config->capacity->n_named;
+        offer->capacity.named = config->capacity->named;
+    }
     hello->capacity = &offer->capacity;
     for (size_t i = 0; i < AGENT_DRIVERS; i++) {
         if (agent->offered[i]) {

@@ -39,6 +39,7 @@ struct machine_capacity {
     uint32_t cpu_milli;
     uint32_t memory_mib;
     uint32_t disk_gib;
+    uint32_t gpu_count; /* Only by the configuration. */
 };
 int machine_capacity(int state_dir_fd, struct machine_capacity *capacity);
 

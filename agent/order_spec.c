@@ -171,8 +171,8 @@ static const Holdfast__V1__Pool *pool_named(
     return NULL;
 }
 
-static int add_shared(const struct builder *builder,
-                      const Holdfast__V1__Disk *from)
+static int add_from_pool(const struct builder *builder,
+                         const Holdfast__V1__Disk *from)
 {
     const Holdfast__V1__Pool *pool = pool_named(builder->config, from->pool);
     const struct order_names names = {.name = builder->order->name,
@@ -240,13 +240,21 @@ static int add_disks(const struct builder *builder,
         const Holdfast__V1__Disk *disk = template->disks[i];
         int result;
 
-        if (disk->kind == HOLDFAST__V1__DISK_KIND__DISK_KIND_SHARED) {
-            result = add_shared(builder, disk);
-        } else if (disk->kind == HOLDFAST__V1__DISK_KIND__DISK_KIND_EPHEMERAL) {
+        switch (disk->kind) {
+        case HOLDFAST__V1__DISK_KIND__DISK_KIND_EPHEMERAL:
             result = add_ephemeral(builder, disk);
-        } else {
+            break;
+        case HOLDFAST__V1__DISK_KIND__DISK_KIND_SHARED:
+        case HOLDFAST__V1__DISK_KIND__DISK_KIND_LOCAL:
+        case HOLDFAST__V1__DISK_KIND__DISK_KIND_REPLICATED:
+            /* To a host all three are a file of a pool; where else that is
+             * concerns placement alone. */
+            result = add_from_pool(builder, disk);
+            break;
+        default:
             result = fail(builder, HF_ERROR_INVALID,
                           "a disk's kind is not known here");
+            break;
         }
         if (result != 0) {
             return result;

@@ -76,6 +76,7 @@ static void send_order(struct session *session, const struct order *order)
         resources.cpu_milli = class->resources.cpu_milli;
         resources.memory_mib = class->resources.memory_mib;
         resources.disk_gib = class->resources.disk_gib;
+        resources.gpu_count = class->resources.gpu_count;
         template = holdfast__v1__vm_template__unpack(
             NULL, encoded.len, (const uint8_t *)encoded.data);
         wire.on_partition = (Holdfast__V1__OnPartition)vm->on_partition_active;
@@ -267,6 +268,25 @@ static bool speaks_for(const struct caller *caller, const char *host,
     return false;
 }
 
+static void take_capacity(struct agent_message *message,
+                          const Holdfast__V1__Resources *wire)
+{
+    struct hello *hello = &message->base.hello;
+    struct named_amount *named =
+        arena_alloc(&message->arena, (wire->n_named + 1) * sizeof(*named));
+
+    CHECK(named != NULL);
+    hello->capacity = (struct resources){wire->cpu_milli, wire->memory_mib,
+                                         wire->disk_gib, wire->gpu_count};
+    for (size_t i = 0; i < wire->n_named; i++) {
+        if (wire->named[i]->value > 0) {
+            named[hello->named_count++] = (struct named_amount){
+                text_of(wire->named[i]->key), wire->named[i]->value};
+        }
+    }
+    hello->named = named;
+}
+
 static bool take_hello(struct agent_message *message,
                        const Holdfast__V1__Hello *wire, struct api_reply *reply)
 {
@@ -299,9 +319,7 @@ static bool take_hello(struct agent_message *message,
         hello->region_id.len != REGION_TEXT_BYTES - 1) {
         return wrong(reply, "region_id: empty or 32 hexadecimal digits");
     }
-    hello->capacity = (struct resources){wire->capacity->cpu_milli,
-                                         wire->capacity->memory_mib,
-                                         wire->capacity->disk_gib, 0};
+    take_capacity(message, wire->capacity);
     if (!take_labels(message, wire, reply) ||
         !take_pools(message, wire, reply) ||
         !take_reports(message, wire->vms, wire->n_vms, reply)) {

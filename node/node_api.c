@@ -15,6 +15,7 @@
 #include "rpc/proxy.h"
 
 #include <holdfast/v1/host_service.pb-c.h>
+#include <holdfast/v1/zone_service.pb-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,9 @@ static void send_reply(struct api_call *call)
     }
     if (reply->code != RPC_OK) {
         rpc_call_trailer(call->call, "holdfast-reason", reply->reason);
+        if (reply->code == RPC_UNAVAILABLE) {
+            rpc_call_trailer(call->call, "grpc-retry-pushback-ms", "200");
+        }
         rpc_call_finish(call->call, reply->code, "%s", reply->message);
         return;
     }
@@ -83,8 +87,17 @@ static void plan_call(struct turn_request *request, struct turn_plan *plan)
     api_mutate(call->method, call->message, plan, &call->reply);
 }
 
-/* A person's word that can let two copies run: who, what and why go on record.
- * Quotes would end the value. */
+/* Quotes would end the value. */
+static void one_line(const char *text, char *line, size_t size)
+{
+    snprintf(line, size, "%s", text);
+    for (char *at = line; *at != '\0'; at++) {
+        *at = *at == '"' ? '\'' : *at;
+    }
+}
+
+/* A person's word that can let two copies run: who, what and why go on
+ * record. */
 static void record_declared_dead(const struct api_call *call)
 {
     const Holdfast__V1__DeclareHostDeadRequest *request =
@@ -92,18 +105,57 @@ static void record_declared_dead(const struct api_call *call)
             call->message;
     char reason[256];
 
-    if (call->method->input !=
-            &holdfast__v1__declare_host_dead_request__descriptor ||
-        request->dry_run || call->reply.code != RPC_OK) {
+    if (request->dry_run) {
         return;
     }
-    snprintf(reason, sizeof(reason), "%s", request->reason);
-    for (char *at = reason; *at != '\0'; at++) {
-        *at = *at == '"' ? '\'' : *at;
-    }
+    one_line(request->reason, reason, sizeof(reason));
     log_warn("host.declared_dead", "host=%s reason=\"%s\" request_id=%s",
              request->name, reason,
              request->request_id[0] == '\0' ? "none" : request->request_id);
+}
+
+static void log_risk(const char *what, const char *name, const char *text,
+                     const char *request_id)
+{
+    char reason[256];
+
+    one_line(text, reason, sizeof(reason));
+    log_warn("risk.accepted", "action=%s name=%s reason=\"%s\" request_id=%s",
+             what, name, reason, request_id[0] == '\0' ? "none" : request_id);
+}
+
+/* And one that gives up headroom or a quorum. */
+static void record_risk(const struct api_call *call)
+{
+    if (call->method->input == &holdfast__v1__drain_host_request__descriptor) {
+        const Holdfast__V1__DrainHostRequest *host =
+            (const Holdfast__V1__DrainHostRequest *)(const void *)call->message;
+
+        if (host->accept_risk && !host->dry_run) {
+            log_risk("drain_host", host->name, host->reason, host->request_id);
+        }
+    } else if (call->method->input ==
+               &holdfast__v1__drain_zone_request__descriptor) {
+        const Holdfast__V1__DrainZoneRequest *zone =
+            (const Holdfast__V1__DrainZoneRequest *)(const void *)call->message;
+
+        if (zone->accept_risk && !zone->dry_run) {
+            log_risk("drain_zone", zone->name, zone->reason, zone->request_id);
+        }
+    }
+}
+
+static void record(const struct api_call *call)
+{
+    if (call->reply.code != RPC_OK) {
+        return;
+    }
+    if (call->method->input ==
+        &holdfast__v1__declare_host_dead_request__descriptor) {
+        record_declared_dead(call);
+    } else {
+        record_risk(call);
+    }
 }
 
 static void call_done(struct turn_request *request, int status)
@@ -112,7 +164,7 @@ static void call_done(struct turn_request *request, int status)
 
     call->queued = false;
     if (status == 0) {
-        record_declared_dead(call);
+        record(call);
     }
     if (call->call == NULL) {
         api_call_free(call);

@@ -30,6 +30,35 @@ static uint64_t pool_mask(const struct state *state, const struct hello *hello,
     return mask;
 }
 
+static struct amounts named_capacity(const struct state *state,
+                                     const struct hello *hello,
+                                     uint32_t *unknown)
+{
+    struct amounts amounts = {{0}};
+
+    *unknown = 0;
+    for (uint32_t i = 0; i < hello->named_count; i++) {
+        uint32_t slot = state_named_slot(state, hello->named[i].name);
+
+        if (slot == SLOT_NONE) {
+            (*unknown)++;
+        } else {
+            amounts.of[slot] = hello->named[i].amount;
+        }
+    }
+    return amounts;
+}
+
+static uint32_t names_known(const struct state *state)
+{
+    uint32_t count = 0;
+
+    while (count < NAMED_MAX && state_named_name(state, count).len > 0) {
+        count++;
+    }
+    return count;
+}
+
 static uint32_t pools_known(const struct state *state)
 {
     uint32_t count = 0;
@@ -47,9 +76,12 @@ static bool is_as_registered(const struct state *state, const struct host *host,
 {
     struct host_identity identity;
     uint32_t unknown;
+    uint32_t unknown_names;
+    struct amounts named = named_capacity(state, hello, &unknown_names);
 
     state_host_identity(state, host, &identity);
-    return host->state == HOST_UP &&
+    return host->state == HOST_UP && unknown_names == 0 &&
+           memcmp(&host->named_capacity, &named, sizeof(named)) == 0 &&
            text_equals(identity.fault_domain, hello->fault_domain) &&
            text_equals(identity.host_id, hello->host_id) &&
            text_equals(identity.boot_id, hello->boot_id) &&
@@ -79,6 +111,8 @@ static void register_host(struct turn_plan *plan, const struct hello *hello,
         .driver_mask = hello->driver_mask,
         .labels = hello->labels,
         .agent_version = hello->agent_version,
+        .named = hello->named,
+        .named_count = hello->named_count,
     };
     turn_change(plan, &change);
 }
@@ -121,6 +155,10 @@ static enum hello_verdict check_hello(const struct turn_plan *plan,
     pool_mask(state, hello, &unknown);
     if (pools_known(state) + unknown > POOLS_MAX) {
         return HELLO_TOO_MANY_POOLS;
+    }
+    named_capacity(state, hello, &unknown);
+    if (names_known(state) + unknown > NAMED_MAX) {
+        return HELLO_TOO_MANY_NAMES;
     }
     if (host == NULL) {
         return state_counts(state)->hosts < HOSTS_MAX ? HELLO_WELCOME

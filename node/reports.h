@@ -33,6 +33,8 @@ struct hello {
     struct text host_id;
     struct text boot_id;
     struct resources capacity;
+    const struct named_amount *named; /* Capacity; none is zero. */
+    uint32_t named_count;
     const struct text *pools;
     uint32_t pool_count;
     uint32_t driver_mask;
@@ -50,7 +52,8 @@ enum hello_verdict {
     HELLO_TAKEN,          /* Another machine holds the name. */
     HELLO_STILL_LEASED,   /* Another boot of it, or a clone, may still run. */
     HELLO_ZONE_CHANGED,   /* It has VMs and says another zone. */
-    HELLO_TOO_MANY_POOLS, /* More pools in the region than POOLS_MAX. */
+    HELLO_TOO_MANY_POOLS, /* More pools in the region than POOLS_MAX; */
+    HELLO_TOO_MANY_NAMES, /* or names of resources than NAMED_MAX. */
     HELLO_TOO_MANY_HOSTS  /* Other than that, HOSTS_MAX names are taken. */
 };
 

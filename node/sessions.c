@@ -203,6 +203,9 @@ static void refuse_hello(const struct session_message *message)
     case HELLO_ZONE_CHANGED:
         end_session(session, API_HOST_ZONE_CHANGED, "zone");
         break;
+    case HELLO_TOO_MANY_NAMES:
+        end_session(session, API_TABLE_FULL, "capacity.named");
+        break;
     case HELLO_TOO_MANY_HOSTS:
         end_session(session, API_TABLE_FULL, "host");
         break;

@@ -99,6 +99,24 @@ static void an_order_becomes_a_spec(void **unused)
     vm_spec_close(&f.spec);
 }
 
+static void local_and_replicated_disks_are_files_of_their_pool(void **unused)
+{
+    const Holdfast__V1__DiskKind kinds[] = {
+        HOLDFAST__V1__DISK_KIND__DISK_KIND_LOCAL,
+        HOLDFAST__V1__DISK_KIND__DISK_KIND_REPLICATED};
+
+    (void)unused;
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f;
+
+        fixture_init(&f);
+        f.disk.kind = kinds[i];
+        assert_int_equal(run(&f), 0);
+        assert_string_equal(f.spec.disks[0].path, "/mnt/p/vms/web-1-77.img");
+        vm_spec_close(&f.spec);
+    }
+}
+
 static void an_ephemeral_disk_is_made_from_its_image(void **unused)
 {
     struct fixture f;
@@ -203,6 +221,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_order_becomes_a_spec),
+        cmocka_unit_test(local_and_replicated_disks_are_files_of_their_pool),
         cmocka_unit_test(an_ephemeral_disk_is_made_from_its_image),
         cmocka_unit_test(an_image_name_is_no_path),
         cmocka_unit_test(a_disk_path_stays_in_its_pool),
