@@ -1,62 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The plain way: in order of priority, each where the placer wants it. */
-#include "placement/evacuate.h"
-
+ * The course of an evacuation: collect, sort, passes until nothing is missing
+ * or there is nothing left to try, make room, write the steps. */
+#include "base/check.h"
 #include "base/memory.h"
+#include "placement/evacuate_internal.h"
+
+#include "base/container.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-struct evacuation {
-    struct state *trial;
-    struct placer *placer;
-    struct evacuation_step *steps;
-    uint32_t count;
-    uint32_t done;
-    uint32_t unplaced;
+/* Placements of all passes together, beyond the first few passes: a failover
+ * does not wait for what is hardly better. */
+#define PLACEMENTS_MAX 2500000
+#define PASSES_MIN     6
+
+/* Scores and orders that compete, in the order in which they are tried. What
+ * each gains over the former ones: tests/bench/zone_loss.c. */
+static const struct {
+    enum evacuation_score score;
+    enum evacuation_order order;
+    uint32_t skip;
+} tries[] = {
+    {SCORE_SLOT_LOSS, ORDER_SHARE, 0}, {SCORE_WASTE, ORDER_SHARE, 0},
+    {SCORE_SLOT_LOSS, ORDER_SUM, 0},   {SCORE_WASTE, ORDER_SUM, 0},
+    {SCORE_BEST_FIT, ORDER_SHARE, 0},  {SCORE_SLOT_LOSS, ORDER_CPU, 0},
+    {SCORE_WASTE, ORDER_CPU, 0},       {SCORE_SLOT_LOSS, ORDER_MEMORY, 0},
+    {SCORE_WASTE, ORDER_MEMORY, 0},    {SCORE_BEST_FIT, ORDER_SUM, 0},
+    {SCORE_SLOT_LOSS, ORDER_SHARE, 1}, {SCORE_WASTE, ORDER_SHARE, 1},
+    {SCORE_SLOT_LOSS, ORDER_SHARE, 2}, {SCORE_WASTE, ORDER_SHARE, 2},
+    {SCORE_SLOT_LOSS, ORDER_SHARE, 4}, {SCORE_WASTE, ORDER_SHARE, 4},
+    {SCORE_SLOT_LOSS, ORDER_SUM, 1},   {SCORE_WASTE, ORDER_SUM, 1},
+    {SCORE_SLOT_LOSS, ORDER_SUM, 2},   {SCORE_WASTE, ORDER_SUM, 2},
 };
-
-struct pending {
-    uint32_t slot;
-    uint32_t order;
-    uint16_t priority;
-};
-
-static int compare(const void *a, const void *b)
-{
-    const struct pending *left = a;
-    const struct pending *right = b;
-
-    if (left->priority != right->priority) {
-        return left->priority > right->priority ? -1 : 1;
-    }
-    return left->order < right->order ? -1 : left->order > right->order;
-}
 
 struct evacuation *evacuation_create(const struct state *state)
 {
     struct evacuation *evacuation = memory_alloc(sizeof(*evacuation));
-    uint32_t count = state_counts(state)->vms_by_state[VM_PENDING];
-    struct pending *pending = memory_alloc_array(count, sizeof(*pending));
-    uint32_t slot = state_pending_first(state);
+    uint32_t classes = state_class_slots(state);
+    uint32_t groups = state_group_slots(state);
+    uint32_t pending = state_counts(state)->vms_by_state[VM_PENDING];
 
-    evacuation->trial = state_clone(state);
-    evacuation->placer = placer_create();
-    placer_rebuild(evacuation->placer, evacuation->trial);
-    evacuation->steps = memory_alloc_array(count, sizeof(*evacuation->steps));
-    evacuation->count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct vm *vm = state_vm_at(state, slot);
+    evacuation->state = state;
+    evacuation->fleet = fleet_create();
+    evacuation->enforce = state_policy(state)->headroom == HEADROOM_ENFORCE;
+    evacuation->zone_slots = state_zone_slots(state);
+    evacuation->items = memory_alloc_array(pending, sizeof(struct item));
+    evacuation->class_wish = memory_alloc_array(classes, sizeof(uint32_t));
+    memset(evacuation->class_wish, 0xff, classes * sizeof(uint32_t));
+    evacuation->tally_of = memory_alloc_array(groups, sizeof(uint32_t));
+    memset(evacuation->tally_of, 0xff, groups * sizeof(uint32_t));
+    for (uint32_t i = 0; i < evacuation->zone_slots; i++) {
+        const struct zone *zone = state_zone_at(state, i);
 
-        pending[i] = (struct pending){slot, i, vm->priority};
-        slot = vm->host_next;
+        evacuation->zones[i].open = zone != NULL && zone->state == ZONE_UP &&
+                                    !zone->cordoned && !zone->draining;
     }
-    qsort(pending, count, sizeof(*pending), compare);
-    for (uint32_t i = 0; i < count; i++) {
-        evacuation->steps[i].vm = pending[i].slot;
-        evacuation->steps[i].host = SLOT_NONE;
-    }
-    free(pending);
     return evacuation;
 }
 
@@ -65,46 +65,210 @@ void evacuation_destroy(struct evacuation *evacuation)
     if (evacuation == NULL) {
         return;
     }
-    state_destroy(evacuation->trial);
-    placer_destroy(evacuation->placer);
+    for (uint32_t i = 0; i < evacuation->part_count; i++) {
+        free(evacuation->parts[i].heads);
+        free(evacuation->parts[i].filled);
+    }
+    for (uint32_t i = 0; i < ZONES_MAX; i++) {
+        free(evacuation->queues[i].entries);
+    }
+    free(evacuation->members.keys);
+    free(evacuation->members.base);
+    free(evacuation->members.now);
+    free(evacuation->wishes);
+    free(evacuation->class_wish);
+    free(evacuation->items);
+    free(evacuation->runs);
+    free(evacuation->run_order);
+    free(evacuation->part_of);
+    free(evacuation->parts);
+    free(evacuation->room_base);
+    free(evacuation->rooms);
+    free(evacuation->extra_base);
+    free(evacuation->extras);
+    free(evacuation->aside);
+    free(evacuation->tallies);
+    free(evacuation->tally_of);
+    free(evacuation->zone_counts_base);
+    free(evacuation->zone_counts);
+    free(evacuation->potential);
+    free(evacuation->placed);
+    free(evacuation->missing);
+    free(evacuation->best);
+    free(evacuation->best_missing);
+    free(evacuation->helpers);
     free(evacuation->steps);
+    fleet_destroy(evacuation->fleet);
     free(evacuation);
 }
 
-static void place(struct evacuation *evacuation, struct evacuation_step *step)
+void evacuation_limit(struct evacuation *evacuation,
+                      const struct pass_options *options)
 {
-    const struct vm *vm = state_vm_at(evacuation->trial, step->vm);
-    struct placement_request request = {vm, SLOT_NONE};
-    struct placement_choice choice;
-    struct change change = {.kind = CHANGE_VM_ASSIGN};
+    evacuation->limited = true;
+    evacuation->limit = *options;
+}
 
-    placer_choose(evacuation->placer, evacuation->trial, &request, &choice);
-    step->host = choice.host;
-    if (choice.host == SLOT_NONE) {
-        evacuation->unplaced++;
+/* --- Passes --------------------------------------------------------------- */
+
+/* The first pass keeps to start_parallel, where that can do at all. */
+static bool cap_may_do(const struct evacuation *evacuation)
+{
+    return (uint64_t)state_settings(evacuation->state)->start_parallel *
+               evacuation->open_hosts >=
+           evacuation->item_count;
+}
+
+static bool more_tries(const struct evacuation *evacuation)
+{
+    uint64_t placements =
+        (uint64_t)evacuation->try * (evacuation->item_count + 1);
+
+    return !evacuation->limited && evacuation->try < ARRAY_LEN(tries) &&
+           (evacuation->try < PASSES_MIN || placements < PLACEMENTS_MAX);
+}
+
+static void begin_try(struct evacuation *evacuation)
+{
+    struct pass_options options = {
+        .score = tries[evacuation->try].score,
+        .order = tries[evacuation->try].order,
+        .skip = tries[evacuation->try].skip,
+        .start_cap = UINT32_MAX,
+    };
+
+    if (evacuation->limited) {
+        options = evacuation->limit;
+    } else if (evacuation->try == 0 && !evacuation->capped &&
+               cap_may_do(evacuation)) {
+        evacuation->capped = true;
+        options.start_cap = state_settings(evacuation->state)->start_parallel;
+        evacuation_pass_begin(evacuation, &options);
         return;
     }
-    change.vm_assign = (struct change_vm_assign){
-        {vm->uid},
-        {state_host_at(evacuation->trial, choice.host)->uid},
-        vm->epoch + 1};
-    state_apply(evacuation->trial, &change, NULL);
-    placer_vm_changed(evacuation->placer, evacuation->trial, step->vm);
+    evacuation->try++;
+    evacuation_pass_begin(evacuation, &options);
+}
+
+/* More of higher priorities, then more VMs in all. */
+static bool is_better(const struct evacuation *evacuation)
+{
+    if (!evacuation->has_best) {
+        return true;
+    }
+    for (uint32_t i = 0; i < evacuation->level_count; i++) {
+        if (evacuation->missing[i] != evacuation->best_missing[i]) {
+            return evacuation->missing[i] < evacuation->best_missing[i];
+        }
+    }
+    return evacuation->missing_count < evacuation->best_missing_count;
+}
+
+static void keep_best(struct evacuation *evacuation)
+{
+    uint32_t *placed = evacuation->placed;
+    uint64_t *missing = evacuation->missing;
+
+    if (!is_better(evacuation)) {
+        return;
+    }
+    evacuation->has_best = true;
+    evacuation->placed = evacuation->best;
+    evacuation->best = placed;
+    evacuation->missing = evacuation->best_missing;
+    evacuation->best_missing = missing;
+    evacuation->best_missing_count = evacuation->missing_count;
+}
+
+/* True when the passes are over. */
+static bool end_try(struct evacuation *evacuation)
+{
+    keep_best(evacuation);
+    if (evacuation->best_missing_count == 0 || !more_tries(evacuation)) {
+        return true;
+    }
+    begin_try(evacuation);
+    return false;
+}
+
+static void prepare(struct evacuation *evacuation)
+{
+    uint32_t count = evacuation->item_count;
+
+    evacuation_collect_hosts(evacuation);
+    evacuation_make_grid(evacuation);
+    evacuation_tally_members(evacuation);
+    evacuation_sort(evacuation);
+    evacuation->placed = memory_alloc_array(count, sizeof(uint32_t));
+    evacuation->best = memory_alloc_array(count, sizeof(uint32_t));
+    evacuation->missing =
+        memory_alloc_array(evacuation->level_count, sizeof(uint64_t));
+    evacuation->best_missing =
+        memory_alloc_array(evacuation->level_count, sizeof(uint64_t));
+    begin_try(evacuation);
+}
+
+/* --- Steps ---------------------------------------------------------------- */
+
+static void write_steps(struct evacuation *evacuation)
+{
+    uint32_t helper = 0;
+
+    evacuation->steps = memory_alloc_array((size_t)evacuation->item_count +
+                                               evacuation->helper_count,
+                                           sizeof(*evacuation->steps));
+    for (uint32_t i = 0; i < evacuation->item_count; i++) {
+        uint32_t host = evacuation->best[i];
+
+        for (; helper < evacuation->helper_count &&
+               evacuation->helpers[helper].before == i;
+             helper++) {
+            const struct helper_step *other = &evacuation->helpers[helper];
+
+            evacuation->steps[evacuation->step_count++] =
+                (struct evacuation_step){other->vm, other->host, other->kind};
+        }
+        evacuation->steps[evacuation->step_count++] = (struct evacuation_step){
+            evacuation->items[i].vm, host == NONE ? SLOT_NONE : host,
+            EVACUATION_PLACE};
+        evacuation->unplaced += host == NONE;
+    }
 }
 
 bool evacuation_work(struct evacuation *evacuation, uint32_t budget)
 {
-    while (evacuation->done < evacuation->count && budget > 0) {
-        place(evacuation, &evacuation->steps[evacuation->done++]);
-        budget--;
+    while (budget > 0 && evacuation->stage != STAGE_DONE) {
+        switch (evacuation->stage) {
+        case STAGE_VMS:
+            evacuation->stage += evacuation_collect_vms(evacuation, &budget);
+            break;
+        case STAGE_PREPARE:
+            prepare(evacuation);
+            evacuation->stage = STAGE_PASS;
+            budget = 0;
+            break;
+        case STAGE_PASS:
+            if (evacuation_pass_work(evacuation, &budget) &&
+                end_try(evacuation)) {
+                evacuation->stage = STAGE_STEPS;
+            }
+            break;
+        case STAGE_STEPS:
+            write_steps(evacuation);
+            evacuation->stage = STAGE_DONE;
+            break;
+        default:
+            CHECK_UNREACHABLE("an evacuation in a stage that exists");
+        }
     }
-    return evacuation->done == evacuation->count;
+    return evacuation->stage == STAGE_DONE;
 }
 
 const struct evacuation_step *evacuation_steps(
     const struct evacuation *evacuation, uint32_t *count)
 {
-    *count = evacuation->count;
+    CHECK(evacuation->stage == STAGE_DONE);
+    *count = evacuation->step_count;
     return evacuation->steps;
 }
 

@@ -29,7 +29,12 @@ enum evacuation_kind {
 /* Plans for the PENDING VMs of `state` (a clone that nobody changes until the
  * evacuation is destroyed; lent), in which the losses were applied already.
  * `start_parallel` starts a host are preferred to more, as long as nothing is
- * unplaced for it. */
+ * unplaced for it.
+ *
+ * VMs that are `recovering` come before all others, whatever their priority:
+ * what ran comes before what waited. No part of the plan are VMs that hold room
+ * on a host already, those that wait for a delay, and, while headroom is
+ * ENFORCE, all that are not recovering: placer_choose() decides these. */
 struct evacuation *evacuation_create(const struct state *state);
 void evacuation_destroy(struct evacuation *evacuation);
 

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where to: hosts that are alike for rules as parts, and in these by what is
+ * free, in cells. */
+#include "base/check.h"
+#include "base/memory.h"
+#include "placement/evacuate_internal.h"
+
+#include <string.h>
+
+/* --- Parts ---------------------------------------------------------------- */
+
+static uint16_t part_for(struct evacuation *evacuation,
+                         const struct fleet_host *host)
+{
+    uint16_t number = 0;
+
+    while (number < evacuation->part_count) {
+        const struct part *part = &evacuation->parts[number];
+
+        if (part->zone == host->zone &&
+            (evacuation->mixed || (part->driver_mask == host->driver_mask &&
+                                   part->pool_mask == host->pool_mask))) {
+            return number;
+        }
+        number++;
+    }
+    if (number == PARTS_MAX) {
+        return PARTS_MAX;
+    }
+    evacuation->parts[evacuation->part_count++] =
+        (struct part){.pool_mask = host->pool_mask,
+                      .zone = host->zone,
+                      .driver_mask = host->driver_mask};
+    return number;
+}
+
+/* False when there are too many kinds of hosts. */
+static bool find_parts(struct evacuation *evacuation)
+{
+    evacuation->part_count = 0;
+    for (uint32_t slot = 0; slot < evacuation->host_slots; slot++) {
+        const struct fleet_host *host = &evacuation->hosts[slot];
+
+        evacuation->part_of[slot] = PARTS_MAX;
+        if (host->zone == SLOT_NONE || !evacuation->zones[host->zone].open ||
+            !fleet_host_is_open(host)) {
+            continue;
+        }
+        evacuation->part_of[slot] = part_for(evacuation, host);
+        if (evacuation->part_of[slot] == PARTS_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- Rooms ---------------------------------------------------------------- */
+
+static bool anyone_asks_for_more(const struct evacuation *evacuation)
+{
+    for (uint32_t i = 0; i < evacuation->wish_count; i++) {
+        if (evacuation->wishes[i].extra) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void count_zone(struct zone_room *zone, const struct fleet_host *host)
+{
+    zone->cpu_capacity += host->capacity.cpu_milli;
+    zone->memory_capacity += host->capacity.memory_mib;
+    zone->cpu_used += host->capacity.cpu_milli - host->free.cpu_milli;
+    zone->memory_used += host->capacity.memory_mib - host->free.memory_mib;
+}
+
+static void set_rooms(struct evacuation *evacuation)
+{
+    for (uint32_t slot = 0; slot < evacuation->host_slots; slot++) {
+        const struct fleet_host *host = &evacuation->hosts[slot];
+
+        if (evacuation->part_of[slot] == PARTS_MAX) {
+            continue;
+        }
+        evacuation->open_hosts++;
+        evacuation->room_base[slot] = (struct room){
+            .next = NONE,
+            .cpu_milli = host->free.cpu_milli,
+            .memory_mib = host->free.memory_mib,
+            .vm_count = (uint16_t)(host->vm_count < UINT16_MAX ? host->vm_count
+                                                               : UINT16_MAX),
+        };
+        if (evacuation->extra_base != NULL) {
+            evacuation->extra_base[slot] = (struct room_extra){
+                host->free.disk_gib, host->free.gpu_count, host->named_free};
+        }
+        count_zone(&evacuation->zones[host->zone], host);
+    }
+    for (uint32_t i = 0; i < ZONES_MAX; i++) {
+        struct zone_room *zone = &evacuation->zones[i];
+
+        zone->cpu_weight = (UINT64_C(1) << 62) /
+                           (zone->cpu_capacity > 0 ? zone->cpu_capacity : 1);
+        zone->memory_weight =
+            (UINT64_C(1) << 62) /
+            (zone->memory_capacity > 0 ? zone->memory_capacity : 1);
+    }
+    memcpy(evacuation->zone_base, evacuation->zones, sizeof(evacuation->zones));
+}
+
+void evacuation_collect_hosts(struct evacuation *evacuation)
+{
+    uint32_t slots;
+
+    fleet_load(evacuation->fleet, evacuation->state);
+    slots = fleet_slots(evacuation->fleet);
+    evacuation->hosts = fleet_hosts(evacuation->fleet);
+    evacuation->host_slots = slots;
+    evacuation->part_of = memory_alloc_array(slots, sizeof(uint16_t));
+    evacuation->parts =
+        memory_alloc_array(PARTS_MAX, sizeof(*evacuation->parts));
+    if (!find_parts(evacuation)) {
+        evacuation->mixed = true;
+        CHECK(find_parts(evacuation));
+    }
+    evacuation->room_base = memory_alloc_array(slots, sizeof(struct room));
+    evacuation->rooms = memory_alloc_array(slots, sizeof(struct room));
+    evacuation->aside = memory_alloc_array(slots, sizeof(uint32_t));
+    if (anyone_asks_for_more(evacuation)) {
+        evacuation->extra_base =
+            memory_alloc_array(slots, sizeof(struct room_extra));
+        evacuation->extras =
+            memory_alloc_array(slots, sizeof(struct room_extra));
+    }
+    set_rooms(evacuation);
+}
+
+/* --- The grid ------------------------------------------------------------- */
+
+static uint32_t common_divisor(uint32_t a, uint32_t b)
+{
+    while (b != 0) {
+        uint32_t rest = a % b;
+
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static void set_extent(struct grid *grid, uint32_t cpu_max, uint32_t memory_max)
+{
+    grid->rows = cpu_max / grid->cpu_unit + 1;
+    grid->columns = memory_max / grid->memory_unit + 1;
+    grid->stride = (grid->columns + 63) / 64 * 64;
+}
+
+/* Units in which all needs are whole: then what fits is decided by the cell.
+ * Where that gives too many cells, larger units; hosts are then asked. */
+void evacuation_make_grid(struct evacuation *evacuation)
+{
+    struct grid *grid = &evacuation->grid;
+    uint32_t cpu_max = 0;
+    uint32_t memory_max = 0;
+    uint32_t most = CELLS_MAX / larger(evacuation->part_count, 1);
+    size_t cells;
+
+    most = most < PART_CELLS_MAX ? most : PART_CELLS_MAX;
+    *grid = (struct grid){.exact = true};
+    for (uint32_t i = 0; i < evacuation->wish_count; i++) {
+        const struct resources *need = &evacuation->wishes[i].need;
+
+        grid->cpu_unit = common_divisor(grid->cpu_unit, need->cpu_milli);
+        grid->memory_unit = common_divisor(grid->memory_unit, need->memory_mib);
+    }
+    grid->cpu_unit = larger(grid->cpu_unit, 1);
+    grid->memory_unit = larger(grid->memory_unit, 1);
+    for (uint32_t slot = 0; slot < evacuation->host_slots; slot++) {
+        cpu_max = larger(cpu_max, evacuation->room_base[slot].cpu_milli);
+        memory_max = larger(memory_max, evacuation->room_base[slot].memory_mib);
+    }
+    set_extent(grid, cpu_max, memory_max);
+    while ((uint64_t)grid->rows * grid->stride > most) {
+        grid->exact = false;
+        if (grid->columns > 2 * grid->rows && grid->columns > 64) {
+            grid->memory_unit *= 2;
+        } else {
+            grid->cpu_unit *= 2;
+        }
+        set_extent(grid, cpu_max, memory_max);
+    }
+    cells = (size_t)grid->rows * grid->stride;
+    for (uint32_t i = 0; i < evacuation->part_count; i++) {
+        evacuation->parts[i].heads =
+            memory_alloc_array(cells, sizeof(uint32_t));
+        evacuation->parts[i].filled =
+            memory_alloc_array(cells / 64, sizeof(uint64_t));
+    }
+    evacuation->potential = memory_alloc_array(cells, sizeof(uint32_t));
+    evacuation->potential_of = SCORE_COUNT;
+}
+
+uint32_t evacuation_cell(const struct grid *grid, uint32_t cpu_milli,
+                         uint32_t memory_mib)
+{
+    return cpu_milli / grid->cpu_unit * grid->stride +
+           memory_mib / grid->memory_unit;
+}
+
+void evacuation_link(struct evacuation *evacuation, uint32_t host)
+{
+    struct room *room = &evacuation->rooms[host];
+    struct part *part = &evacuation->parts[evacuation->part_of[host]];
+    uint32_t cell =
+        evacuation_cell(&evacuation->grid, room->cpu_milli, room->memory_mib);
+
+    if ((part->filled[cell / 64] >> cell % 64 & 1) == 0) {
+        part->filled[cell / 64] |= UINT64_C(1) << cell % 64;
+        part->heads[cell] = NONE;
+    }
+    room->next = part->heads[cell];
+    part->heads[cell] = host;
+}
+
+void evacuation_unlink(struct evacuation *evacuation, uint32_t host)
+{
+    struct room *room = &evacuation->rooms[host];
+    struct part *part = &evacuation->parts[evacuation->part_of[host]];
+    uint32_t cell =
+        evacuation_cell(&evacuation->grid, room->cpu_milli, room->memory_mib);
+    uint32_t *link = &part->heads[cell];
+
+    CHECK((part->filled[cell / 64] >> cell % 64 & 1) != 0);
+    while (*link != host) {
+        CHECK(*link != NONE);
+        link = &evacuation->rooms[*link].next;
+    }
+    *link = room->next;
+    room->next = NONE;
+    if (part->heads[cell] == NONE) {
+        part->filled[cell / 64] &= ~(UINT64_C(1) << cell % 64);
+    }
+}
+
+void evacuation_reset_rooms(struct evacuation *evacuation)
+{
+    size_t words = (size_t)evacuation->grid.rows * evacuation->grid.stride / 64;
+
+    memcpy(evacuation->rooms, evacuation->room_base,
+           evacuation->host_slots * sizeof(struct room));
+    if (evacuation->extras != NULL) {
+        memcpy(evacuation->extras, evacuation->extra_base,
+               evacuation->host_slots * sizeof(struct room_extra));
+    }
+    memcpy(evacuation->zones, evacuation->zone_base, sizeof(evacuation->zones));
+    for (uint32_t i = 0; i < evacuation->part_count; i++) {
+        memset(evacuation->parts[i].filled, 0, words * sizeof(uint64_t));
+    }
+    /* Backwards, so that a cell gives its lowest host first. */
+    for (uint32_t slot = evacuation->host_slots; slot-- > 0;) {
+        if (evacuation->part_of[slot] != PARTS_MAX) {
+            evacuation_link(evacuation, slot);
+        }
+    }
+}
+
+/* --- Taking and giving back ----------------------------------------------- */
+
+static void move_amounts(struct evacuation *evacuation, const struct wish *wish,
+                         uint32_t host, uint32_t sign)
+{
+    struct room *room = &evacuation->rooms[host];
+    struct zone_room *zone = &evacuation->zones[evacuation->hosts[host].zone];
+
+    room->cpu_milli -= sign * wish->need.cpu_milli;
+    room->memory_mib -= sign * wish->need.memory_mib;
+    room->vm_count = (uint16_t)(room->vm_count + sign);
+    zone->cpu_used += (uint64_t)(int64_t)(int32_t)sign * wish->need.cpu_milli;
+    zone->memory_used +=
+        (uint64_t)(int64_t)(int32_t)sign * wish->need.memory_mib;
+    if (wish->extra) {
+        struct room_extra *extra = &evacuation->extras[host];
+
+        extra->disk_gib -= sign * wish->need.disk_gib;
+        extra->gpu_count -= sign * wish->need.gpu_count;
+        for (uint32_t i = 0; i < NAMED_MAX; i++) {
+            extra->named.of[i] -= sign * wish->named.of[i];
+        }
+    }
+}
+
+void evacuation_take(struct evacuation *evacuation, const struct wish *wish,
+                     uint32_t host)
+{
+    move_amounts(evacuation, wish, host, 1);
+    evacuation->rooms[host].starts++;
+}
+
+void evacuation_give(struct evacuation *evacuation, const struct wish *wish,
+                     uint32_t host)
+{
+    move_amounts(evacuation, wish, host, UINT32_MAX);
+    evacuation->rooms[host].starts--;
+}
+
+/* --- Rules ---------------------------------------------------------------- */
+
+static bool zone_allowed(const struct wish *wish, uint32_t zone)
+{
+    return (wish->zone == SLOT_NONE || wish->zone == zone) &&
+           (wish->class_zone_mask == 0 ||
+            (wish->class_zone_mask >> zone & 1) != 0) &&
+           (wish->disk_zone_mask == 0 ||
+            (wish->disk_zone_mask >> zone & 1) != 0);
+}
+
+/* Reserved room is for VMs of any driver, and then has none. */
+static bool driver_allowed(const struct wish *wish, uint8_t driver_mask)
+{
+    return wish->driver == 0 || (driver_mask >> wish->driver & 1) != 0;
+}
+
+bool evacuation_part_allowed(const struct evacuation *evacuation,
+                             const struct wish *wish, const struct part *part)
+{
+    return zone_allowed(wish, part->zone) &&
+           (evacuation->mixed || (driver_allowed(wish, part->driver_mask) &&
+                                  (wish->pool_mask & ~part->pool_mask) == 0));
+}
+
+static bool extra_fits(const struct wish *wish, const struct room_extra *extra)
+{
+    if (wish->need.disk_gib > extra->disk_gib ||
+        wish->need.gpu_count > extra->gpu_count) {
+        return false;
+    }
+    for (uint32_t i = 0; i < NAMED_MAX; i++) {
+        if (wish->named.of[i] > extra->named.of[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool evacuation_host_fits(const struct evacuation *evacuation,
+                          const struct wish *wish, uint32_t host)
+{
+    const struct room *room = &evacuation->rooms[host];
+
+    if (wish->need.cpu_milli > room->cpu_milli ||
+        wish->need.memory_mib > room->memory_mib ||
+        room->vm_count >= PLACEMENT_HOST_VMS_MAX) {
+        return false;
+    }
+    if (wish->extra && !extra_fits(wish, &evacuation->extras[host])) {
+        return false;
+    }
+    if (evacuation->mixed) {
+        const struct fleet_host *record = &evacuation->hosts[host];
+
+        return driver_allowed(wish, record->driver_mask) &&
+               (wish->pool_mask & ~record->pool_mask) == 0;
+    }
+    return true;
+}
