@@ -188,6 +188,15 @@ static void write_leases(struct metrics_writer *writer,
     }
 }
 
+static void write_zone_losses(struct metrics_writer *writer,
+                              const struct metrics *metrics)
+{
+    for (size_t i = 0; i < metrics->zone_loss_count; i++) {
+        sample(writer, "zone", metrics->zone_losses[i].name,
+               metrics->zone_losses[i].unplaceable);
+    }
+}
+
 static void write_memory(struct metrics_writer *writer,
                          const struct metrics *metrics)
 {
@@ -302,6 +311,10 @@ static const struct metrics_family families[] = {
     {"holdfast_storm", "",
      "1 while automatic re-assignment is paused; the leader tells.", GAUGE,
      AT(storm)},
+    {"holdfast_zone_loss_unplaceable", "zone",
+     "VMs that would find no room if the zone were lost now; 0: it may be "
+     "lost. The leader tells, unless headroom is off or being worked out.",
+     GAUGE, BY(write_zone_losses)},
     {"holdfast_state_revision", "", "Number of the last change.", GAUGE,
      AT(revision)},
     {"holdfast_state_memory_bytes", "part", "Memory of the replicated state.",

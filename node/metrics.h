@@ -32,6 +32,12 @@ struct metrics_calls {
     uint64_t count;
 };
 
+/* What the leader proved of a zone. */
+struct metrics_zone {
+    const char *name;
+    uint64_t unplaceable;
+};
+
 /* All strings and arrays are lent. Flags are 0 or 1. */
 struct metrics {
     const char *version;
@@ -73,6 +79,9 @@ struct metrics {
     struct state_memory memory;
     uint64_t revision;
     uint64_t storm;
+    /* Those of which it is worked out; where this node leads. */
+    const struct metrics_zone *zone_losses;
+    size_t zone_loss_count;
     /* Of hosts that are up; where this node leads. */
     uint64_t leases_live;
     uint64_t leases_late;

@@ -61,6 +61,10 @@ struct node {
     uint64_t tls_look_ms;     /* When its files are looked at again. */
     uint64_t tls_warned_ms;   /* When the end of ours was last told of. */
     uint64_t refused_told_ms; /* When a refused call was last logged. */
+    /* What was last proved of each zone's loss, by slot: nobody can be asked
+     * while a turn is in flight. */
+    uint64_t zone_losses_known;
+    uint32_t zone_losses[ZONES_MAX];
     struct list watches;
     struct list sessions_forwarded; /* Agents' sessions, to... */
     uint64_t leader_last;           /* the last leader that was known. */

@@ -9,6 +9,7 @@
 #include "node/node.h"
 #include "node/peers.h"
 #include "node/ready.h"
+#include "placement/headroom.h"
 #include "rpc/address.h"
 
 #include <stdio.h>
@@ -164,6 +165,41 @@ static void fill_region(struct node *node, struct metrics *metrics)
     }
 }
 
+static void ask_zone_losses(struct node *node)
+{
+    const struct state *state = node->engine.state;
+    const struct placer *placer = turn_placer(&node->engine.turn);
+    struct headroom_zone zone;
+
+    if (placer == NULL) {
+        node->zone_losses_known &= node_leads(node) ? UINT64_MAX : 0;
+        return;
+    }
+    node->zone_losses_known = 0;
+    for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
+        if (headroom_zone(placer, state, slot, &zone)) {
+            node->zone_losses_known |= UINT64_C(1) << slot;
+            node->zone_losses[slot] = zone.unplaceable_count;
+        }
+    }
+}
+
+/* At most ZONES_MAX. */
+static size_t list_zone_losses(struct node *node, struct metrics_zone *zones)
+{
+    const struct state *state = node->engine.state;
+    size_t count = 0;
+
+    ask_zone_losses(node);
+    for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
+        if (node->zone_losses_known >> slot & 1) {
+            zones[count++] = (struct metrics_zone){
+                state_zone_at(state, slot)->name, node->zone_losses[slot]};
+        }
+    }
+    return count;
+}
+
 static void fill_servers(const struct node *node, struct metrics *metrics)
 {
     const struct rpc_server_stats *rpc = rpc_server_stats(node->server);
@@ -227,6 +263,7 @@ static void get_metrics(struct node *node, struct bytes *out)
     struct replica_status status;
     struct metrics_calls *calls;
     struct metrics metrics;
+    struct metrics_zone zone_losses[ZONES_MAX];
     char text[256];
 
     memset(&metrics, 0, sizeof(metrics));
@@ -240,6 +277,8 @@ static void get_metrics(struct node *node, struct bytes *out)
     metrics.region_id = region_id;
     metrics.peers = peers;
     metrics.peer_count = list_peers(node, &status, peers);
+    metrics.zone_losses = zone_losses;
+    metrics.zone_loss_count = list_zone_losses(node, zone_losses);
     calls = list_calls(node->server, &metrics.call_count);
     metrics.calls = calls;
     for (size_t i = 0; i < HTTP_STATUS_COUNT; i++) {

@@ -167,6 +167,23 @@ static void names_keep_the_rules(void **state)
     }
 }
 
+static void a_zone_that_cannot_be_lost_is_told(void **state)
+{
+    struct metrics metrics = some_metrics();
+    const struct metrics_zone zones[] = {{"z1", 0}, {"z2", 7}};
+    char *text;
+
+    (void)state;
+    metrics.zone_losses = zones;
+    metrics.zone_loss_count = ARRAY_LEN(zones);
+    text = text_of(&metrics);
+    assert_true(
+        has_line(text, "holdfast_zone_loss_unplaceable{zone=\"z1\"} 0"));
+    assert_true(
+        has_line(text, "holdfast_zone_loss_unplaceable{zone=\"z2\"} 7"));
+    free(text);
+}
+
 static void every_kind_of_change_has_a_name(void **state)
 {
     (void)state;
@@ -214,6 +231,7 @@ int main(void)
         cmocka_unit_test(label_values_are_escaped),
         cmocka_unit_test(the_leader_alone_tells_of_leases_and_lag),
         cmocka_unit_test(names_keep_the_rules),
+        cmocka_unit_test(a_zone_that_cannot_be_lost_is_told),
         cmocka_unit_test(every_kind_of_change_has_a_name),
         cmocka_unit_test(a_node_is_ready_with_a_leader_and_a_current_state),
     };
