@@ -486,7 +486,17 @@ static void wish(struct world *world, const struct vm *vm)
 {
     struct change change = {.kind = CHANGE_VM_DESIRE};
 
-    if (vm->host == SLOT_NONE && pick(world, 3) == 0) {
+    if (pick(world, 3) == 0) {
+        change.kind = CHANGE_VM_UPDATE;
+        change.vm_update = (struct change_vm_update){
+            .vm = {vm->uid},
+            .mask = pick(world, 16),
+            .priority = pick(world, 1001),
+            .on_partition = ON_PARTITION_MOVE + pick(world, 2),
+            .labels = {"\1x\1y", 4},
+            .preemptible = pick(world, 2),
+        };
+    } else if (vm->host == SLOT_NONE && pick(world, 3) == 0) {
         change.kind = CHANGE_VM_DELETE;
         change.vm_delete.vm.uid = vm->uid;
     } else {

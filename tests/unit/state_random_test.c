@@ -216,8 +216,12 @@ static void wish_vm(struct world *world, const struct vm *vm)
     if (pick(world, 3) == 0) {
         change.kind = CHANGE_VM_UPDATE;
         change.vm_update = (struct change_vm_update){
-            {vm->uid},         pick(world, 8), pick(world, 1001),
-            ON_PARTITION_KEEP, {"\1x\1y", 4},  false};
+            .vm = {vm->uid},
+            .mask = pick(world, 8), /* Those that format 1 had. */
+            .priority = pick(world, 1001),
+            .on_partition = ON_PARTITION_KEEP,
+            .labels = {"\1x\1y", 4},
+        };
     } else if (vm->host == SLOT_NONE && pick(world, 2)) {
         change.kind = CHANGE_VM_DELETE;
         change.vm_delete.vm.uid = vm->uid;
