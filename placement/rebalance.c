@@ -1,42 +1,445 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Nothing is moved yet. */
+ * Why it ends, and does not oscillate: a move that a group's rule wants leaves
+ * fewer members where the rule forbids them; any other move leaves every rule
+ * as well kept as it was and makes the fuller one of two zones emptier. Neither
+ * can be undone by a later move, and what starts a run (one limit) is more than
+ * what ends it (another). */
 #include "placement/rebalance.h"
 
-uint32_t rebalance_drains(struct placer *placer, const struct state *state,
-                          struct rebalance_move *moves, uint32_t max,
-                          uint32_t *stuck)
-{
-    (void)placer;
-    (void)state;
-    (void)moves;
-    (void)max;
-    *stuck = 0;
-    return 0;
-}
+#include "base/check.h"
+#include "base/memory.h"
+#include "placement/balance.h"
+#include "placement/candidates.h"
+#include "placement/movable.h"
+#include "placement/trial.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* VMs that found no place in one call, before it gives up for now: each costs a
+ * look at all hosts. */
+#define FAILURES_MAX 256
 
 bool rebalance_is_due(const struct state *state, bool running)
 {
-    (void)state;
-    (void)running;
-    return false;
+    const struct policy *policy = state_policy(state);
+    struct balance balance;
+
+    balance_init(&balance, state);
+    return balance_spread(&balance) >
+           1000 * (running ? policy->rebalance_stop_permille
+                           : policy->rebalance_start_permille);
+}
+
+/* --- Zones --------------------------------------------------------------- */
+
+struct run {
+    struct balance balance;
+    struct balance_band band;
+    struct movable movable;
+    struct candidates candidates;
+    struct trial trial;
+    uint32_t stop; /* Spread at which it is done, millionths. */
+    uint32_t failures;
+    bool coarse; /* VMs are large beside what is too much: any gain counts. */
+};
+
+/* Which part of the VMs a call looks at. */
+struct look {
+    uint32_t first;
+    uint32_t count;
+    uint32_t slots;
+};
+
+static struct look look_of(const struct state *state, uint32_t max)
+{
+    struct look look = {0, state_vm_slots(state), state_vm_slots(state)};
+    uint64_t most = (uint64_t)max * REBALANCE_LOOK_PER_MOVE;
+
+    if (most < REBALANCE_LOOK_MIN) {
+        most = REBALANCE_LOOK_MIN;
+    }
+    if (most < look.slots) {
+        look.count = (uint32_t)most;
+        /* Fibonacci hashing: revisions in a row give parts far apart. */
+        look.first = (uint32_t)((state_revision(state) *
+                                     UINT64_C(11400714819323198485) >>
+                                 32) %
+                                look.slots);
+    }
+    return look;
+}
+
+static const struct vm *look_at(const struct state *state,
+                                const struct look *look, uint32_t i)
+{
+    return state_vm_at(state, (look->first + i) % look->slots);
+}
+
+/* VMs on their way count where they go. */
+static void count_moves_under_way(struct run *run, const struct state *state,
+                                  const struct look *look)
+{
+    const struct state_counts *counts = state_counts(state);
+
+    if (counts->vms_claiming + counts->vms_by_state[VM_STOPPING] +
+            counts->vms_by_state[VM_PENDING] ==
+        0) {
+        return;
+    }
+    for (uint32_t i = 0; i < look->count; i++) {
+        const struct vm *vm = look_at(state, look, i);
+        const struct resources *size;
+
+        if (vm == NULL || !vm_holds_claim(vm)) {
+            continue;
+        }
+        size = &state_class_at(state, vm->class_slot)->resources;
+        balance_add(&run->balance, state_host_at(state, vm->move_host)->zone,
+                    size, 1);
+        if (vm->host != SLOT_NONE) {
+            balance_add(&run->balance, state_host_at(state, vm->host)->zone,
+                        size, -1);
+        }
+    }
+}
+
+static void collect(struct run *run, const struct state *state,
+                    const struct look *look)
+{
+    for (uint32_t i = 0; i < look->count; i++) {
+        const struct vm *vm = look_at(state, look, i);
+        struct candidate candidate;
+
+        if (vm != NULL && movable_check(&run->movable, vm, &candidate)) {
+            candidates_add(&run->candidates, &candidate);
+        }
+    }
+    candidates_order(&run->candidates);
+}
+
+static bool is_done(const struct run *run)
+{
+    return balance_spread(&run->balance) <= run->stop;
+}
+
+/* Whether the two zones are better off with the VM in the other one. */
+static bool is_gain(const struct run *run, uint32_t from, uint32_t to,
+                    const struct resources *size)
+{
+    const struct balance_zone *source = &run->balance.zones[from];
+    uint32_t before = balance_load(source);
+    uint32_t left = balance_load_with(source, size, -1);
+    uint32_t filled = balance_load_with(&run->balance.zones[to], size, 1);
+    uint32_t fuller = left > filled ? left : filled;
+
+    if (!run->coarse) {
+        return filled <= run->band.top && left >= run->band.bottom;
+    }
+    /* Half of what it takes away at least: a move for less is not worth it. */
+    return fuller < before && before - fuller >= (before - left) / 2;
+}
+
+/* The zone among `zones` that should get the VM; SLOT_NONE: none. */
+static uint32_t zone_for(const struct run *run, const struct vm *vm,
+                         const struct group *group, uint64_t zones, bool wanted)
+{
+    const struct state *state = trial_state(&run->trial);
+    const struct resources *size =
+        &state_class_at(state, vm->class_slot)->resources;
+    uint64_t allowed = balance_zones_of(&run->balance, state, vm);
+    uint32_t from = state_host_at(state, vm->host)->zone;
+    uint32_t best = SLOT_NONE;
+    uint64_t best_order = UINT64_MAX;
+
+    for (uint32_t i = 0; i < run->balance.count; i++) {
+        uint64_t order = balance_load(&run->balance.zones[i]);
+
+        if ((zones >> i & 1) == 0 || i == from ||
+            (group != NULL && !balance_group_admits(group, allowed, from, i)) ||
+            (!wanted && !is_gain(run, from, i, size))) {
+            continue;
+        }
+        if (wanted && group != NULL) {
+            /* Fewest members first, for the rule's sake. */
+            order |= (uint64_t)group->zone_counts[i] << 32;
+        }
+        if (order < best_order) {
+            best_order = order;
+            best = i;
+        }
+    }
+    return best;
+}
+
+static uint32_t move_to_some_zone(struct run *run, uint32_t slot, bool wanted)
+{
+    const struct vm *vm = state_vm_at(trial_state(&run->trial), slot);
+    uint64_t zones =
+        balance_zones_of(&run->balance, trial_state(&run->trial), vm);
+
+    while (run->failures < FAILURES_MAX) {
+        const struct state *state = trial_state(&run->trial);
+        const struct group *group = NULL;
+        uint32_t zone;
+        uint32_t host;
+
+        vm = state_vm_at(state, slot);
+        if (vm->group_plus1 != 0) {
+            group = state_group_at(state, vm->group_plus1 - 1);
+        }
+        zone = zone_for(run, vm, group, zones, wanted);
+        if (zone == SLOT_NONE) {
+            break;
+        }
+        host = trial_move(&run->trial, slot, zone, zone, MOVE_CAUSE_REBALANCE);
+        if (host != SLOT_NONE) {
+            return host;
+        }
+        run->failures++;
+        zones &= ~(UINT64_C(1) << zone);
+    }
+    return SLOT_NONE;
+}
+
+/* Whether the candidate still is what it was when it was found; as it is now.
+ */
+static bool is_still_good(struct run *run, const struct candidate *candidate)
+{
+    const struct state *state = trial_state(&run->trial);
+    const struct vm *vm = state_vm_at(state, candidate->vm);
+    uint32_t from = state_host_at(state, vm->host)->zone;
+
+    if (trial_has_moved(&run->trial, candidate->vm)) {
+        return false; /* The coarse pass sees all again. */
+    }
+    if (candidate->wanted) {
+        return balance_group_wants(state_group_at(state, vm->group_plus1 - 1),
+                                   balance_zones_of(&run->balance, state, vm),
+                                   from);
+    }
+    return !is_done(run) &&
+           balance_load(&run->balance.zones[from]) >
+               (run->coarse ? run->band.bottom : run->band.top);
+}
+
+/* The zone lost a VM: what is worth most now? */
+static void weigh_again(struct run *run, uint32_t zone)
+{
+    if (!movable_update(&run->movable, zone)) {
+        return;
+    }
+    for (uint32_t i = 0; i < run->candidates.heap_count; i++) {
+        struct candidate *candidate = &run->candidates.all[i];
+
+        if (candidate->zone == zone) {
+            candidate->gain =
+                movable_gain(&run->movable, zone, candidate->class_slot);
+        }
+    }
+    candidates_reorder(&run->candidates);
+}
+
+static bool consider(struct run *run, struct candidate *candidate,
+                     struct rebalance_move *move)
+{
+    const struct state *state = trial_state(&run->trial);
+    const struct vm *vm = state_vm_at(state, candidate->vm);
+    const struct resources *size;
+    uint32_t from;
+    uint32_t host;
+
+    if (!is_still_good(run, candidate)) {
+        if (candidate->wanted) {
+            /* The rule is content; the load may not be. */
+            candidate->wanted = false;
+            candidates_return(&run->candidates, candidate);
+        }
+        return false;
+    }
+    from = state_host_at(state, vm->host)->zone;
+    host = move_to_some_zone(run, candidate->vm, candidate->wanted);
+    if (host == SLOT_NONE) {
+        return false;
+    }
+    state = trial_state(&run->trial);
+    size = &state_class_at(state, state_vm_at(state, candidate->vm)->class_slot)
+                ->resources;
+    balance_add(&run->balance, from, size, -1);
+    balance_add(&run->balance, state_host_at(state, host)->zone, size, 1);
+    weigh_again(run, from);
+    *move = (struct rebalance_move){candidate->vm, host, MOVE_CAUSE_REBALANCE};
+    return true;
+}
+
+static uint32_t consider_all(struct run *run, struct rebalance_move *moves,
+                             uint32_t max)
+{
+    struct candidate candidate;
+    uint32_t count = 0;
+
+    while (count < max && run->failures < FAILURES_MAX &&
+           candidates_take(&run->candidates, &candidate)) {
+        if (consider(run, &candidate, &moves[count])) {
+            count++;
+        } else if (!candidate.wanted && is_done(run)) {
+            break; /* Only wanted ones could still go, and they came first. */
+        }
+    }
+    return count;
 }
 
 uint32_t rebalance_zones(struct placer *placer, const struct state *state,
                          uint64_t time_ms, struct rebalance_move *moves,
                          uint32_t max)
 {
-    (void)placer;
-    (void)state;
-    (void)time_ms;
-    (void)moves;
-    (void)max;
-    return 0;
+    const struct policy *policy = state_policy(state);
+    struct look look = look_of(state, max);
+    struct run run = {.stop = 1000 * policy->rebalance_stop_permille};
+    uint32_t count;
+
+    balance_init(&run.balance, state);
+    if (max == 0 || look.slots == 0) {
+        return 0;
+    }
+    count_moves_under_way(&run, state, &look);
+    /* A little narrower than asked for, so that the last moves end it. */
+    run.band = balance_band(&run.balance, run.stop - run.stop / 8);
+    candidates_init(&run.candidates);
+    movable_init(&run.movable, state, &run.balance, run.band.top, time_ms);
+    trial_begin(&run.trial, placer, state);
+    collect(&run, state, &look);
+    count = consider_all(&run, moves, max);
+    if (count < max && !is_done(&run)) {
+        run.coarse = true;
+        candidates_order(&run.candidates);
+        count += consider_all(&run, moves + count, max - count);
+    }
+    trial_end(&run.trial);
+    movable_close(&run.movable);
+    candidates_close(&run.candidates);
+    return count;
 }
 
-uint32_t rebalance_lower_bound(const struct state *state, uint64_t time_ms)
+/* --- Drains -------------------------------------------------------------- */
+
+static enum move_cause drain_of(const struct state *state,
+                                const struct host *host)
 {
-    (void)state;
-    (void)time_ms;
-    return 0;
+    if (host == NULL || host->state != HOST_UP) {
+        return MOVE_CAUSE_NONE; /* A lost host's VMs are the judge's. */
+    }
+    if (state_zone_at(state, host->zone)->draining) {
+        return MOVE_CAUSE_ZONE_DRAIN;
+    }
+    return host->draining ? MOVE_CAUSE_HOST_DRAIN : MOVE_CAUSE_NONE;
+}
+
+/* Whether its own rules hold the VM where it is drained. */
+static bool is_held(const struct state *state, const struct balance *balance,
+                    const struct vm *vm, enum move_cause cause)
+{
+    uint64_t zones = balance_zones_of(balance, state, vm);
+
+    if (vm->local_disk) {
+        return true;
+    }
+    if (vm->zone != SLOT_NONE) {
+        zones &= UINT64_C(1) << vm->zone;
+    }
+    /* A drained host may stand in a cordoned zone: no VM is placed there. */
+    (void)cause;
+    return zones == 0;
+}
+
+static uint32_t collect_drained(const struct state *state,
+                                const struct balance *balance,
+                                struct candidates *candidates)
+{
+    uint32_t held = 0;
+
+    for (uint32_t i = 0; i < state_host_slots(state); i++) {
+        const struct host *host = state_host_at(state, i);
+        enum move_cause cause = drain_of(state, host);
+        const struct vm *vm;
+
+        if (cause == MOVE_CAUSE_NONE) {
+            continue;
+        }
+        for (uint32_t slot = host->vm_first; slot != SLOT_NONE;
+             slot = vm->host_next) {
+            vm = state_vm_at(state, slot);
+            if (!movable_may_stop(vm)) {
+                continue;
+            }
+            if (is_held(state, balance, vm, cause)) {
+                held++;
+                continue;
+            }
+            candidates_add(
+                candidates,
+                &(struct candidate){
+                    .vm = slot,
+                    .memory_mib = state_class_at(state, vm->class_slot)
+                                      ->resources.memory_mib,
+                    .priority = vm->priority,
+                });
+        }
+    }
+    candidates_order(candidates);
+    return held;
+}
+
+static uint32_t move_drained(struct trial *trial, struct candidates *candidates,
+                             struct rebalance_move *moves, uint32_t max,
+                             uint32_t *stuck)
+{
+    struct candidate candidate;
+    uint32_t count = 0;
+    uint32_t failures = 0;
+
+    while (count < max && failures < FAILURES_MAX &&
+           candidates_take(candidates, &candidate)) {
+        const struct state *state = trial_state(trial);
+        const struct vm *vm = state_vm_at(state, candidate.vm);
+        const struct host *source = state_host_at(state, vm->host);
+        enum move_cause cause = drain_of(state, source);
+        uint32_t near =
+            cause == MOVE_CAUSE_HOST_DRAIN ? source->zone : SLOT_NONE;
+        uint32_t tried = trial->vm_count;
+        uint32_t host = trial_move(trial, candidate.vm, SLOT_NONE, near, cause);
+
+        if (host == SLOT_NONE) {
+            failures += trial->vm_count - tried;
+            (*stuck)++;
+        } else {
+            moves[count++] = (struct rebalance_move){candidate.vm, host, cause};
+        }
+    }
+    return count;
+}
+
+uint32_t rebalance_drains(struct placer *placer, const struct state *state,
+                          struct rebalance_move *moves, uint32_t max,
+                          uint32_t *stuck)
+{
+    const struct state_counts *counts = state_counts(state);
+    struct candidates candidates;
+    struct balance balance;
+    struct trial trial;
+    uint32_t count;
+
+    *stuck = 0;
+    if (counts->hosts_draining + counts->zones_draining == 0) {
+        return 0;
+    }
+    balance_init(&balance, state);
+    candidates_init(&candidates);
+    *stuck = collect_drained(state, &balance, &candidates);
+    trial_begin(&trial, placer, state);
+    count = move_drained(&trial, &candidates, moves, max, stuck);
+    trial_end(&trial);
+    candidates_close(&candidates);
+    return count;
 }

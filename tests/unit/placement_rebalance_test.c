@@ -1,0 +1,704 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What is moved when zones are uneven or something is drained, and what is left
+ * alone. Three zones of two hosts, 16 CPUs and 32 GiB each, so one CPU is about
+ * 3 % of a zone. */
+#include "placement/balance.h"
+#include "placement/rebalance.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define HOUR_MS   3600000
+#define MOVES_MAX 64
+
+static struct text text_of(const char *string)
+{
+    return (struct text){string, (uint32_t)strlen(string)};
+}
+
+static void apply(struct state *state, struct change change)
+{
+    state_apply(state, &change, NULL);
+}
+
+static void set_policy(struct state *state)
+{
+    struct change change = {.kind = CHANGE_POLICY};
+
+    policy_init(&change.policy.policy);
+    apply(state, change);
+}
+
+static void add_host(struct state *state, const char *name, uint32_t zone)
+{
+    struct change change = {.kind = CHANGE_HOST_REGISTER};
+
+    change.host_register = (struct change_host_register){
+        .name = text_of(name),
+        .zone = {state_zone_at(state, zone)->uid},
+        .host_id = text_of("id"),
+        .boot_id = text_of("boot"),
+        .capacity = {16000, 32768, 1000, 0},
+        .driver_mask = 1 << DRIVER_QEMU,
+    };
+    apply(state, change);
+}
+
+static void add_class(struct state *state, const char *name, uint32_t cpus)
+{
+    apply(state,
+          (struct change){.kind = CHANGE_CLASS_CREATE,
+                          .class_create = {
+                              .name = text_of(name),
+                              .resources = {cpus * 1000, cpus * 2048, 10, 0}}});
+}
+
+/* Zones za, zb, zc with hosts a0, a1, b0, ...; classes of 1, 2 and 4 CPUs. */
+static struct state *region(void)
+{
+    static const char *const zones[] = {"za", "zb", "zc"};
+    struct state *state = state_create();
+    char name[8];
+
+    state_begin(state, HOUR_MS);
+    set_policy(state);
+    for (uint32_t i = 0; i < 3; i++) {
+        apply(state, (struct change){.kind = CHANGE_ZONE_CREATE,
+                                     .zone_create = {text_of(zones[i])}});
+        for (int host = 0; host < 2; host++) {
+            snprintf(name, sizeof(name), "%c%d", zones[i][1], host);
+            add_host(state, name, i);
+        }
+    }
+    add_class(state, "one", 1);
+    add_class(state, "two", 2);
+    add_class(state, "four", 4);
+    return state;
+}
+
+static const struct vm *vm(const struct state *state, const char *name)
+{
+    return state_vm_named(state, text_of(name));
+}
+
+static const struct host *host(const struct state *state, const char *name)
+{
+    return state_host_named(state, text_of(name));
+}
+
+static void assign(struct state *state, const char *name, const char *where)
+{
+    apply(state, (struct change){.kind = CHANGE_VM_ASSIGN,
+                                 .vm_assign = {{vm(state, name)->uid},
+                                               {host(state, where)->uid},
+                                               vm(state, name)->epoch + 1}});
+}
+
+/* A VM to be made; what is not set is usual. */
+struct wish {
+    const char *class;
+    const char *zone;
+    const char *group;
+    uint32_t priority;
+    bool local_disk;
+};
+
+static void add_wished(struct state *state, const char *name, const char *where,
+                       struct wish wish)
+{
+    struct change change = {.kind = CHANGE_VM_CREATE};
+    struct text class = text_of(wish.class == NULL ? "one" : wish.class);
+
+    change.vm_create = (struct change_vm_create){
+        .name = text_of(name),
+        .class = {state_class_named(state, class)->uid},
+        .priority = wish.priority,
+        .on_partition = ON_PARTITION_MOVE,
+        .desired = DESIRED_RUNNING,
+        .driver = DRIVER_QEMU,
+        .local_disk = wish.local_disk,
+    };
+    if (wish.zone != NULL) {
+        change.vm_create.zone.uid =
+            state_zone_named(state, text_of(wish.zone))->uid;
+    }
+    if (wish.group != NULL) {
+        change.vm_create.group.uid =
+            state_group_named(state, text_of(wish.group))->uid;
+    }
+    apply(state, change);
+    assign(state, name, where);
+}
+
+static void add(struct state *state, const char *name, const char *where)
+{
+    add_wished(state, name, where, (struct wish){0});
+}
+
+/* name0, name1, ... */
+static void add_many(struct state *state, const char *name, const char *where,
+                     uint32_t count, struct wish wish)
+{
+    char numbered[32];
+
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(numbered, sizeof(numbered), "%s%u", name, i);
+        add_wished(state, numbered, where, wish);
+    }
+}
+
+static void add_group(struct state *state, const char *name,
+                      enum zone_rule rule, uint32_t skew)
+{
+    struct change change = {.kind = CHANGE_GROUP_CREATE};
+
+    change.group_create.name = text_of(name);
+    change.group_create.fields = (struct group_fields){
+        .on_partition = ON_PARTITION_MOVE,
+        .driver = DRIVER_QEMU,
+        .zone_rule = rule,
+        .zone_mode = RULE_MODE_STRICT,
+        .max_skew = skew,
+    };
+    apply(state, change);
+}
+
+struct result {
+    struct rebalance_move moves[MOVES_MAX];
+    uint32_t count;
+    uint32_t stuck;
+};
+
+/* At a time when every cool-down is over. */
+static struct result zones_at(struct state *state, uint32_t max,
+                              uint64_t time_ms)
+{
+    struct placer *placer = placer_create();
+    struct result result = {.count = 0};
+
+    placer_rebuild(placer, state);
+    result.count = rebalance_zones(placer, state, time_ms, result.moves, max);
+    placer_destroy(placer);
+    return result;
+}
+
+static struct result zones(struct state *state, uint32_t max)
+{
+    return zones_at(state, max, 10 * (uint64_t)HOUR_MS);
+}
+
+static struct result drains(struct state *state, uint32_t max)
+{
+    struct placer *placer = placer_create();
+    struct result result = {.count = 0};
+
+    placer_rebuild(placer, state);
+    result.count =
+        rebalance_drains(placer, state, result.moves, max, &result.stuck);
+    placer_destroy(placer);
+    return result;
+}
+
+static const char *moved(const struct state *state, const struct result *result,
+                         uint32_t i)
+{
+    return state_vm_at(state, result->moves[i].vm)->name;
+}
+
+static const char *target(const struct state *state,
+                          const struct result *result, uint32_t i)
+{
+    return state_host_at(state, result->moves[i].host)->name;
+}
+
+static void carry_out(struct state *state, const struct result *result)
+{
+    for (uint32_t i = 0; i < result->count; i++) {
+        const struct rebalance_move *move = &result->moves[i];
+        struct vm_id id = {state_vm_at(state, move->vm)->uid};
+        struct host_id to = {state_host_at(state, move->host)->uid};
+        uint64_t epoch = state_vm_at(state, move->vm)->epoch;
+
+        apply(state,
+              (struct change){
+                  .kind = CHANGE_VM_MOVE,
+                  .vm_move = {.vm = id, .host = to, .cause = move->cause}});
+        apply(state, (struct change){.kind = CHANGE_VM_RELEASE,
+                                     .vm_release = {.vm = id, .epoch = epoch}});
+        apply(state, (struct change){.kind = CHANGE_VM_ASSIGN,
+                                     .vm_assign = {id, to, epoch + 1}});
+    }
+}
+
+static uint32_t spread(const struct state *state)
+{
+    struct balance balance;
+
+    balance_init(&balance, state);
+    return balance_spread(&balance) / 1000;
+}
+
+static void drain_host(struct state *state, const char *name)
+{
+    apply(state,
+          (struct change){.kind = CHANGE_HOST_DRAIN,
+                          .host_drain = {{host(state, name)->uid}, true, 0}});
+}
+
+static void drain_zone(struct state *state, const char *name)
+{
+    apply(state,
+          (struct change){
+              .kind = CHANGE_ZONE_DRAIN,
+              .zone_drain = {
+                  {state_zone_named(state, text_of(name))->uid}, true, 0}});
+}
+
+/* --- Zones --------------------------------------------------------------- */
+
+static void rebalancing_begins_above_one_spread_and_ends_below_another(
+    void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    assert_false(rebalance_is_due(state, false));
+    add(state, "vm0", "a0"); /* 31 permille: between 15 and 50. */
+    assert_false(rebalance_is_due(state, false));
+    assert_true(rebalance_is_due(state, true));
+    add(state, "vm1", "a0");
+    assert_true(rebalance_is_due(state, false));
+    add(state, "vm2", "b0");
+    add(state, "vm3", "b0");
+    add(state, "vm4", "c0");
+    add(state, "vm5", "c0");
+    assert_false(rebalance_is_due(state, true));
+    state_destroy(state);
+}
+
+static void an_empty_zone_gets_its_share_with_the_fewest_moves(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+
+    (void)unused;
+    add_many(state, "a", "a0", 9, (struct wish){0});
+    add_many(state, "b", "b0", 9, (struct wish){0});
+    assert_int_equal(rebalance_lower_bound(state, 10 * HOUR_MS, false), 6);
+    result = zones(state, MOVES_MAX);
+    assert_int_equal(result.count, 6);
+    for (uint32_t i = 0; i < result.count; i++) {
+        assert_string_equal(target(state, &result, i), "c0");
+        assert_int_equal(result.moves[i].cause, MOVE_CAUSE_REBALANCE);
+    }
+    carry_out(state, &result);
+    assert_int_equal(spread(state), 0);
+    assert_int_equal(zones(state, MOVES_MAX).count, 0);
+    state_destroy(state);
+}
+
+static void at_most_as_many_moves_as_asked_for(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    add_many(state, "a", "a0", 9, (struct wish){0});
+    assert_int_equal(zones(state, 2).count, 2);
+    assert_int_equal(zones(state, 0).count, 0);
+    state_destroy(state);
+}
+
+static void the_lowest_priority_is_moved_first(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+
+    (void)unused;
+    add_many(state, "high", "a0", 6, (struct wish){.priority = 9});
+    add_many(state, "low", "a1", 2, (struct wish){.priority = 1});
+    result = zones(state, 2);
+    assert_int_equal(result.count, 2);
+    assert_memory_equal(moved(state, &result, 0), "low", 3);
+    assert_memory_equal(moved(state, &result, 1), "low", 3);
+    state_destroy(state);
+}
+
+static void large_vms_are_moved_before_small_ones(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+
+    (void)unused;
+    add_many(state, "small", "a0", 8, (struct wish){0});
+    add_wished(state, "large", "a1", (struct wish){.class = "four"});
+    result = zones(state, MOVES_MAX);
+    assert_string_equal(moved(state, &result, 0), "large");
+    assert_int_equal(result.count, 5); /* Four and four to the other zones. */
+    state_destroy(state);
+}
+
+static void a_vm_too_large_for_the_gap_stays(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+
+    (void)unused;
+    add_wished(state, "large", "a0", (struct wish){.class = "four"});
+    add(state, "small0", "a0");
+    add_many(state, "b", "b0", 3, (struct wish){0});
+    add_many(state, "c", "c0", 3, (struct wish){0});
+    result = zones(state, MOVES_MAX);
+    assert_int_equal(result.count, 1);
+    assert_string_equal(moved(state, &result, 0), "small0");
+    state_destroy(state);
+}
+
+static void vms_that_belong_where_they_are_stay(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    add_many(state, "zonal", "a0", 4, (struct wish){.zone = "za"});
+    add_many(state, "local", "a1", 4, (struct wish){.local_disk = true});
+    assert_true(rebalance_is_due(state, false));
+    assert_int_equal(zones(state, MOVES_MAX).count, 0);
+    assert_int_equal(rebalance_lower_bound(state, 10 * HOUR_MS, false), 0);
+    state_destroy(state);
+}
+
+static void a_vm_that_was_just_assigned_cools_down(void **unused)
+{
+    struct state *state = region();
+    uint32_t cool_ms = state_policy(state)->vm_cool_down_ms;
+
+    (void)unused;
+    add_many(state, "a", "a0", 9, (struct wish){0});
+    assert_int_equal(zones_at(state, MOVES_MAX, HOUR_MS + cool_ms - 1).count,
+                     0);
+    assert_int_equal(zones_at(state, MOVES_MAX, HOUR_MS + cool_ms).count, 6);
+    state_destroy(state);
+}
+
+static void stopping_vms_and_vms_on_their_way_stay(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    add(state, "stopping", "a0");
+    add(state, "claiming", "a0");
+    add(state, "moving", "a0");
+    apply(state, (struct change){.kind = CHANGE_VM_DESIRE,
+                                 .vm_desire = {{vm(state, "stopping")->uid},
+                                               DESIRED_STOPPED,
+                                               false}});
+    apply(state, (struct change){.kind = CHANGE_VM_CLAIM,
+                                 .vm_claim = {{vm(state, "claiming")->uid},
+                                              {host(state, "a1")->uid},
+                                              MOVE_CAUSE_HOST_DRAIN,
+                                              1}});
+    apply(state,
+          (struct change){.kind = CHANGE_VM_MOVE,
+                          .vm_move = {.vm = {vm(state, "moving")->uid}}});
+    assert_int_equal(zones(state, MOVES_MAX).count, 0);
+    state_destroy(state);
+}
+
+static void vms_on_their_way_count_where_they_go(void **unused)
+{
+    struct state *state = region();
+    struct result first;
+    struct result rest;
+
+    (void)unused;
+    add_many(state, "a", "a0", 9, (struct wish){0});
+    add_many(state, "b", "b0", 9, (struct wish){0});
+    first = zones(state, 4);
+    for (uint32_t i = 0; i < first.count; i++) {
+        apply(state,
+              (struct change){
+                  .kind = CHANGE_VM_CLAIM,
+                  .vm_claim = {{state_vm_at(state, first.moves[i].vm)->uid},
+                               {state_host_at(state, first.moves[i].host)->uid},
+                               MOVE_CAUSE_REBALANCE,
+                               i}});
+    }
+    rest = zones(state, MOVES_MAX);
+    assert_int_equal(first.count, 4);
+    assert_int_equal(rest.count, 2);
+    state_destroy(state);
+}
+
+static void targets_hold_all_at_once(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+    uint32_t to_c0 = 0;
+
+    (void)unused;
+    add_many(state, "a", "a0", 4, (struct wish){.class = "four"});
+    add_many(state, "b", "a1", 4, (struct wish){.class = "four"});
+    add_many(state, "c", "c0", 3, (struct wish){.class = "four", .zone = "zc"});
+    result = zones(state, MOVES_MAX);
+    for (uint32_t i = 0; i < result.count; i++) {
+        to_c0 += strcmp(target(state, &result, i), "c0") == 0;
+    }
+    assert_in_range(result.count, 4, 5);
+    assert_in_range(to_c0, 0, 1);
+    carry_out(state, &result); /* Aborts where there is no room. */
+    state_destroy(state);
+}
+
+static void the_placer_knows_nothing_of_moves_that_were_only_tried(
+    void **unused)
+{
+    struct state *state = region();
+    struct placer *placer = placer_create();
+    struct rebalance_move moves[MOVES_MAX];
+    struct placement_choice before;
+    struct placement_choice after;
+    struct placement_request request;
+
+    (void)unused;
+    add_many(state, "a", "a0", 9, (struct wish){0});
+    add(state, "b", "b0");
+    apply(state, (struct change){
+                     .kind = CHANGE_VM_RELEASE,
+                     .vm_release = {.vm = {vm(state, "b")->uid}, .epoch = 1}});
+    placer_rebuild(placer, state);
+    request = (struct placement_request){vm(state, "b"), SLOT_NONE};
+    placer_choose(placer, state, &request, &before);
+    assert_int_not_equal(
+        rebalance_zones(placer, state, 10 * HOUR_MS, moves, MOVES_MAX), 0);
+    placer_choose(placer, state, &request, &after);
+    assert_memory_equal(&before, &after, sizeof(before));
+    placer_destroy(placer);
+    state_destroy(state);
+}
+
+static void zones_that_take_no_vms_are_left_out(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    add_many(state, "a", "a0", 9, (struct wish){0});
+    add_many(state, "b", "b0", 9, (struct wish){0});
+    apply(state, (struct change){
+                     .kind = CHANGE_ZONE_CORDON,
+                     .zone_cordon = {
+                         {state_zone_named(state, text_of("zc"))->uid}, true}});
+    assert_false(rebalance_is_due(state, false));
+    assert_int_equal(zones(state, MOVES_MAX).count, 0);
+    state_destroy(state);
+}
+
+/* --- Groups -------------------------------------------------------------- */
+
+static void members_that_their_rule_wants_elsewhere_go_first(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+
+    (void)unused;
+    add_group(state, "web", ZONE_RULE_SPREAD, 1);
+    add_many(state, "low", "a0", 8, (struct wish){.priority = 0});
+    add_many(state, "web", "a1", 3,
+             (struct wish){.group = "web", .priority = 50});
+    result = zones(state, 2);
+    assert_int_equal(result.count, 2);
+    assert_memory_equal(moved(state, &result, 0), "web", 3);
+    assert_memory_equal(moved(state, &result, 1), "web", 3);
+    assert_int_not_equal(state_host_at(state, result.moves[0].host)->zone,
+                         state_host_at(state, result.moves[1].host)->zone);
+    state_destroy(state);
+}
+
+static void a_broken_rule_is_mended_also_when_loads_are_even(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+
+    (void)unused;
+    add_group(state, "web", ZONE_RULE_SPREAD, 1);
+    add_many(state, "web", "a0", 2, (struct wish){.group = "web"});
+    add_many(state, "b", "b0", 2, (struct wish){0});
+    add_many(state, "c", "c0", 2, (struct wish){0});
+    result = zones(state, MOVES_MAX);
+    assert_true(result.count >= 1);
+    assert_memory_equal(moved(state, &result, 0), "web", 3);
+    state_destroy(state);
+}
+
+static void no_groups_spread_is_made_worse_for_the_load(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    add_group(state, "web", ZONE_RULE_SPREAD, 1);
+    add_group(state, "db", ZONE_RULE_TOGETHER, 0);
+    add_group(state, "pair", ZONE_RULE_APART, 0);
+    /* One four-CPU member in za, small ones elsewhere: moving it would leave
+     * none there and two in one zone. */
+    add_wished(state, "web0", "a0",
+               (struct wish){.group = "web", .class = "four"});
+    add_wished(state, "web1", "b0", (struct wish){.group = "web"});
+    add_wished(state, "web2", "c0", (struct wish){.group = "web"});
+    add_many(state, "db", "a0", 2, (struct wish){.group = "db"});
+    add_wished(state, "pair0", "b0", (struct wish){.group = "pair"});
+    add_wished(state, "pair1", "c0", (struct wish){.group = "pair"});
+    assert_true(rebalance_is_due(state, false));
+    assert_int_equal(zones(state, MOVES_MAX).count, 0);
+    state_destroy(state);
+}
+
+static void a_group_that_belongs_together_is_brought_together(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+
+    (void)unused;
+    add_group(state, "db", ZONE_RULE_TOGETHER, 0);
+    add_many(state, "here", "b0", 2, (struct wish){.group = "db"});
+    add_wished(state, "there", "a0", (struct wish){.group = "db"});
+    result = zones(state, MOVES_MAX);
+    assert_true(result.count >= 1);
+    assert_string_equal(moved(state, &result, 0), "there");
+    assert_string_equal(target(state, &result, 0), "b0");
+    state_destroy(state);
+}
+
+static void a_pair_in_one_zone_is_taken_apart(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+
+    (void)unused;
+    add_group(state, "pair", ZONE_RULE_APART, 0);
+    add_many(state, "pair", "a0", 2, (struct wish){.group = "pair"});
+    result = zones(state, 1);
+    assert_int_equal(result.count, 1);
+    assert_memory_equal(moved(state, &result, 0), "pair", 4);
+    state_destroy(state);
+}
+
+/* --- Drains -------------------------------------------------------------- */
+
+static void a_drained_host_is_emptied_within_its_zone_first(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+
+    (void)unused;
+    add_many(state, "a", "a0", 3, (struct wish){0});
+    add_wished(state, "zonal", "a0", (struct wish){.zone = "za"});
+    assert_int_equal(drains(state, MOVES_MAX).count, 0);
+    drain_host(state, "a0");
+    result = drains(state, MOVES_MAX);
+    assert_int_equal(result.count, 4);
+    assert_int_equal(result.stuck, 0);
+    for (uint32_t i = 0; i < result.count; i++) {
+        assert_string_equal(target(state, &result, i), "a1");
+        assert_int_equal(result.moves[i].cause, MOVE_CAUSE_HOST_DRAIN);
+    }
+    carry_out(state, &result);
+    assert_int_equal(host(state, "a0")->vm_count, 0);
+    state_destroy(state);
+}
+
+static void a_drained_zone_keeps_what_cannot_leave(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+
+    (void)unused;
+    add(state, "free", "a0");
+    add_wished(state, "zonal", "a0", (struct wish){.zone = "za"});
+    add_wished(state, "local", "a1", (struct wish){.local_disk = true});
+    drain_zone(state, "za");
+    result = drains(state, MOVES_MAX);
+    assert_int_equal(result.count, 1);
+    assert_int_equal(result.stuck, 2);
+    assert_string_equal(moved(state, &result, 0), "free");
+    assert_int_not_equal(state_host_at(state, result.moves[0].host)->zone, 0);
+    assert_int_equal(result.moves[0].cause, MOVE_CAUSE_ZONE_DRAIN);
+    state_destroy(state);
+}
+
+static void vms_without_room_elsewhere_are_stuck(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+
+    (void)unused;
+    add_many(state, "b0", "b0", 4, (struct wish){.class = "four"});
+    add_many(state, "b1", "b1", 4, (struct wish){.class = "four"});
+    add_many(state, "c0", "c0", 4, (struct wish){.class = "four"});
+    add_many(state, "c1", "c1", 3, (struct wish){.class = "four"});
+    add_many(state, "a", "a0", 3, (struct wish){.class = "four"});
+    drain_zone(state, "za");
+    result = drains(state, MOVES_MAX);
+    assert_int_equal(result.count, 1);
+    assert_int_equal(result.stuck, 2);
+    assert_string_equal(target(state, &result, 0), "c1");
+    state_destroy(state);
+}
+
+static void a_drain_moves_low_priorities_first_and_nothing_twice(void **unused)
+{
+    struct state *state = region();
+    struct result result;
+
+    (void)unused;
+    add_many(state, "high", "a0", 2, (struct wish){.priority = 9});
+    add_many(state, "low", "a0", 2, (struct wish){.priority = 1});
+    drain_host(state, "a0");
+    result = drains(state, 2);
+    assert_int_equal(result.count, 2);
+    assert_string_equal(moved(state, &result, 0), "low0");
+    assert_string_equal(moved(state, &result, 1), "low1");
+    apply(state, (struct change){.kind = CHANGE_VM_CLAIM,
+                                 .vm_claim = {{vm(state, "low0")->uid},
+                                              {host(state, "a1")->uid},
+                                              MOVE_CAUSE_HOST_DRAIN,
+                                              1}});
+    result = drains(state, 2);
+    assert_string_equal(moved(state, &result, 0), "low1");
+    assert_memory_equal(moved(state, &result, 1), "high", 4);
+    state_destroy(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            rebalancing_begins_above_one_spread_and_ends_below_another),
+        cmocka_unit_test(an_empty_zone_gets_its_share_with_the_fewest_moves),
+        cmocka_unit_test(at_most_as_many_moves_as_asked_for),
+        cmocka_unit_test(the_lowest_priority_is_moved_first),
+        cmocka_unit_test(large_vms_are_moved_before_small_ones),
+        cmocka_unit_test(a_vm_too_large_for_the_gap_stays),
+        cmocka_unit_test(vms_that_belong_where_they_are_stay),
+        cmocka_unit_test(a_vm_that_was_just_assigned_cools_down),
+        cmocka_unit_test(stopping_vms_and_vms_on_their_way_stay),
+        cmocka_unit_test(vms_on_their_way_count_where_they_go),
+        cmocka_unit_test(targets_hold_all_at_once),
+        cmocka_unit_test(
+            the_placer_knows_nothing_of_moves_that_were_only_tried),
+        cmocka_unit_test(zones_that_take_no_vms_are_left_out),
+        cmocka_unit_test(members_that_their_rule_wants_elsewhere_go_first),
+        cmocka_unit_test(a_broken_rule_is_mended_also_when_loads_are_even),
+        cmocka_unit_test(no_groups_spread_is_made_worse_for_the_load),
+        cmocka_unit_test(a_group_that_belongs_together_is_brought_together),
+        cmocka_unit_test(a_pair_in_one_zone_is_taken_apart),
+        cmocka_unit_test(a_drained_host_is_emptied_within_its_zone_first),
+        cmocka_unit_test(a_drained_zone_keeps_what_cannot_leave),
+        cmocka_unit_test(vms_without_room_elsewhere_are_stuck),
+        cmocka_unit_test(a_drain_moves_low_priorities_first_and_nothing_twice),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
