@@ -1,112 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/arguments.h"
 
-#include "base/check.h"
-#include "base/container.h"
 #include "base/similar.h"
 #include "ctl/command.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-static const struct option_rule rules[OPTION_MAX] = {
-    [OPTION_ENDPOINT] = {"--endpoint", 'e', "HOST:PORT",
-                         "node to ask; repeatable, or a list with commas "
-                         "(default: $HOLDFAST_ENDPOINTS or 127.0.0.1:7400)"},
-    [OPTION_OUTPUT] = {"--output", 'o', "FORMAT",
-                       "table, wide, json, yaml or name"},
-    [OPTION_TIMEOUT] = {"--timeout", 0, "TIME",
-                        "for each call, over all nodes (default 10s)"},
-    [OPTION_HELP] = {"--help", 'h', NULL, "show this help"},
-    [OPTION_WATCH] = {"--watch", 'w', NULL,
-                      "go on and show every change until interrupted"},
-    [OPTION_STALE] = {"--stale", 0, NULL,
-                      "take what the asked node has; works without a quorum"},
-    [OPTION_FILTER] = {"--filter", 'l', "LABEL=VALUE",
-                       "only with these labels; a list with commas"},
-    [OPTION_REQUEST_ID] = {"--request-id", 0, "ID",
-                           "repeated with the same id it takes effect once"},
-    [OPTION_EXPECT_REVISION] = {"--expect-revision", 0, "N",
-                                "only if the object has this revision"},
-    [OPTION_DRY_RUN] = {"--dry-run", 0, NULL,
-                        "check and plan, but change nothing"},
-    [OPTION_WAIT] = {"--wait", 0, NULL, "return when it is done"},
-    [OPTION_WAIT_TIMEOUT] = {"--wait-timeout", 0, "TIME",
-                             "how long --wait waits (default 2m)"},
-    [OPTION_ZONE] = {"--zone", 'z', "ZONE", "name of the zone"},
-    [OPTION_ZONES] = {"--zone", 'z', "ZONE",
-                      "zone that offers it; repeatable, or a list with commas "
-                      "(default: every zone)"},
-    [OPTION_HOST] = {"--host", 0, "HOST", "name of the host"},
-    [OPTION_STATE] = {"--state", 0, "STATE",
-                      "only VMs in this state, such as running or pending"},
-    [OPTION_CLASS] = {"--class", 'c', "CLASS", "name of its class"},
-    [OPTION_PRIORITY] = {"--priority", 0, "N",
-                         "0 to 1000; higher is placed and started first"},
-    [OPTION_ON_PARTITION] = {"--on-partition", 0, "move|keep",
-                             "when its host is cut off: stop it there and move "
-                             "it, or keep it running there"},
-    [OPTION_DRIVER] = {"--driver", 0, "qemu|exec",
-                       "what runs it (default: exec with --command, else "
-                       "qemu)"},
-    [OPTION_IMAGE] = {"--image", 0, "IMAGE", "boot image that the hosts have"},
-    [OPTION_DISK] = {"--disk", 0, "KEY=VALUE,...",
-                     "kind=shared,pool=P,path=X or kind=ephemeral,image=I; "
-                     "also read_only=true; repeatable"},
-    [OPTION_ENVIRONMENT] = {"--env", 0, "KEY=VALUE",
-                            "environment of the command; repeatable"},
-    [OPTION_STOP_GRACE] = {"--stop-grace", 0, "TIME",
-                           "between the polite stop and the kill"},
-    [OPTION_LABEL] = {"--label", 0, "KEY=VALUE",
-                      "label; repeatable; KEY- removes it (update)"},
-    [OPTION_STOPPED] = {"--stopped", 0, NULL, "create it, but do not start it"},
-    [OPTION_COUNT] = {"--count", 'n', "N", "create N VMs, NAME-1 to NAME-N"},
-    [OPTION_FILE] =
-        {"--file", 'f', "FILE",
-         "read the VM from YAML or JSON; - is standard input; other "
-         "options override it"},
-    [OPTION_FLEET] = {"--file", 'f', "FILE",
-                      "a manifest as `holdfast export` writes it; - is "
-                      "standard input; default: the live region"},
-    [OPTION_SEEDS] = {"--seeds", 0, "N",
-                      "regions to live through; default: 5 losses of each "
-                      "zone, or 10 with --faults"},
-    [OPTION_FIRST] = {"--first", 0, "S",
-                      "seed of the first region (default 1)"},
-    [OPTION_FAULTS] = {"--faults", 0, "all|NAME,...",
-                       "faults at random instead of the loss of each zone in "
-                       "turn; `--faults help` lists them"},
-    [OPTION_DELAY] = {"--delay-ms", 0, "D",
-                      "longest way between zones, one direction (default 2)"},
-    [OPTION_VERBOSE] = {"--verbose", 0, NULL,
-                        "tell the story event by event, on standard error"},
-    [OPTION_COMMAND] = {"--command", 0, "PROGRAM [ARGUMENT...]",
-                        "program to run; takes the rest of the line"},
-    [OPTION_CPU] = {"--cpu", 0, "N", "CPUs, such as 4 or 0.5"},
-    [OPTION_MEMORY] = {"--memory", 0, "SIZE", "such as 512MiB or 8GiB"},
-    [OPTION_DISK_SIZE] = {"--disk", 0, "SIZE",
-                          "disk on the host itself, such as 20GiB (default 0)"},
-    [OPTION_CONFIRM] = {"--confirm", 0, "HOST", "the host's name again"},
-    [OPTION_REASON] = {"--reason", 0, "TEXT", "for the record"},
-    [OPTION_KIND] = {"--kind", 0, "KIND",
-                     "only zone, class, host, vm or settings; repeatable, or a "
-                     "list with commas"},
-    [OPTION_AFTER] = {"--after", 0, "REVISION",
-                      "begin behind this revision (default: now)"},
-    [OPTION_STATUS] = {"--status", 0, NULL,
-                       "also what the region alone can say: uid, revision, "
-                       "state, host, epoch"},
-    [OPTION_TO_FILE] = {"--file", 'f', "FILE",
-                        "write to this file, whole or not at all (default: "
-                        "standard output)"},
-};
-
-const struct option_rule *option_rule(enum option option)
-{
-    CHECK((size_t)option < ARRAY_LEN(rules));
-    return &rules[option];
-}
 
 static bool __attribute__((format(printf, 2, 3)))
 refuse(struct arguments *arguments, const char *format, ...)
@@ -135,7 +35,7 @@ static struct hint hint_of(const struct similar *similar)
     return hint;
 }
 
-static uint64_t allowed_options(const struct arguments *arguments)
+static option_set allowed_options(const struct arguments *arguments)
 {
     return OPTIONS_GLOBAL |
            (arguments->command == NULL ? 0 : arguments->command->options);
@@ -145,13 +45,15 @@ static uint64_t allowed_options(const struct arguments *arguments)
 static bool find_option(const struct arguments *arguments, const char *text,
                         enum option *found)
 {
-    uint64_t allowed = allowed_options(arguments);
+    option_set allowed = allowed_options(arguments);
     size_t len = strcspn(text, "=");
 
     for (unsigned i = 0; i < OPTION_MAX; i++) {
-        bool is_long = strlen(rules[i].name) == len &&
-                       strncmp(rules[i].name, text, len) == 0;
-        bool is_short = text[1] != '-' && text[1] == rules[i].letter;
+        bool is_long =
+            strlen(option_rule((enum option)i)->name) == len &&
+            strncmp(option_rule((enum option)i)->name, text, len) == 0;
+        bool is_short =
+            text[1] != '-' && text[1] == option_rule((enum option)i)->letter;
 
         if ((allowed >> i & 1) != 0 && (is_long || is_short)) {
             *found = (enum option)i;
@@ -163,7 +65,7 @@ static bool find_option(const struct arguments *arguments, const char *text,
 
 static bool unknown_option(struct arguments *arguments, const char *text)
 {
-    uint64_t allowed = allowed_options(arguments);
+    option_set allowed = allowed_options(arguments);
     int len = (int)strcspn(text, "=");
     struct similar similar;
     char wanted[64];
@@ -171,7 +73,8 @@ static bool unknown_option(struct arguments *arguments, const char *text)
     (void)snprintf(wanted, sizeof(wanted), "%.*s", len, text);
     similar_init(&similar, wanted);
     for (unsigned i = 0; i < OPTION_MAX; i++) {
-        if (strcmp(rules[i].name, wanted) == 0 && (allowed >> i & 1) == 0) {
+        if (strcmp(option_rule((enum option)i)->name, wanted) == 0 &&
+            (allowed >> i & 1) == 0) {
             return refuse(
                 arguments, "option %s does not go with this command%s", wanted,
                 arguments->command == NULL ? "; options of a command come "
@@ -179,7 +82,7 @@ static bool unknown_option(struct arguments *arguments, const char *text)
                                            : "");
         }
         if ((allowed >> i & 1) != 0) {
-            similar_offer(&similar, rules[i].name);
+            similar_offer(&similar, option_rule((enum option)i)->name);
         }
     }
     return refuse(arguments, "unknown option %s%s", wanted,
@@ -219,10 +122,10 @@ static bool read_option(struct arguments *arguments, int argc,
         }
         return add_option(arguments, option, NULL);
     }
-    if (rules[option].value == NULL) {
+    if (option_rule(option)->value == NULL) {
         if ((is_short && text[2] != '\0') || (!is_short && equals != NULL)) {
             return refuse(arguments, "option %s takes no value",
-                          rules[option].name);
+                          option_rule(option)->name);
         }
         return add_option(arguments, option, NULL);
     }
@@ -234,7 +137,7 @@ static bool read_option(struct arguments *arguments, int argc,
     }
     if (*index + 1 >= argc) {
         return refuse(arguments, "option %s needs a value: %s",
-                      rules[option].name, rules[option].value);
+                      option_rule(option)->name, option_rule(option)->value);
     }
     ++*index;
     return add_option(arguments, option, argv[*index]);
@@ -245,8 +148,8 @@ static bool unknown_noun(struct arguments *arguments, const char *noun)
     struct similar similar;
 
     similar_init(&similar, noun);
-    for (size_t i = 0; i < command_count; i++) {
-        similar_offer(&similar, commands[i].noun);
+    for (size_t i = 0; command_at(i) != NULL; i++) {
+        similar_offer(&similar, command_at(i)->noun);
     }
     return refuse(arguments, "unknown command `%s`%s", noun,
                   hint_of(&similar).text);
@@ -259,12 +162,12 @@ static bool unknown_verb(struct arguments *arguments, const char *verb)
     size_t used = 0;
 
     similar_init(&similar, verb);
-    for (size_t i = 0; i < command_count; i++) {
-        if (strcmp(commands[i].noun, arguments->noun) == 0 &&
-            commands[i].verb != NULL && used < sizeof(list)) {
-            similar_offer(&similar, commands[i].verb);
+    for (size_t i = 0; command_at(i) != NULL; i++) {
+        if (strcmp(command_at(i)->noun, arguments->noun) == 0 &&
+            command_at(i)->verb != NULL && used < sizeof(list)) {
+            similar_offer(&similar, command_at(i)->verb);
             used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s",
-                                     used > 0 ? ", " : "", commands[i].verb);
+                                     used > 0 ? ", " : "", command_at(i)->verb);
         }
     }
     return refuse(arguments, "`%s` has no `%s`%s%s%s", arguments->noun, verb,
@@ -294,13 +197,13 @@ static bool resolve(struct arguments *arguments)
                unknown_noun(arguments, arguments->noun);
     }
     if (arguments->name_count == 2) { /* "cluster settings": one more word. */
-        for (size_t i = 0; i < command_count; i++) {
+        for (size_t i = 0; command_at(i) != NULL; i++) {
             size_t len = strlen(arguments->names[1]);
 
-            if (strcmp(commands[i].noun, arguments->noun) == 0 &&
-                commands[i].verb != NULL &&
-                strncmp(commands[i].verb, arguments->names[1], len) == 0 &&
-                commands[i].verb[len] == ' ') {
+            if (strcmp(command_at(i)->noun, arguments->noun) == 0 &&
+                command_at(i)->verb != NULL &&
+                strncmp(command_at(i)->verb, arguments->names[1], len) == 0 &&
+                command_at(i)->verb[len] == ' ') {
                 return true;
             }
         }

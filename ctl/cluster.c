@@ -145,6 +145,28 @@ enum exit_code run_cluster_transfer(struct invocation *invocation)
     return EXIT_OK;
 }
 
+static void show_setting(struct grid *grid, const ProtobufCMessage *settings,
+                         const ProtobufCFieldDescriptor *field)
+{
+    char name[TEXT_NAME_MAX + 1];
+
+    if (field->type != PROTOBUF_C_TYPE_UINT32 &&
+        field->type != PROTOBUF_C_TYPE_ENUM) {
+        return;
+    }
+    grid_cell(grid, field->name);
+    if (text_field_count(settings, field, true) == 0) {
+        grid_cell(grid, "");
+    } else if (field->type == PROTOBUF_C_TYPE_ENUM) {
+        text_enum_name(field->descriptor,
+                       *(const int *)text_field_at(settings, field, 0), name);
+        grid_cell(grid, name);
+    } else {
+        grid_cell_format(grid, "%" PRIu32,
+                         *(const uint32_t *)text_field_at(settings, field, 0));
+    }
+}
+
 /* One line a setting, in the order of the .proto file. */
 static void show_settings(struct invocation *invocation,
                           const ProtobufCMessage *settings)
@@ -161,12 +183,7 @@ static void show_settings(struct invocation *invocation,
         const ProtobufCFieldDescriptor *field =
             &settings->descriptor->fields[i];
 
-        if (field->type == PROTOBUF_C_TYPE_UINT32) {
-            grid_cell(&grid, field->name);
-            grid_cell_format(
-                &grid, "%" PRIu32,
-                *(const uint32_t *)text_field_at(settings, field, 0));
-        }
+        show_setting(&grid, settings, field);
     }
     output_table(invocation, &grid, true);
     grid_close(&grid);

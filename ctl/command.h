@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Every command, as one table: what it is called, what it takes, what it says
- * of itself, what does it. Parsing, help and running all read this grid. */
+ * of itself, what does it. Parsing, help and running all read this table. */
 #ifndef CTL_COMMAND_H
 #define CTL_COMMAND_H
 
@@ -15,6 +15,7 @@ enum exit_code {
     EXIT_OK = 0,
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
+    EXIT_CHANGES = 2, /* Of `plan`, for which wrong usage is 1. */
     EXIT_NOT_FOUND = 3,
     EXIT_CONFLICT = 4,
     EXIT_NO_QUORUM = 5,
@@ -30,7 +31,7 @@ struct command {
     const char *names; /* "NAME..."; "": none. */
     unsigned name_min;
     unsigned name_max;
-    uint64_t options;    /* Beside OPTIONS_GLOBAL. */
+    option_set options;  /* Beside OPTIONS_GLOBAL. */
     const char *summary; /* One line, small letter, no full stop. */
     const char *details; /* Paragraphs for --help; NULL: none. */
     /* For commands that are one call with the object's name. */
@@ -39,10 +40,10 @@ struct command {
     enum exit_code (*run)(struct invocation *invocation);
 };
 
-extern const struct command commands[];
-extern const size_t command_count;
+/* The rows in the order in which help shows them; NULL behind the last. */
+const struct command *command_at(size_t index);
 
-/* "zone: availability zones"; NULL for a noun that is none. */
+/* "Availability zones"; NULL for a noun that is none. */
 const char *noun_summary(const char *noun);
 
 /* Number of words of the command: "cluster settings get" has 3. */

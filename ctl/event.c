@@ -67,6 +67,10 @@ static const ProtobufCMessage *object_of(const Holdfast__V1__Event *event)
         return &event->vm->base;
     case HOLDFAST__V1__EVENT__OBJECT_SETTINGS:
         return &event->settings->base;
+    case HOLDFAST__V1__EVENT__OBJECT_GROUP:
+        return &event->group->base;
+    case HOLDFAST__V1__EVENT__OBJECT_RESERVATION:
+        return &event->reservation->base;
     default:
         return NULL;
     }

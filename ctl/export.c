@@ -4,6 +4,7 @@
  * meanwhile. So the changes from the first to the last of them are taken from a
  * watch: then all of it is as of the last. A region of which the watch no
  * longer has the first is read again. */
+#include "base/check.h"
 #include "base/container.h"
 #include "ctl/event.h"
 #include "ctl/failure.h"
@@ -12,12 +13,14 @@
 #include "ctl/request.h"
 #include "ctl/save.h"
 #include "ctl/view.h"
+#include "holdfast/v1/group_service.pb-c.h"
 #include "proto/text_json.h"
 #include "proto/text_yaml.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ATTEMPTS_MAX 5
@@ -63,7 +66,8 @@ static enum exit_code read_lists(struct invocation *invocation,
 {
     static const char *const methods[] = {
         "ClusterService/GetSettings", "ZoneService/ListZones",
-        "ClassService/ListClasses", "HostService/ListHosts",
+        "ClassService/ListClasses",   "HostService/ListHosts",
+        "GroupService/ListGroups",    "ReservationService/ListReservations",
         "VmService/ListVms"};
     enum exit_code code = EXIT_OK;
 
@@ -97,6 +101,49 @@ static enum hf_code read_events(struct invocation *invocation,
     return there ? HF_STATUS_OK : status->code;
 }
 
+/* One group with its template; OUT_OF_RANGE when it is gone or has changed. */
+static enum hf_code read_group(struct invocation *invocation,
+                               struct fleet *fleet,
+                               const ProtobufCMessage *request,
+                               struct hf_status *status)
+{
+    ProtobufCMessage *response;
+    enum hf_code code =
+        hf_client_call(invocation->client, "GroupService/GetGroup", request,
+                       &response, status);
+
+    if (code == HF_STATUS_OK) {
+        if (!fleet_take_group(fleet, response)) {
+            code = HF_STATUS_OUT_OF_RANGE;
+        }
+        hf_message_free(response);
+    } else if (code == HF_STATUS_NOT_FOUND) {
+        code = HF_STATUS_OUT_OF_RANGE;
+    }
+    status->code = code;
+    return code;
+}
+
+/* The groups with their templates, as long as none has changed since: else
+ * OUT_OF_RANGE, and all is read again. */
+static enum hf_code read_groups(struct invocation *invocation,
+                                struct fleet *fleet, struct hf_status *status)
+{
+    Holdfast__V1__GetGroupRequest *request =
+        (void *)request_for(invocation, "GroupService/GetGroup");
+    size_t count;
+    const Holdfast__V1__Group **groups = fleet_groups(fleet, &count);
+    enum hf_code code = HF_STATUS_OK;
+
+    CHECK(request != NULL); /* Its options were read for the lists. */
+    for (size_t i = 0; i < count && code == HF_STATUS_OK; i++) {
+        request->name = groups[i]->name;
+        code = read_group(invocation, fleet, &request->base, status);
+    }
+    free(groups);
+    return code;
+}
+
 /* All of the region as of one revision; the fleet is initialised, and closed by
  * the caller. */
 static enum exit_code read_region(struct invocation *invocation,
@@ -110,10 +157,13 @@ static enum exit_code read_region(struct invocation *invocation,
         fleet_close(fleet);
         fleet_init(fleet);
         code = read_lists(invocation, fleet);
-        if (code != EXIT_OK || fleet->oldest == fleet->newest) {
+        if (code != EXIT_OK) {
             return code;
         }
-        if (read_events(invocation, fleet, &status) == HF_STATUS_OK) {
+        status = (struct hf_status){.code = HF_STATUS_OK};
+        if ((fleet->oldest == fleet->newest ||
+             read_events(invocation, fleet, &status) == HF_STATUS_OK) &&
+            read_groups(invocation, fleet, &status) == HF_STATUS_OK) {
             return EXIT_OK;
         }
         if (status.code != HF_STATUS_OUT_OF_RANGE) {
@@ -157,10 +207,11 @@ static enum exit_code save(struct invocation *invocation, const char *path,
         return EXIT_FAILED;
     }
     output_line(invocation,
-                "%s: %zu zones, %zu classes, %zu hosts, %zu VMs as of revision "
-                "%" PRIu64,
+                "%s: %zu zones, %zu classes, %zu hosts, %zu VMs, %zu groups, "
+                "%zu reservations as of revision %" PRIu64,
                 path, manifest->n_zones, manifest->n_classes, manifest->n_hosts,
-                manifest->n_vms, revision);
+                manifest->n_vms, manifest->n_groups, manifest->n_reservations,
+                revision);
     return EXIT_OK;
 }
 

@@ -68,6 +68,57 @@ static void put_repeat(const struct failure *failure, struct bytes *out)
     }
 }
 
+static bool has_verb(const char *noun, const char *verb)
+{
+    const char *const words[] = {noun, verb};
+
+    return command_find(words, 2) != NULL;
+}
+
+static void put_list(const struct failure *failure, struct bytes *out)
+{
+    const char *noun = failure->command->noun;
+
+    if (strcmp(noun, "cluster") == 0) {
+        put(out, "  `holdfast cluster nodes` shows what there is.\n");
+    } else if (strcmp(failure->status->reason, "PLAN_NOT_FOUND") == 0) {
+        put(out, "  The leader that made a plan keeps it for ten minutes; make "
+                 "it again.\n");
+    } else if (has_verb(noun, "list")) {
+        put(out, "  `holdfast %s list` shows what there is.\n", noun);
+    } else if (strcmp(noun, "capacity") == 0) {
+        put(out, "  `holdfast class list` shows what there is.\n");
+    }
+}
+
+static void put_refused(const struct failure *failure, struct bytes *out)
+{
+    bool headroom = strcmp(failure->status->reason, "HEADROOM") == 0;
+    bool quorum = strcmp(failure->status->reason, "QUORUM_NEEDED") == 0;
+
+    if (headroom) {
+        put(out, "  `holdfast capacity` shows what fits, `holdfast zone list` "
+                 "which zone is short.\n");
+    }
+    if ((headroom || quorum) &&
+        (failure->command->options & OPTION(ACCEPT_RISK)) != 0) {
+        put(out, "  --accept-risk --reason TEXT does it all the same.\n");
+    }
+}
+
+static void put_conflict(const char *noun, struct bytes *out)
+{
+    if (strcmp(noun, "export") == 0) {
+        put(out, "  Nothing was written; try again in a moment.\n");
+    } else if (strcmp(noun, "plan") == 0) {
+        put(out, "  The region has changed since; nothing was done. Make the "
+                 "plan again.\n");
+    } else {
+        put(out, "  Something else changed it. Look again, then repeat it with "
+                 "the new revision.\n");
+    }
+}
+
 static void put_next(const struct failure *failure, struct bytes *out)
 {
     const char *noun = failure->command->noun;
@@ -85,22 +136,18 @@ static void put_next(const struct failure *failure, struct bytes *out)
                  "whether there is a quorum.\n");
         break;
     case HF_STATUS_NOT_FOUND:
-        if (strcmp(noun, "cluster") == 0) {
-            put(out, "  `holdfast cluster nodes` shows what there is.\n");
-        } else {
-            put(out, "  `holdfast %s list` shows what there is.\n", noun);
-        }
+        put_list(failure, out);
+        break;
+    case HF_STATUS_FAILED_PRECONDITION:
+        put_refused(failure, out);
         break;
     case HF_STATUS_ALREADY_EXISTS:
-        if (name != NULL && strcmp(noun, "class") != 0) {
+        if (name != NULL && has_verb(noun, "show")) {
             put(out, "  `holdfast %s show %s` shows it.\n", noun, name);
         }
         break;
     case HF_STATUS_ABORTED:
-        put(out, strcmp(noun, "export") == 0
-                     ? "  Nothing was written; try again in a moment.\n"
-                     : "  Something else changed it. Look again, then repeat "
-                       "it with the new revision.\n");
+        put_conflict(noun, out);
         break;
     case HF_STATUS_RESOURCE_EXHAUSTED:
         put(out, "  Too much is under way or a limit is reached; try again in "
@@ -154,4 +201,13 @@ enum exit_code failure_tell(struct invocation *invocation, const char *name,
     (void)fwrite(text.data, 1, text.len, stderr);
     bytes_close(&text);
     return failure_exit_code(status->code);
+}
+
+enum exit_code failure_tell_timeout(const char *seen)
+{
+    (void)fprintf(stderr,
+                  "holdfast: not there yet when --wait-timeout ran out; "
+                  "Holdfast goes on with it:\n  %s\n",
+                  seen);
+    return EXIT_TIMED_OUT;
 }

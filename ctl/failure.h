@@ -25,4 +25,7 @@ void failure_write(const struct failure *failure, struct bytes *out);
 enum exit_code failure_tell(struct invocation *invocation, const char *name,
                             const struct hf_status *status);
 
+/* --wait-timeout ran out, with the last that was seen. */
+enum exit_code failure_tell_timeout(const char *seen);
+
 #endif

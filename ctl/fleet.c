@@ -9,6 +9,7 @@
 #include "ctl/request.h"
 #include "ctl/view.h"
 #include "holdfast/v1/cluster_service.pb-c.h"
+#include "holdfast/v1/group_service.pb-c.h"
 #include "proto/text_field.h"
 
 #include <stdlib.h>
@@ -17,25 +18,39 @@
 const struct fleet_fields fleet_fields[] = {
     {.descriptor = &holdfast__v1__zone__descriptor,
      .wishes = "name cordoned",
-     .facts = "uid state revision create_time_ms",
-     .left_out = "host_count host_up_count vm_count capacity used"},
+     .facts = "uid state revision create_time_ms draining drain_deadline_ms",
+     .left_out = "host_count host_up_count vm_count capacity used headroom"},
     {.descriptor = &holdfast__v1__class__descriptor,
      .wishes = "name resources zones",
      .facts = "uid revision create_time_ms",
      .left_out = "vm_count"},
     {.descriptor = &holdfast__v1__host__descriptor,
      .wishes = "name zone fault_domain cordoned capacity pools drivers labels",
-     .facts = "uid state generation revision create_time_ms agent_version",
-     .left_out = "used vm_count lease"},
+     .facts = "uid state generation revision create_time_ms agent_version "
+              "draining drain_deadline_ms",
+     .left_out = "used vm_count lease claimed"},
     {.descriptor = &holdfast__v1__vm__descriptor,
      .wishes = "name class_name zone priority on_partition desired template "
-               "labels",
+               "labels preemptible group host_selector resources",
      .facts = "uid revision create_time_ms status",
      .left_out = ""},
+    {.descriptor = &holdfast__v1__group__descriptor,
+     .wishes = "name count template zone_rule max_skew zone_mode zones "
+               "domain_mode domain_max host_mode host_max protected "
+               "max_unavailable",
+     .facts = "uid generation revision create_time_ms",
+     .left_out = "status"},
+    {.descriptor = &holdfast__v1__reservation__descriptor,
+     .wishes = "name zone class_name count",
+     .facts = "uid revision create_time_ms",
+     .left_out = "free_count used_count missing_count"},
     {.descriptor = &holdfast__v1__settings__descriptor,
      .wishes = "lease_wait_ms lease_run_ms renew_ms kill_budget_ms margin_ms "
                "clock_error_permille zone_loss_permille storm_permille "
-               "zone_hold_ms start_parallel",
+               "zone_hold_ms start_parallel headroom preempt_max rebalance "
+               "rebalance_start_permille rebalance_stop_permille zone_moves "
+               "host_moves vm_cool_down_ms rebalance_window_start_minute "
+               "rebalance_window_end_minute",
      .facts = "revision",
      .left_out = ""},
 };
@@ -145,6 +160,41 @@ void fleet_take(struct fleet *fleet, ProtobufCMessage *response)
     }
 }
 
+const Holdfast__V1__Group **fleet_groups(const struct fleet *fleet,
+                                         size_t *count)
+{
+    const struct map *objects = &fleet->objects[FLEET_GROUP];
+    const Holdfast__V1__Group **all =
+        memory_alloc_array(objects->count + 1, sizeof(*all));
+    const Holdfast__V1__Group *group;
+    size_t cursor = 0;
+
+    *count = 0;
+    while ((group = map_next(objects, &cursor)) != NULL) {
+        all[(*count)++] = group;
+    }
+    return all;
+}
+
+bool fleet_take_group(struct fleet *fleet, ProtobufCMessage *response)
+{
+    Holdfast__V1__GetGroupResponse *answer = (void *)response;
+    const Holdfast__V1__Group *before;
+
+    CHECK(response->descriptor ==
+          &holdfast__v1__get_group_response__descriptor);
+    if (answer->group == NULL) {
+        return false;
+    }
+    before = map_get(&fleet->objects[FLEET_GROUP], answer->group->uid);
+    if (before == NULL || before->revision != answer->group->revision) {
+        return false;
+    }
+    put(fleet, &answer->group->base);
+    answer->group = NULL;
+    return true;
+}
+
 static ProtobufCMessage *copy_of(const ProtobufCMessage *message)
 {
     struct bytes packed;
@@ -215,6 +265,17 @@ static void clear(ProtobufCMessage *object,
     }
 }
 
+/* What the leader keeps in memory, and may have changed before it is read. */
+static void strip_status(ProtobufCMessage *object)
+{
+    Holdfast__V1__Vm *vm = (void *)object;
+
+    if (object->descriptor == &holdfast__v1__vm__descriptor &&
+        vm->status != NULL) {
+        vm->status->unprotected_reason = 0;
+    }
+}
+
 static void strip(const struct fleet_fields *fields, ProtobufCMessage *object,
                   bool facts)
 {
@@ -226,6 +287,7 @@ static void strip(const struct fleet_fields *fields, ProtobufCMessage *object,
             clear(object, field);
         }
     }
+    strip_status(object);
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -234,16 +296,44 @@ static int compare_keys(const void *a, const void *b)
                   view_string(*(ProtobufCMessage *const *)b, "key"));
 }
 
-static void sort_labels(ProtobufCMessage *object)
+static void sort_map(ProtobufCMessage *object, const char *name)
 {
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field_by_name(object->descriptor,
-                                                        "labels");
+                                                        name);
 
     if (field != NULL && *text_field_list_count(object, field) > 1) {
         qsort(*(void **)(void *)((char *)object + field->offset),
               *text_field_list_count(object, field), sizeof(ProtobufCMessage *),
               compare_keys);
+    }
+}
+
+static void sort_size(Holdfast__V1__Resources *size)
+{
+    if (size != NULL) {
+        sort_map(&size->base, "named");
+    }
+}
+
+/* The maps of an object, and of what it holds, in order of keys. */
+static void sort_maps(ProtobufCMessage *object)
+{
+    sort_map(object, "labels");
+    sort_map(object, "host_selector");
+    if (object->descriptor == &holdfast__v1__vm__descriptor) {
+        sort_size(((Holdfast__V1__Vm *)(void *)object)->resources);
+    } else if (object->descriptor == &holdfast__v1__class__descriptor) {
+        sort_size(((Holdfast__V1__Class *)(void *)object)->resources);
+    } else if (object->descriptor == &holdfast__v1__host__descriptor) {
+        sort_size(((Holdfast__V1__Host *)(void *)object)->capacity);
+    } else if (object->descriptor == &holdfast__v1__group__descriptor) {
+        Holdfast__V1__Group *group = (void *)object;
+
+        if (group->template_ != NULL) {
+            sort_maps(&group->template_->base);
+            sort_size(group->template_->resources);
+        }
     }
 }
 
@@ -253,12 +343,23 @@ static int compare_names(const void *a, const void *b)
                       view_string(*(ProtobufCMessage *const *)b, "name"));
 }
 
-static bool is_deleting(const ProtobufCMessage *object)
+/* What nobody would write: it goes, or Holdfast makes it by itself. */
+static bool is_fact(const ProtobufCMessage *object)
 {
-    const Holdfast__V1__Vm *vm = (const void *)object;
+    if (object->descriptor == &holdfast__v1__vm__descriptor) {
+        const Holdfast__V1__VmStatus *status =
+            ((const Holdfast__V1__Vm *)(const void *)object)->status;
 
-    return object->descriptor == &holdfast__v1__vm__descriptor &&
-           vm->status != NULL && vm->status->deleting;
+        return status != NULL &&
+               (status->deleting || status->template_generation != 0);
+    }
+    if (object->descriptor == &holdfast__v1__group__descriptor) {
+        const Holdfast__V1__GroupStatus *status =
+            ((const Holdfast__V1__Group *)(const void *)object)->status;
+
+        return status != NULL && status->deleting;
+    }
+    return false;
 }
 
 /* The objects of one kind as an array that is the caller's. */
@@ -273,12 +374,12 @@ static ProtobufCMessage **take_all(struct fleet *fleet, enum fleet_kind kind,
 
     *count = 0;
     while ((object = map_next(objects, &cursor)) != NULL) {
-        if (!facts && is_deleting(object)) {
+        if (!facts && is_fact(object)) {
             free_message(object);
             continue;
         }
         strip(&fleet_fields[kind], object, facts);
-        sort_labels(object);
+        sort_maps(object);
         all[(*count)++] = object;
     }
     map_close(objects);
@@ -304,5 +405,9 @@ Holdfast__V1__Manifest *fleet_manifest(struct fleet *fleet, bool facts)
     manifest->hosts =
         (void *)take_all(fleet, FLEET_HOST, facts, &manifest->n_hosts);
     manifest->vms = (void *)take_all(fleet, FLEET_VM, facts, &manifest->n_vms);
+    manifest->groups =
+        (void *)take_all(fleet, FLEET_GROUP, facts, &manifest->n_groups);
+    manifest->reservations = (void *)take_all(fleet, FLEET_RESERVATION, facts,
+                                              &manifest->n_reservations);
     return manifest;
 }

@@ -13,7 +13,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum fleet_kind { FLEET_ZONE, FLEET_CLASS, FLEET_HOST, FLEET_VM, FLEET_KINDS };
+enum fleet_kind {
+    FLEET_ZONE,
+    FLEET_CLASS,
+    FLEET_HOST,
+    FLEET_VM,
+    FLEET_GROUP,
+    FLEET_RESERVATION,
+    FLEET_KINDS
+};
 
 struct fleet {
     struct map objects[FLEET_KINDS]; /* By uid; owned. */
@@ -32,6 +40,16 @@ void fleet_close(struct fleet *fleet);
  * which stays its owner's. Of two states of one object the newer one stays. */
 void fleet_take(struct fleet *fleet, ProtobufCMessage *response);
 
+/* Lists show groups without their templates, so each is asked for when all else
+ * is here. The groups in any order; the array is the caller's, each group is
+ * lent until fleet_take_group() replaces it. */
+const Holdfast__V1__Group **fleet_groups(const struct fleet *fleet,
+                                         size_t *count);
+
+/* Takes a group out of GetGroup's answer in place of what the list said. False:
+ * it is another group, or has changed since. */
+bool fleet_take_group(struct fleet *fleet, ProtobufCMessage *response);
+
 /* Puts in what changed; copied. Events beyond `newest` are passed over. */
 void fleet_change(struct fleet *fleet, const struct event_view *event);
 
@@ -48,9 +66,9 @@ struct fleet_fields {
 extern const struct fleet_fields fleet_fields[];
 extern const size_t fleet_fields_count;
 
-/* Moves all of it into a manifest, in order of names, labels in order of keys;
- * VMs that are being deleted only with the facts. Free it with
- * hf_message_free(). */
+/* Moves all of it into a manifest, in order of names, labels in order of keys.
+ * VMs and groups that are being deleted, and members that were made from a
+ * group's template, only with the facts. Free it with hf_message_free(). */
 Holdfast__V1__Manifest *fleet_manifest(struct fleet *fleet, bool facts);
 
 #endif

@@ -97,6 +97,24 @@ struct format format_duration(uint64_t duration_ms)
     return out;
 }
 
+struct format format_seconds(uint64_t duration_ms)
+{
+    struct format out;
+    uint64_t tenths = (duration_ms + 50) / 100;
+
+    if (duration_ms >= 100 * SECOND_MS) {
+        return format_duration(duration_ms);
+    }
+    if (tenths >= 100) {
+        (void)snprintf(out.text, FORMAT_MAX, "%" PRIu64 " s",
+                       (duration_ms + 500) / 1000);
+    } else {
+        (void)snprintf(out.text, FORMAT_MAX, "%" PRIu64 ".%" PRIu64 " s",
+                       tenths / 10, tenths % 10);
+    }
+    return out;
+}
+
 struct format format_age(uint64_t then_ms, uint64_t now_ms)
 {
     if (then_ms == 0) {

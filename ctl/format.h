@@ -26,6 +26,9 @@ struct format format_gib(uint64_t gib);
  * "2m30s", "5h", "3d". */
 struct format format_duration(uint64_t duration_ms);
 
+/* An estimate: "0.4 s", "7.2 s", "42 s", "2m30s". */
+struct format format_seconds(uint64_t duration_ms);
+
 /* The time since `then_ms`; "-" for 0. The leader's clock may run ahead of
  * ours: then "0s". */
 struct format format_age(uint64_t then_ms, uint64_t now_ms);

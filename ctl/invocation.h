@@ -33,6 +33,7 @@ struct invocation {
     bool progress;    /* A person looks at stderr. */
     bool terminal;    /* A person looks at stdout. */
     unsigned printed; /* Objects written so far; see output_object(). */
+    bool changes;     /* A plan would change something. */
 };
 
 /* "holdfast: <what>: <why>" on stderr with a pointer to --help; returns
@@ -63,5 +64,19 @@ enum exit_code run_host_declare_dead(struct invocation *invocation);
 enum exit_code run_vm_create(struct invocation *invocation);
 enum exit_code run_vm_change(struct invocation *invocation);
 enum exit_code run_vm_update(struct invocation *invocation);
+enum exit_code run_vm_explain(struct invocation *invocation);
+enum exit_code run_class_update(struct invocation *invocation);
+enum exit_code run_drain(struct invocation *invocation);
+enum exit_code run_group_create(struct invocation *invocation);
+enum exit_code run_group_show(struct invocation *invocation);
+enum exit_code run_group_update(struct invocation *invocation);
+enum exit_code run_group_scale(struct invocation *invocation);
+enum exit_code run_group_delete(struct invocation *invocation);
+enum exit_code run_reservation_create(struct invocation *invocation);
+enum exit_code run_reservation_update(struct invocation *invocation);
+enum exit_code run_plan(struct invocation *invocation);
+enum exit_code run_plan_show(struct invocation *invocation);
+enum exit_code run_plan_apply(struct invocation *invocation);
+enum exit_code run_capacity(struct invocation *invocation);
 
 #endif

@@ -1,146 +1,119 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/labels.h"
 
-#include "base/similar.h"
+#include "base/check.h"
 #include "ctl/request.h"
+#include "ctl/view.h"
+#include "proto/text_field.h"
 
 #include <string.h>
 
-static size_t find(const Holdfast__V1__Vm *vm, const char *key)
+static const ProtobufCFieldDescriptor *map_field(
+    const ProtobufCMessage *message, const char *name)
 {
-    size_t i = 0;
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(message->descriptor,
+                                                        name);
 
-    while (i < vm->n_labels && strcmp(vm->labels[i]->key, key) != 0) {
-        i++;
-    }
-    return i;
+    CHECK(field != NULL && text_field_is_map(message->descriptor, field));
+    return field;
 }
 
-void labels_set(struct invocation *invocation, Holdfast__V1__Vm *vm,
-                const char *key, const char *value)
+static ProtobufCMessage ***entries_of(ProtobufCMessage *message,
+                                      const ProtobufCFieldDescriptor *field)
 {
-    size_t at = find(vm, key);
-    Holdfast__V1__Vm__LabelsEntry **labels;
+    return (ProtobufCMessage ***)(void *)((char *)message + field->offset);
+}
 
+static ProtobufCMessage *add_entry(struct invocation *invocation,
+                                   ProtobufCMessage *message,
+                                   const ProtobufCFieldDescriptor *field,
+                                   const char *key)
+{
+    size_t *count = text_field_list_count(message, field);
+    ProtobufCMessage ***entries = entries_of(message, field);
+    ProtobufCMessage **grown =
+        request_alloc(invocation, (*count + 1) * sizeof(*grown));
+
+    if (*count > 0) {
+        memcpy(grown, *entries, *count * sizeof(*grown));
+    }
+    grown[*count] = request_create(invocation, field->descriptor);
+    CHECK(request_set(invocation, grown[*count], "key", key, ""));
+    *entries = grown;
+    return grown[(*count)++];
+}
+
+bool labels_set(struct invocation *invocation, ProtobufCMessage *message,
+                const char *name, const char *key, const char *value,
+                const char *what)
+{
+    const ProtobufCFieldDescriptor *field = map_field(message, name);
+    size_t *count = text_field_list_count(message, field);
+    ProtobufCMessage **entries = *entries_of(message, field);
+    size_t at = 0;
+
+    while (at < *count && strcmp(view_string(entries[at], "key"), key) != 0) {
+        at++;
+    }
     if (value == NULL) {
-        if (at < vm->n_labels) {
-            vm->labels[at] = vm->labels[--vm->n_labels];
+        if (at < *count) {
+            entries[at] = entries[--*count];
         }
-        return;
+        return true;
     }
-    if (at == vm->n_labels) {
-        labels = request_alloc(invocation, (at + 1) * sizeof(vm->labels[0]));
-        if (at > 0) {
-            memcpy(labels, vm->labels, at * sizeof(vm->labels[0]));
-        }
-        labels[at] = (void *)request_create(
-            invocation, &holdfast__v1__vm__labels_entry__descriptor);
-        labels[at]->key = request_copy(invocation, key, strlen(key));
-        vm->labels = labels;
-        vm->n_labels++;
-    }
-    vm->labels[at]->value = request_copy(invocation, value, strlen(value));
+    return request_set(invocation,
+                       at < *count ? entries[at]
+                                   : add_entry(invocation, message, field, key),
+                       "value", value, what);
 }
 
-bool labels_apply_options(struct invocation *invocation, Holdfast__V1__Vm *vm,
-                          bool removable)
+bool labels_apply_options(struct invocation *invocation,
+                          ProtobufCMessage *message, const char *field,
+                          enum option option, bool removable)
 {
+    const char *name = option_rule(option)->name;
     const char *text;
 
-    for (size_t i = 0; (text = arguments_value_at(invocation->arguments,
-                                                  OPTION_LABEL, i)) != NULL;
+    for (size_t i = 0;
+         (text = arguments_value_at(invocation->arguments, option, i)) != NULL;
          i++) {
         const char *equals = strchr(text, '=');
         size_t len = strlen(text);
+        const char *key;
+        const char *value = NULL;
 
         if (equals != NULL && equals != text) {
-            labels_set(invocation, vm,
-                       request_copy(invocation, text, (size_t)(equals - text)),
-                       equals + 1);
+            key = request_copy(invocation, text, (size_t)(equals - text));
+            value = equals + 1;
         } else if (removable && len > 1 && text[len - 1] == '-') {
-            labels_set(invocation, vm, request_copy(invocation, text, len - 1),
-                       NULL);
+            key = request_copy(invocation, text, len - 1);
         } else {
-            (void)usage_error(invocation, "--label: `%s` is not KEY=VALUE",
-                              text);
+            (void)usage_error(invocation, "%s: `%s` is not KEY=%s", name, text,
+                              option == OPTION_NAMED ? "N" : "VALUE");
+            return false;
+        }
+        if (!labels_set(invocation, message, field, key, value, name)) {
             return false;
         }
     }
     return true;
 }
 
-/* "key=value" of a --disk. */
-static bool set_disk(struct invocation *invocation, Holdfast__V1__Disk *disk,
-                     const char *pair)
+void labels_inherit(struct invocation *invocation, ProtobufCMessage *to,
+                    const ProtobufCMessage *from, const char *name)
 {
-    const ProtobufCMessageDescriptor *descriptor = disk->base.descriptor;
-    const char *equals = strchr(pair, '=');
-    struct similar similar;
-    const char *key;
+    const ProtobufCFieldDescriptor *field = map_field(to, name);
+    const ProtobufCFieldDescriptor *source = map_field(from, name);
+    size_t count = text_field_count(from, source, true);
 
-    if (equals == NULL) {
-        (void)usage_error(invocation, "--disk: `%s` is not KEY=VALUE", pair);
-        return false;
-    }
-    key = request_copy(invocation, pair, (size_t)(equals - pair));
-    if (protobuf_c_message_descriptor_get_field_by_name(descriptor, key) !=
-        NULL) {
-        return request_set(invocation, &disk->base, key, equals + 1, "--disk");
-    }
-    similar_init(&similar, key);
-    for (unsigned i = 0; i < descriptor->n_fields; i++) {
-        similar_offer(&similar, descriptor->fields[i].name);
-    }
-    (void)usage_error(invocation,
-                      "--disk: unknown key `%s`; it takes kind, pool, path, "
-                      "image, read_only%s%s%s",
-                      key, similar.best == NULL ? "" : "; did you mean `",
-                      similar.best == NULL ? "" : similar.best,
-                      similar.best == NULL ? "" : "`?");
-    return false;
-}
+    for (size_t i = 0; i < count; i++) {
+        const ProtobufCMessage *entry =
+            *(ProtobufCMessage *const *)text_field_at(from, source, i);
+        const char *key = view_string(entry, "key");
 
-static bool read_disk(struct invocation *invocation, const char *text,
-                      Holdfast__V1__Disk *disk)
-{
-    while (text[0] != '\0') {
-        size_t len = strcspn(text, ",");
-
-        if (!set_disk(invocation, disk, request_copy(invocation, text, len))) {
-            return false;
-        }
-        text += len + (text[len] == ',');
+        (void)labels_set(invocation, to, field->name,
+                         request_copy(invocation, key, strlen(key)),
+                         view_string(entry, "value"), "");
     }
-    if (disk->kind == HOLDFAST__V1__DISK_KIND__DISK_KIND_UNSPECIFIED) {
-        disk->kind = disk->pool[0] != '\0'
-                         ? HOLDFAST__V1__DISK_KIND__DISK_KIND_SHARED
-                         : HOLDFAST__V1__DISK_KIND__DISK_KIND_EPHEMERAL;
-    }
-    return true;
-}
-
-bool disks_apply_options(struct invocation *invocation,
-                         Holdfast__V1__VmTemplate *template)
-{
-    const char *text;
-
-    for (size_t i = 0; (text = arguments_value_at(invocation->arguments,
-                                                  OPTION_DISK, i)) != NULL;
-         i++) {
-        size_t count = template->n_disks;
-        Holdfast__V1__Disk **disks =
-            request_alloc(invocation, (count + 1) * sizeof(template->disks[0]));
-
-        if (count > 0) {
-            memcpy(disks, template->disks, count * sizeof(disks[0]));
-        }
-        disks[count] =
-            (void *)request_create(invocation, &holdfast__v1__disk__descriptor);
-        if (!read_disk(invocation, text, disks[count])) {
-            return false;
-        }
-        template->disks = disks;
-        template->n_disks++;
-    }
-    return true;
 }

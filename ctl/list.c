@@ -129,6 +129,7 @@ static bool vm_matches(const struct arguments *arguments,
     text_enum_name(&holdfast__v1__vm_state__descriptor, (int)vm->status->state,
                    state);
     return equals(wanted, state) &&
+           equals(arguments_value(arguments, OPTION_GROUP), vm->group) &&
            equals(arguments_value(arguments, OPTION_ZONE), vm->status->zone) &&
            equals(arguments_value(arguments, OPTION_HOST), vm->status->host);
 }
@@ -155,7 +156,8 @@ static bool set_list_options(struct invocation *invocation,
     } fields[] = {{"filter", OPTION_FILTER},
                   {"zone", OPTION_ZONE},
                   {"host", OPTION_HOST},
-                  {"state", OPTION_STATE}};
+                  {"state", OPTION_STATE},
+                  {"group", OPTION_GROUP}};
 
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         if (arguments_has(invocation->arguments, fields[i].option) &&
@@ -167,11 +169,9 @@ static bool set_list_options(struct invocation *invocation,
     return true;
 }
 
-/* All pages. */
-static enum exit_code fetch(struct invocation *invocation,
-                            ProtobufCMessage *request, ProtobufCMessage **all)
+enum exit_code list_fetch(struct invocation *invocation, const char *method,
+                          ProtobufCMessage *request, ProtobufCMessage **all)
 {
-    const char *method = invocation->command->method;
     bool paged = protobuf_c_message_descriptor_get_field_by_name(
                      request->descriptor, "page_token") != NULL;
     enum exit_code code;
@@ -208,6 +208,36 @@ static enum exit_code fetch(struct invocation *invocation,
     return code;
 }
 
+static bool is_wanted(const struct arguments *arguments,
+                      const ProtobufCMessage *object)
+{
+    const Holdfast__V1__Vm *vm = (const void *)object;
+
+    if (object->descriptor != &holdfast__v1__vm__descriptor) {
+        return true;
+    }
+    return equals(arguments_value(arguments, OPTION_GROUP), vm->group) &&
+           (!arguments_has(arguments, OPTION_ONLY_UNPROTECTED) ||
+            (vm->status != NULL && vm->status->unprotected_reason != 0));
+}
+
+/* Drops what a server does not filter. */
+static void keep_matching(struct invocation *invocation, ProtobufCMessage *all)
+{
+    size_t *count = text_field_list_count(all, list_field(all->descriptor));
+    ProtobufCMessage **items = list_items(all);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < *count; i++) {
+        if (is_wanted(invocation->arguments, items[i])) {
+            items[kept++] = items[i];
+        } else {
+            hf_message_free(items[i]);
+        }
+    }
+    *count = kept;
+}
+
 static void show(struct invocation *invocation, ProtobufCMessage *all,
                  struct grid *grid)
 {
@@ -217,7 +247,7 @@ static void show(struct invocation *invocation, ProtobufCMessage *all,
     const struct view *view = view_find(field->descriptor);
     struct view_options options = output_view_options(invocation);
 
-    view->columns(grid, options.wide);
+    view->columns(grid, &options);
     for (size_t i = 0; i < count; i++) {
         view->row(grid, items[i], &options);
     }
@@ -237,6 +267,7 @@ static void show_event(struct invocation *invocation,
 {
     struct view_options options = output_view_options(invocation);
 
+    options.stale = true;
     if (invocation->output == OUTPUT_JSON) {
         output_json_line(invocation, event->event);
     } else if (invocation->output == OUTPUT_YAML) {
@@ -286,10 +317,19 @@ enum exit_code run_list(struct invocation *invocation)
     if (request == NULL || !set_list_options(invocation, request)) {
         return EXIT_USAGE;
     }
-    code = fetch(invocation, request, &all);
+    if (arguments_has(invocation->arguments, OPTION_ONLY_UNPROTECTED) &&
+        (arguments_has(invocation->arguments, OPTION_WATCH) ||
+         arguments_has(invocation->arguments, OPTION_STALE))) {
+        return usage_error(invocation,
+                           "--unprotected is worked out by the leader when it "
+                           "is asked: it goes with neither --watch nor "
+                           "--stale");
+    }
+    code = list_fetch(invocation, invocation->command->method, request, &all);
     if (code != EXIT_OK) {
         return code;
     }
+    keep_matching(invocation, all);
     grid_init(&grid);
     show(invocation, all, &grid);
     if (arguments_has(invocation->arguments, OPTION_WATCH)) {

@@ -20,6 +20,11 @@ ProtobufCMessage **list_items(ProtobufCMessage *response);
  * with hf_message_free(). */
 void list_merge(ProtobufCMessage *all, ProtobufCMessage *page);
 
+/* Calls the method until all pages are here, as one message in order of names,
+ * which the caller frees with hf_message_free(). */
+enum exit_code list_fetch(struct invocation *invocation, const char *method,
+                          ProtobufCMessage *request, ProtobufCMessage **all);
+
 /* By name, numbers inside names as numbers: web-2 before web-10. */
 void list_sort(ProtobufCMessage *all);
 

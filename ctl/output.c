@@ -13,8 +13,13 @@
 
 struct view_options output_view_options(const struct invocation *invocation)
 {
-    return (struct view_options){.wide = invocation->output == OUTPUT_WIDE,
-                                 .now_ms = clock_wall_ms()};
+    const struct arguments *arguments = invocation->arguments;
+
+    return (struct view_options){
+        .wide = invocation->output == OUTPUT_WIDE,
+        .unprotected = arguments_has(arguments, OPTION_ONLY_UNPROTECTED),
+        .stale = arguments_has(arguments, OPTION_STALE),
+        .now_ms = clock_wall_ms()};
 }
 
 void output_table(struct invocation *invocation, const struct grid *grid,

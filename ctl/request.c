@@ -59,10 +59,14 @@ bool request_set(struct invocation *invocation, ProtobufCMessage *message,
     const ProtobufCFieldDescriptor *found = find(message, field);
     struct text_error error;
 
+    CHECK(found->label != PROTOBUF_C_LABEL_REPEATED);
     if (text_scalar_read(found, text, strlen(text), &invocation->arena,
                          (char *)message + found->offset, &error) != 0) {
         (void)usage_error(invocation, "%s: %s", what, error.problem);
         return false;
+    }
+    if (text_field_is_oneof(found)) {
+        *text_field_case(message, found) = found->id;
     }
     return true;
 }

@@ -32,7 +32,11 @@ enum exit_code usage_error(const struct invocation *invocation,
     va_end(arguments);
     (void)fprintf(stderr, "holdfast: %s\n", text);
     if (command == NULL) {
-        (void)fprintf(stderr, "  `holdfast --help` shows what there is.\n");
+        const char *noun = invocation->arguments->noun;
+
+        noun = noun == NULL || noun_summary(noun) == NULL ? NULL : noun;
+        (void)fprintf(stderr, "  `holdfast %s%s--help` shows what there is.\n",
+                      noun == NULL ? "" : noun, noun == NULL ? "" : " ");
     } else {
         (void)fprintf(stderr, "  `holdfast %s%s%s --help` tells more.\n",
                       command->noun, command->verb == NULL ? "" : " ",
@@ -189,6 +193,24 @@ static enum exit_code run_command(struct invocation *invocation)
     return invocation->command->run(invocation);
 }
 
+/* `plan` speaks as `diff` does: 0 nothing, 2 something, 1 an error. What is
+ * wrong usage elsewhere must not look like a change. */
+static enum exit_code code_of_plan(const struct invocation *invocation,
+                                   enum exit_code code)
+{
+    const struct command *command = invocation->command;
+    const char *noun = invocation->arguments->noun;
+
+    if (noun == NULL || strcmp(noun, "plan") != 0 ||
+        (command != NULL && command->run == run_plan_apply)) {
+        return code;
+    }
+    if (code != EXIT_OK) {
+        return EXIT_FAILED;
+    }
+    return invocation->changes ? EXIT_CHANGES : EXIT_OK;
+}
+
 enum exit_code ctl_run(int argc, char *const *argv)
 {
     struct arguments *arguments = memory_alloc(sizeof(*arguments));
@@ -208,6 +230,7 @@ enum exit_code ctl_run(int argc, char *const *argv)
         invocation.command = arguments->command;
         code = run_command(&invocation);
     }
+    code = code_of_plan(&invocation, code);
     output_flush(&invocation);
     hf_client_close(invocation.client);
     bytes_close(&invocation.out);

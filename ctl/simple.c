@@ -4,6 +4,7 @@
 #include "ctl/output.h"
 #include "ctl/request.h"
 #include "ctl/view.h"
+#include "ctl/view_group.h"
 
 #include <string.h>
 
@@ -44,6 +45,8 @@ void simple_tell(struct invocation *invocation,
     view = view_find(object->descriptor);
     if (view == &view_vm) {
         state = view_vm_state(object);
+    } else if (view == &view_group && view_group_has_status(object)) {
+        state = view_group_state(object);
     }
     output_line(invocation, "%s %s %s%s%s%s", view->noun,
                 view_string(object, "name"), invocation->command->outcome,

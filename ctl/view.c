@@ -2,8 +2,10 @@
 #include "ctl/view.h"
 
 #include "base/container.h"
+#include "ctl/format.h"
 #include "proto/text_field.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +13,9 @@
 
 const struct view *view_find(const ProtobufCMessageDescriptor *descriptor)
 {
-    static const struct view *const views[] = {&view_vm, &view_host, &view_zone,
-                                               &view_class, &view_node};
+    static const struct view *const views[] = {
+        &view_vm,   &view_host,  &view_zone,       &view_class,
+        &view_node, &view_group, &view_reservation};
 
     for (size_t i = 0; i < ARRAY_LEN(views); i++) {
         if (views[i]->descriptor == descriptor) {
@@ -62,9 +65,15 @@ static int compare_labels(const void *a, const void *b)
 
 void view_labels(const ProtobufCMessage *message, char *text, size_t size)
 {
+    view_map(message, "labels", text, size);
+}
+
+void view_map(const ProtobufCMessage *message, const char *name, char *text,
+              size_t size)
+{
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field_by_name(message->descriptor,
-                                                        "labels");
+                                                        name);
     const char *pairs[64][2];
     size_t count;
     size_t used = 0;
@@ -86,5 +95,76 @@ void view_labels(const ProtobufCMessage *message, char *text, size_t size)
     for (size_t i = 0; i < count && used < size; i++) {
         used += (size_t)snprintf(text + used, size - used, "%s%s=%s",
                                  i > 0 ? "," : "", pairs[i][0], pairs[i][1]);
+    }
+}
+
+const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static void __attribute__((format(printf, 3, 4)))
+append(char *text, size_t size, const char *format, ...)
+{
+    size_t used = strlen(text);
+    va_list arguments;
+
+    if (used > 0 && used + 2 < size) {
+        memcpy(text + used, ", ", 3);
+        used += 2;
+    }
+    va_start(arguments, format);
+    (void)vsnprintf(text + used, size - used, format, arguments);
+    va_end(arguments);
+}
+
+static int compare_named(const void *a, const void *b)
+{
+    return strcmp((*(Holdfast__V1__Resources__NamedEntry *const *)a)->key,
+                  (*(Holdfast__V1__Resources__NamedEntry *const *)b)->key);
+}
+
+void view_extras(const Holdfast__V1__Resources *size, char *text,
+                 size_t text_size)
+{
+    const Holdfast__V1__Resources__NamedEntry *named[16];
+    size_t count = 0;
+
+    text[0] = '\0';
+    if (size == NULL) {
+        return;
+    }
+    if (size->gpu_count > 0) {
+        append(text, text_size, "%" PRIu32 " GPU%s", size->gpu_count,
+               plural(size->gpu_count));
+    }
+    for (size_t i = 0; i < size->n_named && count < ARRAY_LEN(named); i++) {
+        named[count++] = size->named[i];
+    }
+    qsort(named, count, sizeof(named[0]), compare_named);
+    for (size_t i = 0; i < count; i++) {
+        append(text, text_size, "%" PRIu32 " %s", named[i]->value,
+               named[i]->key);
+    }
+}
+
+void view_size(const Holdfast__V1__Resources *size, char *text,
+               size_t text_size)
+{
+    char extras[512];
+
+    text[0] = '\0';
+    if (size == NULL) {
+        (void)snprintf(text, text_size, "-");
+        return;
+    }
+    append(text, text_size, "%s CPU", format_cpu(size->cpu_milli).text);
+    append(text, text_size, "%s memory", format_mib(size->memory_mib).text);
+    if (size->disk_gib > 0) {
+        append(text, text_size, "%s disk", format_gib(size->disk_gib).text);
+    }
+    view_extras(size, extras, sizeof(extras));
+    if (extras[0] != '\0') {
+        append(text, text_size, "%s", extras);
     }
 }

@@ -33,17 +33,19 @@ struct view_state view_host_state(const ProtobufCMessage *message)
                    state);
     if (host->state == HOLDFAST__V1__HOST_STATE__HOST_STATE_LOST) {
         view.colour = COLOUR_BAD;
-    } else if (host->cordoned) {
+    } else if (host->cordoned || host->draining) {
         view.colour = COLOUR_WAIT;
     } else if (host->state == HOLDFAST__V1__HOST_STATE__HOST_STATE_UP) {
         view.colour = COLOUR_GOOD;
     }
     (void)snprintf(view.text, sizeof(view.text), "%s%s", state,
-                   host->cordoned ? " (cordoned)" : "");
+                   host->draining   ? " (draining)"
+                   : host->cordoned ? " (cordoned)"
+                                    : "");
     return view;
 }
 
-static void columns(struct grid *grid, bool wide)
+static void columns(struct grid *grid, const struct view_options *options)
 {
     grid_column(grid, "NAME");
     grid_column(grid, "STATE");
@@ -54,9 +56,11 @@ static void columns(struct grid *grid, bool wide)
     grid_column_right(grid, "MEMORY");
     grid_column_right(grid, "OF");
     grid_column_right(grid, "AGE");
-    if (wide) {
+    if (options->wide) {
         grid_column_right(grid, "DISK");
         grid_column_right(grid, "OF");
+        grid_column(grid, "CLAIMED");
+        grid_column(grid, "OTHER");
         grid_column(grid, "FAULT DOMAIN");
         grid_column(grid, "LEASE");
         grid_column(grid, "AGENT");
@@ -77,6 +81,34 @@ static void lease_text(const Holdfast__V1__HostLease *lease, char *text,
     }
 }
 
+/* What is held for VMs on their way; empty: nothing. */
+static void claimed_text(const Holdfast__V1__Host *host, char *text,
+                         size_t size)
+{
+    text[0] = '\0';
+    if (host->claimed != NULL &&
+        (host->claimed->cpu_milli > 0 || host->claimed->memory_mib > 0)) {
+        view_size(host->claimed, text, size);
+    }
+}
+
+/* "1 of 4 GPUs used": what is counted beside CPU, memory and disk. */
+static void extras_text(const Holdfast__V1__Resources *used,
+                        const Holdfast__V1__Resources *capacity, char *text,
+                        size_t size)
+{
+    char have[200];
+    char busy[200];
+
+    view_extras(capacity, have, sizeof(have));
+    view_extras(used, busy, sizeof(busy));
+    text[0] = '\0';
+    if (have[0] != '\0') {
+        (void)snprintf(text, size, "%s%s%s", have,
+                       busy[0] == '\0' ? "" : "; used: ", busy);
+    }
+}
+
 static void row(struct grid *grid, const ProtobufCMessage *message,
                 const struct view_options *options)
 {
@@ -84,7 +116,7 @@ static void row(struct grid *grid, const ProtobufCMessage *message,
     const Holdfast__V1__Resources *used = resources_of(host->used);
     const Holdfast__V1__Resources *capacity = resources_of(host->capacity);
     struct view_state state = view_host_state(message);
-    char text[256];
+    char text[512];
 
     grid_cell(grid, host->name);
     grid_cell_colour(grid, state.colour, state.text);
@@ -98,6 +130,10 @@ static void row(struct grid *grid, const ProtobufCMessage *message,
     if (options->wide) {
         grid_cell(grid, format_gib(used->disk_gib).text);
         grid_cell(grid, format_gib(capacity->disk_gib).text);
+        claimed_text(host, text, sizeof(text));
+        grid_cell(grid, text);
+        extras_text(used, capacity, text, sizeof(text));
+        grid_cell(grid, text);
         grid_cell(grid, host->fault_domain);
         lease_text(host->lease == NULL ? &no_lease : host->lease, text,
                    sizeof(text));
@@ -159,6 +195,10 @@ static void details(struct grid *grid, const ProtobufCMessage *message,
     view_detail(grid, "Name:", "%s", host->name);
     grid_cell(grid, "State:");
     grid_cell_colour(grid, state.colour, state.text);
+    if (host->drain_deadline_ms != 0) {
+        view_detail(grid, "Drain until:", "%s",
+                    format_time(host->drain_deadline_ms).text);
+    }
     lease_text(host->lease == NULL ? &no_lease : host->lease, text,
                sizeof(text));
     view_detail(grid, "Lease:", "%s", text);
@@ -172,6 +212,14 @@ static void details(struct grid *grid, const ProtobufCMessage *message,
                 format_mib(capacity->memory_mib).text);
     view_detail(grid, "Disk:", "%s of %s used", format_gib(used->disk_gib).text,
                 format_gib(capacity->disk_gib).text);
+    extras_text(used, capacity, text, sizeof(text));
+    if (text[0] != '\0') {
+        view_detail(grid, "Other:", "%s", text);
+    }
+    claimed_text(host, text, sizeof(text));
+    if (text[0] != '\0') {
+        view_detail(grid, "Claimed:", "%s, for VMs on their way here", text);
+    }
     list_details(grid, host);
     view_labels(message, text, sizeof(text));
     view_detail(grid, "Labels:", "%s", text);

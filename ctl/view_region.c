@@ -35,18 +35,38 @@ struct view_state view_zone_state(const ProtobufCMessage *message)
     if (zone->state == HOLDFAST__V1__ZONE_STATE__ZONE_STATE_LOST) {
         view.colour = COLOUR_BAD;
     } else if (zone->state == HOLDFAST__V1__ZONE_STATE__ZONE_STATE_UP &&
-               !zone->cordoned) {
+               !zone->cordoned && !zone->draining) {
         view.colour = COLOUR_GOOD;
     }
     (void)snprintf(view.text, sizeof(view.text), "%s%s", state,
-                   zone->cordoned ? " (cordoned)" : "");
+                   zone->draining   ? " (draining)"
+                   : zone->cordoned ? " (cordoned)"
+                                    : "");
     return view;
 }
 
-static void zone_columns(struct grid *grid, bool wide)
+struct view_state view_zone_headroom(const ProtobufCMessage *message)
+{
+    const Holdfast__V1__Zone *zone = as_zone(message);
+    struct view_state view = {.text = "-"};
+
+    if (zone->headroom == NULL) {
+        return view;
+    }
+    if (zone->headroom->unplaceable_count == 0) {
+        return (struct view_state){.text = "ok", .colour = COLOUR_GOOD};
+    }
+    (void)snprintf(view.text, sizeof(view.text), "%" PRIu32 " unplaceable",
+                   zone->headroom->unplaceable_count);
+    view.colour = COLOUR_BAD;
+    return view;
+}
+
+static void zone_columns(struct grid *grid, const struct view_options *options)
 {
     grid_column(grid, "NAME");
     grid_column(grid, "STATE");
+    grid_column(grid, "HEADROOM");
     grid_column_right(grid, "HOSTS UP");
     grid_column_right(grid, "VMS");
     grid_column_right(grid, "CPU");
@@ -54,9 +74,11 @@ static void zone_columns(struct grid *grid, bool wide)
     grid_column_right(grid, "MEMORY");
     grid_column_right(grid, "OF");
     grid_column_right(grid, "AGE");
-    if (wide) {
+    if (options->wide) {
         grid_column_right(grid, "DISK");
         grid_column_right(grid, "OF");
+        grid_column_right(grid, "PROTECTED");
+        grid_column_right(grid, "UNPROTECTED");
         grid_column_right(grid, "UID");
     }
 }
@@ -68,9 +90,11 @@ static void zone_row(struct grid *grid, const ProtobufCMessage *message,
     const Holdfast__V1__Resources *used = resources_of(zone->used);
     const Holdfast__V1__Resources *capacity = resources_of(zone->capacity);
     struct view_state state = view_zone_state(message);
+    struct view_state headroom = view_zone_headroom(message);
 
     grid_cell(grid, zone->name);
     grid_cell_colour(grid, state.colour, state.text);
+    grid_cell_colour(grid, headroom.colour, headroom.text);
     grid_cell_format(grid, "%" PRIu32 "/%" PRIu32, zone->host_up_count,
                      zone->host_count);
     grid_cell_format(grid, "%" PRIu32, zone->vm_count);
@@ -82,8 +106,44 @@ static void zone_row(struct grid *grid, const ProtobufCMessage *message,
     if (options->wide) {
         grid_cell(grid, format_gib(used->disk_gib).text);
         grid_cell(grid, format_gib(capacity->disk_gib).text);
+        if (zone->headroom == NULL) {
+            grid_cell(grid, "");
+            grid_cell(grid, "");
+        } else {
+            grid_cell_format(grid, "%" PRIu32, zone->headroom->protected_count);
+            grid_cell_format(grid, "%" PRIu32,
+                             zone->headroom->unprotected_count);
+        }
         grid_cell_format(grid, "%" PRIu64, zone->uid);
     }
+}
+
+static void headroom_details(struct grid *grid, const Holdfast__V1__Zone *zone)
+{
+    const Holdfast__V1__ZoneHeadroom *headroom = zone->headroom;
+    struct view_state state = view_zone_headroom(&zone->base);
+
+    grid_cell(grid, "Headroom:");
+    if (headroom == NULL) {
+        grid_cell(grid, "not known (off, being worked out, or asked of a node "
+                        "that does not lead)");
+        return;
+    }
+    grid_cell_colour(grid, state.colour,
+                     headroom->unplaceable_count == 0
+                         ? "ok: the zone may be lost"
+                         : state.text);
+    if (headroom->message[0] != '\0') {
+        view_detail(grid, "Missing:", "%s", headroom->message);
+    }
+    view_detail(grid, "Protected:", "%" PRIu32 " VM%s",
+                headroom->protected_count, plural(headroom->protected_count));
+    view_detail(grid, "Unprotected:", "%" PRIu32 " VM%s%s",
+                headroom->unprotected_count,
+                plural(headroom->unprotected_count),
+                headroom->unprotected_count == 0
+                    ? ""
+                    : " (`holdfast vm list --unprotected` says why)");
 }
 
 static void zone_details(struct grid *grid, const ProtobufCMessage *message,
@@ -97,6 +157,11 @@ static void zone_details(struct grid *grid, const ProtobufCMessage *message,
     view_detail(grid, "Name:", "%s", zone->name);
     grid_cell(grid, "State:");
     grid_cell_colour(grid, state.colour, state.text);
+    if (zone->drain_deadline_ms != 0) {
+        view_detail(grid, "Drain until:", "%s",
+                    format_time(zone->drain_deadline_ms).text);
+    }
+    headroom_details(grid, zone);
     view_detail(grid, "Hosts:", "%" PRIu32 " of %" PRIu32 " up",
                 zone->host_up_count, zone->host_count);
     view_detail(grid, "VMs:", "%" PRIu32, zone->vm_count);
@@ -140,7 +205,7 @@ static void class_zones(const Holdfast__V1__Class *class, char *text,
     }
 }
 
-static void class_columns(struct grid *grid, bool wide)
+static void class_columns(struct grid *grid, const struct view_options *options)
 {
     grid_column(grid, "NAME");
     grid_column_right(grid, "CPU");
@@ -149,7 +214,8 @@ static void class_columns(struct grid *grid, bool wide)
     grid_column_right(grid, "VMS");
     grid_column(grid, "ZONES");
     grid_column_right(grid, "AGE");
-    if (wide) {
+    if (options->wide) {
+        grid_column(grid, "OTHER");
         grid_column_right(grid, "UID");
     }
 }
@@ -170,6 +236,10 @@ static void class_row(struct grid *grid, const ProtobufCMessage *message,
     grid_cell(grid, zones);
     grid_cell(grid, format_age(class->create_time_ms, options->now_ms).text);
     if (options->wide) {
+        char extras[512];
+
+        view_extras(size, extras, sizeof(extras));
+        grid_cell(grid, extras);
         grid_cell_format(grid, "%" PRIu64, class->uid);
     }
 }
@@ -180,12 +250,17 @@ static void class_details(struct grid *grid, const ProtobufCMessage *message,
     const Holdfast__V1__Class *class = as_class(message);
     const Holdfast__V1__Resources *size = resources_of(class->resources);
     char zones[512];
+    char extras[512];
 
     class_zones(class, zones, sizeof(zones));
     view_detail(grid, "Name:", "%s", class->name);
     view_detail(grid, "CPU:", "%s", format_cpu(size->cpu_milli).text);
     view_detail(grid, "Memory:", "%s", format_mib(size->memory_mib).text);
     view_detail(grid, "Disk:", "%s", format_gib(size->disk_gib).text);
+    view_extras(size, extras, sizeof(extras));
+    if (extras[0] != '\0') {
+        view_detail(grid, "Other:", "%s", extras);
+    }
     view_detail(grid, "Zones:", "%s", zones);
     view_detail(grid, "VMs:", "%" PRIu32, class->vm_count);
     view_detail(grid, "Created:", "%s (%s ago)",
@@ -208,14 +283,14 @@ static const Holdfast__V1__Node *as_node(const ProtobufCMessage *message)
     return (const Holdfast__V1__Node *)(const void *)message;
 }
 
-static void node_columns(struct grid *grid, bool wide)
+static void node_columns(struct grid *grid, const struct view_options *options)
 {
     grid_column(grid, "NAME");
     grid_column(grid, "ROLE");
     grid_column(grid, "ZONE");
     grid_column(grid, "ADDRESS");
     grid_column_right(grid, "LAG");
-    if (wide) {
+    if (options->wide) {
         grid_column_right(grid, "ID");
     }
 }

@@ -55,7 +55,8 @@ struct view_state view_vm_state(const ProtobufCMessage *message)
     if (status->deleting) {
         (void)snprintf(reason, sizeof(reason), "deleting");
     } else if (status->move_zone[0] != '\0' || status->move_host[0] != '\0') {
-        (void)snprintf(reason, sizeof(reason), "moving");
+        (void)snprintf(reason, sizeof(reason),
+                       status->move_queued ? "to move" : "moving");
     } else if (status->state == HOLDFAST__V1__VM_STATE__VM_STATE_PENDING) {
         text_enum_name(&holdfast__v1__pending_reason__descriptor,
                        (int)status->pending_reason, reason);
@@ -69,7 +70,26 @@ struct view_state view_vm_state(const ProtobufCMessage *message)
     return view;
 }
 
-static void columns(struct grid *grid, bool wide)
+struct view_state view_vm_protection(const ProtobufCMessage *message,
+                                     bool stale)
+{
+    Holdfast__V1__VmStatus spare;
+    const Holdfast__V1__VmStatus *status = status_of(as_vm(message), &spare);
+    struct view_state view = {.text = "-"};
+    char reason[TEXT_NAME_MAX + 1];
+
+    if (status->unprotected_reason != 0) {
+        text_enum_name(&holdfast__v1__unprotected_reason__descriptor,
+                       (int)status->unprotected_reason, reason);
+        (void)snprintf(view.text, sizeof(view.text), "no: %.63s", reason);
+        view.colour = COLOUR_WAIT;
+    } else if (status->host[0] != '\0' && !stale) {
+        return (struct view_state){.text = "yes", .colour = COLOUR_GOOD};
+    }
+    return view;
+}
+
+static void columns(struct grid *grid, const struct view_options *options)
 {
     grid_column(grid, "NAME");
     grid_column(grid, "STATE");
@@ -78,7 +98,11 @@ static void columns(struct grid *grid, bool wide)
     grid_column(grid, "CLASS");
     grid_column_right(grid, "PRIORITY");
     grid_column_right(grid, "AGE");
-    if (wide) {
+    if (options->wide || options->unprotected) {
+        grid_column(grid, "PROTECTED");
+    }
+    if (options->wide) {
+        grid_column(grid, "GROUP");
         grid_column_right(grid, "IN STATE");
         grid_column_right(grid, "EPOCH");
         grid_column_right(grid, "RESTARTS");
@@ -101,10 +125,17 @@ static void row(struct grid *grid, const ProtobufCMessage *message,
     grid_cell_colour(grid, state.colour, state.text);
     grid_cell(grid, status->zone);
     grid_cell(grid, status->host);
-    grid_cell(grid, vm->class_name);
+    grid_cell(grid, vm->resources != NULL ? "custom" : vm->class_name);
     grid_cell_format(grid, "%" PRIu32, vm->priority);
     grid_cell(grid, format_age(vm->create_time_ms, options->now_ms).text);
+    if (options->wide || options->unprotected) {
+        struct view_state protection =
+            view_vm_protection(message, options->stale);
+
+        grid_cell_colour(grid, protection.colour, protection.text);
+    }
     if (options->wide) {
+        grid_cell(grid, vm->group);
         view_labels(message, labels, sizeof(labels));
         grid_cell(grid,
                   format_age(status->state_time_ms, options->now_ms).text);
@@ -116,8 +147,28 @@ static void row(struct grid *grid, const ProtobufCMessage *message,
     }
 }
 
-static void template_details(struct grid *grid,
-                             const Holdfast__V1__VmTemplate *template)
+/* "shared san:{name}.img (read-only)". */
+static void disk_text(const Holdfast__V1__Disk *disk, char *text, size_t size)
+{
+    bool pooled = disk->kind != HOLDFAST__V1__DISK_KIND__DISK_KIND_EPHEMERAL &&
+                  disk->kind != HOLDFAST__V1__DISK_KIND__DISK_KIND_UNSPECIFIED;
+    char kind[TEXT_NAME_MAX + 1];
+    size_t used;
+
+    text_enum_name(&holdfast__v1__disk_kind__descriptor, (int)disk->kind, kind);
+    used = (size_t)snprintf(text, size, "%s %s%s%s", kind,
+                            pooled ? disk->pool : disk->image,
+                            pooled ? ":" : "", pooled ? disk->path : "");
+    for (size_t i = 0; i < disk->n_zones && used < size; i++) {
+        used += (size_t)snprintf(text + used, size - used, "%s%s",
+                                 i == 0 ? " in " : ", ", disk->zones[i]);
+    }
+    if (disk->read_only && used < size) {
+        (void)snprintf(text + used, size - used, " (read-only)");
+    }
+}
+
+void view_template(struct grid *grid, const Holdfast__V1__VmTemplate *template)
 {
     char text[512] = "";
     size_t used = 0;
@@ -129,14 +180,8 @@ static void template_details(struct grid *grid,
         view_detail(grid, "Image:", "%s", template->image);
     }
     for (size_t i = 0; i < template->n_disks; i++) {
-        const Holdfast__V1__Disk *disk = template->disks[i];
-        bool shared = disk->kind == HOLDFAST__V1__DISK_KIND__DISK_KIND_SHARED;
-
-        view_detail(grid, i == 0 ? "Disks:" : " ", "%s %s%s%s%s",
-                    shared ? "shared" : "ephemeral",
-                    shared ? disk->pool : disk->image, shared ? ":" : "",
-                    shared ? disk->path : "",
-                    disk->read_only ? " (read-only)" : "");
+        disk_text(template->disks[i], text, sizeof(text));
+        view_detail(grid, i == 0 ? "Disks:" : " ", "%s", text);
     }
     text[0] = '\0';
     for (size_t i = 0; i < template->n_command && used < sizeof(text); i++) {
@@ -156,10 +201,15 @@ static void status_details(struct grid *grid,
                     status->zone);
     }
     if (status->move_zone[0] != '\0' || status->move_host[0] != '\0') {
-        view_detail(grid, "Moves to:", "%s %s",
+        view_detail(grid, "Moves to:", "%s %s%s",
                     status->move_host[0] != '\0' ? "host" : "zone",
                     status->move_host[0] != '\0' ? status->move_host
-                                                 : status->move_zone);
+                                                 : status->move_zone,
+                    status->move_queued ? ", when it is its turn" : "");
+    }
+    if (status->home_host[0] != '\0') {
+        view_detail(grid, "Bound to:", "host %s, by a local disk",
+                    status->home_host);
     }
     view_detail(grid, "Epoch:", "%" PRIu64, status->epoch);
     if (status->restart_count > 0) {
@@ -192,6 +242,36 @@ static void partition_details(struct grid *grid, const Holdfast__V1__Vm *vm,
                 wished);
 }
 
+static void wish_details(struct grid *grid, const Holdfast__V1__Vm *vm,
+                         const struct view_options *options)
+{
+    struct view_state protection =
+        view_vm_protection(&vm->base, options->stale);
+    bool made = vm->status != NULL && vm->status->template_generation != 0;
+    char text[512];
+
+    if (vm->resources != NULL) {
+        view_size(vm->resources, text, sizeof(text));
+        view_detail(grid, "Size:", "%s", text);
+    } else {
+        view_detail(grid, "Class:", "%s", vm->class_name);
+    }
+    if (vm->group[0] != '\0') {
+        view_detail(grid, "Group:", "%s%s", vm->group,
+                    made ? ", made from its template" : "");
+    }
+    grid_cell(grid, "Protected:");
+    grid_cell_colour(grid, protection.colour, protection.text);
+    view_detail(grid, "Zone:", "%s",
+                vm->zone[0] == '\0' ? "any (zone-redundant)" : vm->zone);
+    view_map(&vm->base, "host_selector", text, sizeof(text));
+    if (text[0] != '\0') {
+        view_detail(grid, "Hosts with:", "%s", text);
+    }
+    view_detail(grid, "Priority:", "%" PRIu32 "%s", vm->priority,
+                vm->preemptible ? ", preemptible" : "");
+}
+
 static void details(struct grid *grid, const ProtobufCMessage *message,
                     const struct view_options *options)
 {
@@ -213,10 +293,7 @@ static void details(struct grid *grid, const ProtobufCMessage *message,
         view_detail(grid, "Message:", "%s", status->message);
     }
     status_details(grid, status);
-    view_detail(grid, "Class:", "%s", vm->class_name);
-    view_detail(grid, "Zone:", "%s",
-                vm->zone[0] == '\0' ? "any (zone-redundant)" : vm->zone);
-    view_detail(grid, "Priority:", "%" PRIu32, vm->priority);
+    wish_details(grid, vm, options);
     partition_details(grid, vm, status);
     view_detail(grid, "Desired:", "%s",
                 vm->desired ==
@@ -224,7 +301,7 @@ static void details(struct grid *grid, const ProtobufCMessage *message,
                     ? "stopped"
                     : "running");
     if (vm->template_ != NULL) {
-        template_details(grid, vm->template_);
+        view_template(grid, vm->template_);
     }
     view_labels(message, text, sizeof(text));
     view_detail(grid, "Labels:", "%s", text);

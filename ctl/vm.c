@@ -163,11 +163,8 @@ static bool fill_update(struct invocation *invocation,
     if (!arguments_has(arguments, OPTION_LABEL)) {
         return true;
     }
-    for (size_t i = 0; i < before->n_labels; i++) {
-        labels_set(invocation, request->vm, before->labels[i]->key,
-                   before->labels[i]->value);
-    }
-    return labels_apply_options(invocation, request->vm, true) &&
+    labels_inherit(invocation, vm, &before->base, "labels");
+    return labels_apply_options(invocation, vm, "labels", OPTION_LABEL, true) &&
            request_add(invocation, &request->base, "update_mask", "labels", "");
 }
 

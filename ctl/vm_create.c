@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ctl/format.h"
 #include "ctl/labels.h"
 #include "ctl/output.h"
 #include "ctl/request.h"
 #include "ctl/simple.h"
+#include "ctl/template.h"
 #include "ctl/wait.h"
 #include "holdfast/v1/vm_service.pb-c.h"
 #include "proto/text_yaml.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define COUNT_MAX 10000
@@ -41,66 +40,6 @@ static Holdfast__V1__Vm *read_manifest(struct invocation *invocation)
     return vm;
 }
 
-static bool set_command(struct invocation *invocation,
-                        Holdfast__V1__VmTemplate *template)
-{
-    const struct arguments *arguments = invocation->arguments;
-
-    if (arguments->rest_count == 0) {
-        return true;
-    }
-    template->n_command = 0;
-    for (size_t i = 0; i < arguments->rest_count; i++) {
-        if (!request_add(invocation, &template->base, "command",
-                         arguments->rest[i], "--command")) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool set_template(struct invocation *invocation,
-                         Holdfast__V1__VmTemplate *template)
-{
-    const struct arguments *arguments = invocation->arguments;
-    ProtobufCMessage *message = &template->base;
-    const char *grace = arguments_value(arguments, OPTION_STOP_GRACE);
-    uint64_t grace_ms = 0;
-    const char *text;
-
-    if (grace != NULL && !format_read_duration(grace, &grace_ms)) {
-        (void)usage_error(invocation,
-                          "--stop-grace: `%s` is no time; write 10s", grace);
-        return false;
-    }
-    if (grace != NULL) {
-        template->stop_grace_ms = (uint32_t)grace_ms;
-    }
-    for (size_t i = 0;
-         (text = arguments_value_at(arguments, OPTION_ENVIRONMENT, i)) != NULL;
-         i++) {
-        if (strchr(text, '=') == NULL) {
-            (void)usage_error(invocation, "--env: `%s` is not KEY=VALUE", text);
-            return false;
-        }
-        if (!request_add(invocation, message, "environment", text, "--env")) {
-            return false;
-        }
-    }
-    if (!request_set_option(invocation, message, "driver", OPTION_DRIVER) ||
-        !request_set_option(invocation, message, "image", OPTION_IMAGE) ||
-        !disks_apply_options(invocation, template) ||
-        !set_command(invocation, template)) {
-        return false;
-    }
-    if (template->driver == HOLDFAST__V1__DRIVER__DRIVER_UNSPECIFIED) {
-        template->driver = template->n_command > 0
-                               ? HOLDFAST__V1__DRIVER__DRIVER_EXEC
-                               : HOLDFAST__V1__DRIVER__DRIVER_QEMU;
-    }
-    return true;
-}
-
 /* The VM that all of them are like. */
 static Holdfast__V1__Vm *read_vm(struct invocation *invocation)
 {
@@ -114,6 +53,7 @@ static Holdfast__V1__Vm *read_vm(struct invocation *invocation)
         vm->template_ = (void *)request_create(
             invocation, &holdfast__v1__vm_template__descriptor);
     }
+    vm->preemptible |= arguments_has(arguments, OPTION_PREEMPTIBLE);
     if (arguments_has(arguments, OPTION_STOPPED)) {
         vm->desired = HOLDFAST__V1__DESIRED_STATE__DESIRED_STATE_STOPPED;
     }
@@ -127,43 +67,45 @@ static Holdfast__V1__Vm *read_vm(struct invocation *invocation)
                             OPTION_PRIORITY) ||
         !request_set_option(invocation, &vm->base, "on_partition",
                             OPTION_ON_PARTITION) ||
-        !labels_apply_options(invocation, vm, false) ||
-        !set_template(invocation, vm->template_)) {
+        !request_set_option(invocation, &vm->base, "group", OPTION_GROUP) ||
+        !labels_apply_options(invocation, &vm->base, "labels", OPTION_LABEL,
+                              false) ||
+        !labels_apply_options(invocation, &vm->base, "host_selector",
+                              OPTION_HOST_SELECTOR, false) ||
+        !template_apply_options(invocation, vm->template_, false)) {
         return NULL;
     }
     if (vm->name[0] == '\0') {
         (void)usage_error(invocation, "the VM needs a name");
         return NULL;
     }
-    if (vm->class_name[0] == '\0') {
-        (void)usage_error(invocation,
-                          "the VM needs a --class; `holdfast class list` shows "
-                          "them");
-        return NULL;
-    }
     return vm;
 }
 
-static bool read_count(struct invocation *invocation, uint32_t *count)
+/* A class, or a size of its own. */
+static bool set_size(struct invocation *invocation, Holdfast__V1__Vm *vm)
 {
-    const char *text = arguments_value(invocation->arguments, OPTION_COUNT);
-    char *end;
-    unsigned long number;
-
-    *count = 0;
-    if (text == NULL) {
-        return true;
+    if (size_has_options(invocation->arguments, OPTION_HOST_DISK)) {
+        if (vm->resources == NULL) {
+            vm->resources = (void *)request_create(
+                invocation, &holdfast__v1__resources__descriptor);
+        }
+        if (!size_apply_options(invocation, vm->resources, OPTION_HOST_DISK) ||
+            !size_is_whole(invocation, vm->resources, "a size of its own")) {
+            return false;
+        }
     }
-    number = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || number == 0 ||
-        number > COUNT_MAX) {
-        (void)usage_error(invocation,
-                          "--count: `%s` is not a number from 1 to "
-                          "%d",
-                          text, COUNT_MAX);
+    if (vm->resources != NULL && vm->class_name[0] != '\0') {
+        (void)usage_error(invocation, "the VM has a class or a size of its "
+                                      "own, not both");
         return false;
     }
-    *count = (uint32_t)number;
+    if (vm->resources == NULL && vm->class_name[0] == '\0') {
+        (void)usage_error(invocation,
+                          "the VM needs a --class (`holdfast class list` shows "
+                          "them), or --cpu and --memory");
+        return false;
+    }
     return true;
 }
 
@@ -220,14 +162,15 @@ enum exit_code run_vm_create(struct invocation *invocation)
     Holdfast__V1__Vm *vm;
     enum exit_code result;
     struct wait wait;
-    uint32_t count;
+    uint32_t count = 0;
 
-    if (!read_count(invocation, &count) || !wait_check_options(invocation) ||
+    if (!number_option(invocation, OPTION_COUNT, 1, COUNT_MAX, &count) ||
+        !wait_check_options(invocation) ||
         !simple_check_request_id(invocation, count)) {
         return EXIT_USAGE;
     }
     vm = read_vm(invocation);
-    if (vm == NULL) {
+    if (vm == NULL || !set_size(invocation, vm)) {
         return EXIT_USAGE;
     }
     wait_init(&wait,

@@ -8,6 +8,7 @@
 #include "ctl/failure.h"
 #include "ctl/format.h"
 #include "ctl/output.h"
+#include "ctl/poll.h"
 #include "ctl/request.h"
 #include "ctl/view.h"
 #include "holdfast/v1/vm_service.pb-c.h"
@@ -15,8 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define WAIT_TIMEOUT_DEFAULT_MS 120000
 
 bool wait_is_reached(enum wait_goal goal, uint64_t epoch,
                      const ProtobufCMessage *message, bool deleted)

@@ -14,7 +14,7 @@ static void columns(struct grid *grid)
 {
     grid_column(grid, "TIME                   ");
     grid_column_right(grid, "REVISION");
-    grid_column(grid, "KIND    ");
+    grid_column(grid, "KIND       ");
     grid_column(grid, "NAME            ");
     grid_column(grid, "CHANGE");
 }
@@ -33,6 +33,8 @@ static struct view_state change_of(const struct event_view *event)
         state = view_host_state(object);
     } else if (object->descriptor == view_zone.descriptor) {
         state = view_zone_state(object);
+    } else if (object->descriptor == view_group.descriptor) {
+        state = view_group_state(object);
     }
     return state;
 }

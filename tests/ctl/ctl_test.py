@@ -4,73 +4,13 @@
 outputs, exit codes, failover. usage: ctl_test.py HOLDFAST PROTO_DIR [-v]"""
 import json
 import os
-import pathlib
 import re
 import subprocess
-import sys
 import tempfile
 import time
-import unittest
 
-HOLDFAST = sys.argv[1]
-PROTOS = pathlib.Path(sys.argv[2])
-stubs = tempfile.TemporaryDirectory()
-subprocess.run(["protoc", f"-I{PROTOS}", f"--python_out={stubs.name}",
-                *map(str, PROTOS.glob("holdfast/v1/*.proto"))], check=True)
-sys.path.insert(0, stubs.name)
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from fake_region import Node, R, Region  # noqa: E402  (needs the stubs)
-
-
-def command(endpoints, *arguments):
-    return [HOLDFAST, "--endpoint", ",".join(endpoints), *arguments]
-
-
-def environment():
-    return {key: value for key, value in os.environ.items()
-            if key not in ("HOLDFAST_ENDPOINTS", "NO_COLOR")}
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        self.region = Region()
-        self.nodes = []
-
-    def tearDown(self):
-        for node in self.nodes:
-            node.stop()
-
-    def node(self, **options):
-        node = Node(self.region, f"n{len(self.nodes) + 1}", **options)
-        self.nodes.append(node)
-        return node
-
-    def endpoints(self):
-        if not self.nodes:
-            self.node()
-        return [f"127.0.0.1:{node.port}" for node in self.nodes]
-
-    def run_raw(self, arguments, endpoints=None, stdin=""):
-        return subprocess.run(
-            command(endpoints or self.endpoints(), *arguments), input=stdin,
-            capture_output=True, text=True, timeout=60, env=environment())
-
-    def ok(self, *arguments, stdin=""):
-        done = self.run_raw(arguments, stdin=stdin)
-        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
-        return done.stdout
-
-    def refused(self, code, *arguments, endpoints=None):
-        done = self.run_raw(arguments, endpoints)
-        self.assertEqual(done.returncode, code, done.stderr + done.stdout)
-        return done.stderr
-
-    def vm(self, name, *options):
-        self.ok("vm", "create", name, "--class", "small", "--wait", *options)
-
-    def requests(self, method):
-        return [request for _, seen, request, _ in self.region.seen
-                if seen == method]
+from ctl_case import Case, command, environment, main
+from fake_region import Node, R
 
 
 class Reading(Case):
@@ -113,7 +53,7 @@ class Reading(Case):
 
     def test_every_noun_lists_and_shows(self):
         self.assertRegex(self.ok("zone", "list"),
-                         r"NAME  STATE  HOSTS UP +VMS.*\nz1    up          2/2")
+                         r"NAME  STATE  HEADROOM  HOSTS UP +VMS.*\nz1    up     - +2/2")
         self.assertRegex(self.ok("host", "list", "--zone", "z2"),
                          r"h2    up     z2 +0  2.5  16  1.5 GiB  64 GiB")
         self.assertIn("connected, 4.2 s left", self.ok("host", "show", "h2"))
@@ -461,8 +401,8 @@ class Exporting(Case):
             path = f"{folder}/fleet.yaml"
             self.assertEqual(
                 self.ok("export", "-f", path),
-                f"{path}: 3 zones, 1 classes, 6 hosts, 0 VMs as of revision "
-                "100\n")
+                f"{path}: 3 zones, 1 classes, 6 hosts, 0 VMs, 0 groups, "
+                "0 reservations as of revision 100\n")
             self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
             os.chmod(path, 0o644)
             os.symlink(path, f"{folder}/link")
@@ -693,4 +633,4 @@ class Helping(Case):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
+    main()

@@ -13,21 +13,16 @@ from concurrent import futures
 import grpc
 from google.protobuf import symbol_database
 
+import fake_placement
+from fake_placement import Refused
 from holdfast.v1 import (class_service_pb2, cluster_service_pb2,
                          host_service_pb2, resources_pb2, vm_service_pb2,
                          watch_service_pb2, zone_service_pb2)
 
 R = resources_pb2
 MODULES = (class_service_pb2, cluster_service_pb2, host_service_pb2,
-           vm_service_pb2, watch_service_pb2, zone_service_pb2)
-
-
-class Refused(Exception):
-    def __init__(self, code, message, reason=""):
-        super().__init__(message)
-        self.code = code
-        self.reason = reason
-        self.message = message
+           vm_service_pb2, watch_service_pb2, zone_service_pb2,
+           *fake_placement.MODULES)
 
 
 class Region:
@@ -40,6 +35,13 @@ class Region:
         self.classes = {}
         self.hosts = {}
         self.vms = {}
+        self.groups = {}
+        self.reservations = {}
+        self.plans = {}
+        self.plan_page = 1000
+        self.zone_total = 3
+        self.stuck = False  # Nothing moves, no member appears.
+        self.uneven = False
         self.events = []
         self.oldest = 100
         self.watchers = []
@@ -108,7 +110,8 @@ RUNNING = R.VmStatus(state=R.VM_STATE_RUNNING, host="h1", zone="z1")
 STARTING = R.VmStatus(state=R.VM_STATE_STARTING, host="h1", zone="z1")
 
 
-class Node:
+class Node(fake_placement.Groups, fake_placement.Drains,
+           fake_placement.Plans):
     """One control-plane process on a port of its own."""
 
     def __init__(self, region, name, fail=0, hang=False, pushback=None,
@@ -287,6 +290,16 @@ class Node:
         return response(classes=self.region.classes.values(),
                         revision=self.region.revision)
 
+    def UpdateClass(self, request, response):
+        item = self.region.get(self.region.classes, request.vm_class.name,
+                               "class")
+        if "zones" in request.update_mask:
+            del item.zones[:]
+            item.zones.extend(request.vm_class.zones)
+        if "resources" in request.update_mask:
+            item.resources.CopyFrom(request.vm_class.resources)
+        return response(vm_class=item, revision=self.region.revision)
+
     def DeleteClass(self, request, response):
         item = self.region.get(self.region.classes, request.name, "class")
         if any(vm.class_name == request.name
@@ -319,7 +332,8 @@ class Node:
         name = request.vm.name
         if name in region.vms:
             raise Refused(grpc.StatusCode.ALREADY_EXISTS, f"vm {name} exists")
-        region.get(region.classes, request.vm.class_name, "class")
+        if not request.vm.HasField("resources"):
+            region.get(region.classes, request.vm.class_name, "class")
         vm = R.Vm()
         vm.CopyFrom(request.vm)
         vm.uid = 1000 + region.revision
@@ -336,6 +350,7 @@ class Node:
             vm.status.host = "h1"
             vm.status.zone = "z1"
             vm.status.on_partition_active = vm.on_partition
+            vm.status.home_host = "h1" if name.startswith("local-") else ""
         if request.dry_run:
             return response(vm=vm, revision=region.revision)
         region.vms[name] = vm
@@ -355,6 +370,7 @@ class Node:
         vms = [vm for vm in vms
                if request.zone in ("", vm.status.zone)
                and request.host in ("", vm.status.host)
+               and request.group in ("", vm.group)
                and request.state in (0, vm.status.state)]
         if request.page_token:
             vms = [vm for vm in vms if vm.uid < int(request.page_token)]

@@ -22,8 +22,8 @@ static void every_command_can_be_found_run_and_explained(void **unused)
 
     (void)unused;
     bytes_init(&help);
-    for (size_t i = 0; i < command_count; i++) {
-        const struct command *command = &commands[i];
+    for (size_t i = 0; command_at(i) != NULL; i++) {
+        const struct command *command = command_at(i);
 
         assert_non_null(command->run);
         assert_non_null(noun_summary(command->noun));
@@ -54,8 +54,8 @@ static void assert_differ(const struct option_rule *one,
 static void an_option_has_one_meaning_within_a_command(void **unused)
 {
     (void)unused;
-    for (size_t i = 0; i < command_count; i++) {
-        uint64_t options = commands[i].options | OPTIONS_GLOBAL;
+    for (size_t i = 0; command_at(i) != NULL; i++) {
+        option_set options = command_at(i)->options | OPTIONS_GLOBAL;
 
         for (unsigned pair = 0; pair < OPTION_MAX * OPTION_MAX; pair++) {
             unsigned a = pair / OPTION_MAX;

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Plans, and what looks at all of the region. */
+#include "base/container.h"
+#include "ctl/command_rows.h"
+#include "ctl/group.h"
+#include "ctl/invocation.h"
+#include "ctl/region.h"
+
+#define PLANNED (OPTION(ALL) | READ)
+
+const struct command commands_plan[] = {
+    {.noun = "plan",
+     .verb = "zone-loss",
+     .names = "ZONE...",
+     .name_min = 1,
+     .name_max = MANY,
+     .options = PLANNED,
+     .summary = "what the loss of zones would do",
+     .details =
+         "  holdfast plan zone-loss z2\n\nWhich VMs restart where, in which "
+         "order and how soon, and which find no place\nand why; worked out by "
+         "the code that would do it, on a copy of the state.\n\nExit codes: 0 "
+         "nothing would happen, 2 something would, 1 an error.",
+     .method = "PlanService/MakePlan",
+     .run = run_plan},
+    {.noun = "plan",
+     .verb = "host-loss",
+     .names = "HOST...",
+     .name_min = 1,
+     .name_max = MANY,
+     .options = PLANNED,
+     .summary = "what the loss of hosts would do",
+     .details =
+         "Exit codes: 0 nothing would happen, 2 something would, 1 an error.",
+     .method = "PlanService/MakePlan",
+     .run = run_plan},
+    {.noun = "plan",
+     .verb = "drain-host",
+     .names = "HOST",
+     .name_min = 1,
+     .name_max = 1,
+     .options = PLANNED,
+     .summary = "what draining a host would do",
+     .details =
+         "Exit codes: 0 nothing would happen, 2 something would, 1 an error.",
+     .method = "PlanService/MakePlan",
+     .run = run_plan},
+    {.noun = "plan",
+     .verb = "drain-zone",
+     .names = "ZONE",
+     .name_min = 1,
+     .name_max = 1,
+     .options = PLANNED,
+     .summary = "what draining a zone would do",
+     .details =
+         "Exit codes: 0 nothing would happen, 2 something would, 1 an error.",
+     .method = "PlanService/MakePlan",
+     .run = run_plan},
+    {.noun = "plan",
+     .verb = "add-hosts",
+     .names = "",
+     .options = PLANNED | OPTION(ZONE) | OPTION(HOSTS) | OPTIONS_SIZE |
+                OPTION(POOL) | OPTION(HOST_DRIVERS) | OPTION(HOST_LABEL) |
+                OPTION(FAULT_DOMAIN),
+     .summary = "what more hosts would do",
+     .details = "  holdfast plan add-hosts --zone z2 --count 4 --cpu 64 "
+                "--memory 512GiB\n\nExit codes: 0 nothing would happen, 2 "
+                "something would, 1 an error.",
+     .method = "PlanService/MakePlan",
+     .run = run_plan},
+    {.noun = "plan",
+     .verb = "remove-hosts",
+     .names = "HOST...",
+     .name_min = 1,
+     .name_max = MANY,
+     .options = PLANNED,
+     .summary = "what switching hosts off for good would do",
+     .details =
+         "Exit codes: 0 nothing would happen, 2 something would, 1 an error.",
+     .method = "PlanService/MakePlan",
+     .run = run_plan},
+    {.noun = "plan",
+     .verb = "scale-group",
+     .names = "GROUP COUNT",
+     .name_min = 2,
+     .name_max = 2,
+     .options = PLANNED,
+     .summary = "what scaling a group would do",
+     .details =
+         "Exit codes: 0 nothing would happen, 2 something would, 1 an error.",
+     .method = "PlanService/MakePlan",
+     .run = run_plan},
+    {.noun = "plan",
+     .verb = "update-class",
+     .names = "CLASS",
+     .name_min = 1,
+     .name_max = 1,
+     .options = PLANNED | OPTIONS_CLASS_UPDATE,
+     .summary = "what a change of a class would do",
+     .details = "Options as of `holdfast class update`.\n\nExit codes: 0 "
+                "nothing would happen, 2 something would, 1 an error.",
+     .method = "PlanService/MakePlan",
+     .run = run_plan},
+    {.noun = "plan",
+     .verb = "update-group",
+     .names = "GROUP",
+     .name_min = 1,
+     .name_max = 1,
+     .options = PLANNED | OPTIONS_GROUP_UPDATE,
+     .summary = "what a change of a group's template or rules would do",
+     .details = "Options as of `holdfast group update`. Members that break the "
+                "new rules move.\n\nExit codes: 0 nothing would happen, 2 "
+                "something would, 1 an error.",
+     .method = "PlanService/MakePlan",
+     .run = run_plan},
+    {.noun = "plan",
+     .verb = "rebalance",
+     .names = "",
+     .options = PLANNED,
+     .summary = "what would even out the zones, with few moves",
+     .details =
+         "Exit codes: 0 nothing would happen, 2 something would, 1 an error.",
+     .method = "PlanService/MakePlan",
+     .run = run_plan},
+    {.noun = "plan",
+     .verb = "show",
+     .names = "ID",
+     .name_min = 1,
+     .name_max = 1,
+     .options = PLANNED,
+     .summary = "show a plan again",
+     .details = "The leader that made a plan keeps it for ten minutes, and the "
+                "last 16.\n\nExit codes: 0 nothing would happen, 2 something "
+                "would, 1 an error.",
+     .method = "PlanService/GetPlan",
+     .run = run_plan_show},
+    {.noun = "plan",
+     .verb = "apply",
+     .names = "ID",
+     .name_min = 1,
+     .name_max = 1,
+     .options = OPTION(ACCEPT_RISK) | OPTION(REASON) | CHANGE,
+     .summary = "do exactly what a plan shows, or nothing",
+     .details = "Refused with exit code 4 when what the plan rests on has "
+                "changed since, and with\n6 when headroom or the quorum would "
+                "be at risk: --accept-risk does it all the\nsame, and is "
+                "recorded with its --reason.",
+     .method = "PlanService/ApplyPlan",
+     .run = run_plan_apply},
+
+    {.noun = "capacity",
+     .names = "[CLASS...]",
+     .name_max = MANY,
+     .options = READ,
+     .summary =
+         "how many more VMs of each class fit, now and with any one zone lost",
+     .details =
+         "FREE NOW: so many more of this class alone would find a host. SAFE: "
+         "so many more\nwith all of them, and all that runs, surviving the "
+         "loss of any one zone. WITHOUT\nz1: so many more with z1 lost and its "
+         "VMs placed elsewhere. -o wide adds what is\nfree in each zone. "
+         "Counts are for each class alone: they share the same hosts.",
+     .method = "PlanService/GetCapacity",
+     .run = run_capacity},
+
+    {.noun = "export",
+     .names = "",
+     .options = OPTION(STATUS) | OPTION(TO_FILE) | READ,
+     .summary = "write the fleet as a manifest: YAML, or JSON with -o json",
+     .details =
+         "  holdfast export -f fleet.yaml\n\n"
+         "Settings, zones, classes, hosts, VMs, groups and reservations, as a "
+         "person would\nwrite them, all as of one revision and in order of "
+         "names: two exports of an\nunchanged region are the same bytes. Left "
+         "out are VMs and groups that are being\ndeleted, and members that "
+         "Holdfast made from a group's template.\n\n"
+         "--status adds what the region alone can say, and those VMs and "
+         "groups. What the VMs use and whose lease runs is never in it. A "
+         "file may hold secrets\nthat VMs have in their environment: a new one "
+         "is for its owner only.",
+     .method = "VmService/ListVms",
+     .run = run_export},
+
+    {.noun = "simulate",
+     .names = "",
+     .options = OPTION(FLEET) | OPTION(SEEDS) | OPTION(FIRST) | OPTION(FAULTS) |
+                OPTION(DELAY) | OPTION(VERBOSE) | READ,
+     .summary = "lose zones of your fleet in virtual time, or live with faults",
+     .details =
+         "  holdfast simulate\n"
+         "  holdfast simulate -f fleet.yaml --seeds 300\n"
+         "  holdfast simulate -f fleet.yaml --faults zone-power,host-power\n\n"
+         "Lives through the fleet on the real decisions of nodes and agents "
+         "and "
+         "says how fast\nand how completely VMs come back; the region itself "
+         "is only read. Every rule of\nsafety is checked at every step. Exit "
+         "code 1: a rule was broken; 6: VMs would find\nno host.",
+     .method = "VmService/ListVms",
+     .run = run_simulate},
+
+    {.noun = "watch",
+     .names = "",
+     .options = OPTION(KIND) | OPTION(AFTER),
+     .summary = "show every change as it happens, until interrupted",
+     .method = "WatchService/Watch",
+     .run = run_watch},
+
+    {.noun = "version",
+     .names = "",
+     .summary = "show this program's version",
+     .run = run_version},
+
+    {.noun = "help",
+     .names = "[COMMAND]",
+     .name_max = 3,
+     .summary = "show help on a command",
+     .run = run_help},
+};
+
+const size_t commands_plan_count = ARRAY_LEN(commands_plan);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of commands in parts: its rows by nouns. Only command.c joins
+ * them. */
+#ifndef CTL_COMMAND_ROWS_H
+#define CTL_COMMAND_ROWS_H
+
+#include "ctl/command.h"
+
+#define READ   OPTION(STALE)
+#define LIST   (OPTION(STALE) | OPTION(WATCH))
+#define CHANGE (OPTION(REQUEST_ID) | OPTION(EXPECT_REVISION) | OPTION(DRY_RUN))
+#define WAIT   (OPTION(WAIT) | OPTION(WAIT_TIMEOUT))
+#define MANY   ARGUMENTS_NAMES_MAX
+
+extern const struct command commands_region[];
+extern const size_t commands_region_count;
+extern const struct command commands_vm[];
+extern const size_t commands_vm_count;
+extern const struct command commands_plan[];
+extern const size_t commands_plan_count;
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
+#include "base/container.h"
+#include "ctl/arguments.h"
+
+static const struct option_rule rules[OPTION_MAX] = {
+    [OPTION_ENDPOINT] = {"--endpoint", 'e', "HOST:PORT",
+                         "node to ask; repeatable, or a list with commas "
+                         "(default: $HOLDFAST_ENDPOINTS or 127.0.0.1:7400)"},
+    [OPTION_OUTPUT] = {"--output", 'o', "FORMAT",
+                       "table, wide, json, yaml or name"},
+    [OPTION_TIMEOUT] = {"--timeout", 0, "TIME",
+                        "for each call, over all nodes (default 10s)"},
+    [OPTION_HELP] = {"--help", 'h', NULL, "show this help"},
+    [OPTION_WATCH] = {"--watch", 'w', NULL,
+                      "go on and show every change until interrupted"},
+    [OPTION_STALE] = {"--stale", 0, NULL,
+                      "take what the asked node has; works without a quorum"},
+    [OPTION_FILTER] = {"--filter", 'l', "LABEL=VALUE",
+                       "only with these labels; a list with commas"},
+    [OPTION_REQUEST_ID] = {"--request-id", 0, "ID",
+                           "repeated with the same id it takes effect once"},
+    [OPTION_EXPECT_REVISION] = {"--expect-revision", 0, "N",
+                                "only if the object has this revision"},
+    [OPTION_DRY_RUN] = {"--dry-run", 0, NULL,
+                        "check and plan, but change nothing"},
+    [OPTION_WAIT] = {"--wait", 0, NULL, "return when it is done"},
+    [OPTION_WAIT_TIMEOUT] = {"--wait-timeout", 0, "TIME",
+                             "how long --wait waits (default 2m)"},
+    [OPTION_ZONE] = {"--zone", 'z', "ZONE", "name of the zone"},
+    [OPTION_ZONES] = {"--zone", 'z', "ZONE",
+                      "zone that offers it; repeatable, or a list with commas "
+                      "(default: every zone)"},
+    [OPTION_HOST] = {"--host", 0, "HOST", "name of the host"},
+    [OPTION_STATE] = {"--state", 0, "STATE",
+                      "only VMs in this state, such as running or pending"},
+    [OPTION_CLASS] = {"--class", 'c', "CLASS", "name of its class"},
+    [OPTION_PRIORITY] = {"--priority", 0, "N",
+                         "0 to 1000; higher is placed and started first"},
+    [OPTION_ON_PARTITION] = {"--on-partition", 0, "move|keep",
+                             "when its host is cut off: stop it there and move "
+                             "it, or keep it running there"},
+    [OPTION_DRIVER] = {"--driver", 0, "qemu|exec",
+                       "what runs it (default: exec with --command, else "
+                       "qemu)"},
+    [OPTION_IMAGE] = {"--image", 0, "IMAGE", "boot image that the hosts have"},
+    [OPTION_DISK] = {"--disk", 0, "KEY=VALUE,...",
+                     "kind=shared,pool=P,path=X (or local; or replicated with "
+                     "zones=z1+z2) or kind=ephemeral,image=I; also "
+                     "read_only=true; repeatable"},
+    [OPTION_ENVIRONMENT] = {"--env", 0, "KEY=VALUE",
+                            "environment of the command; repeatable"},
+    [OPTION_STOP_GRACE] = {"--stop-grace", 0, "TIME",
+                           "between the polite stop and the kill"},
+    [OPTION_LABEL] = {"--label", 0, "KEY=VALUE",
+                      "label; repeatable; KEY- removes it (update)"},
+    [OPTION_STOPPED] = {"--stopped", 0, NULL, "create it, but do not start it"},
+    [OPTION_COUNT] = {"--count", 'n', "N", "create N VMs, NAME-1 to NAME-N"},
+    [OPTION_FILE] =
+        {"--file", 'f', "FILE",
+         "read the VM from YAML or JSON; - is standard input; other "
+         "options override it"},
+    [OPTION_FLEET] = {"--file", 'f', "FILE",
+                      "a manifest as `holdfast export` writes it; - is "
+                      "standard input; default: the live region"},
+    [OPTION_SEEDS] = {"--seeds", 0, "N",
+                      "regions to live through; default: 5 losses of each "
+                      "zone, or 10 with --faults"},
+    [OPTION_FIRST] = {"--first", 0, "S",
+                      "seed of the first region (default 1)"},
+    [OPTION_FAULTS] = {"--faults", 0, "all|NAME,...",
+                       "faults at random instead of the loss of each zone in "
+                       "turn; `--faults help` lists them"},
+    [OPTION_DELAY] = {"--delay-ms", 0, "D",
+                      "longest way between zones, one direction (default 2)"},
+    [OPTION_VERBOSE] = {"--verbose", 0, NULL,
+                        "tell the story event by event, on standard error"},
+    [OPTION_COMMAND] = {"--command", 0, "PROGRAM [ARGUMENT...]",
+                        "program to run; takes the rest of the line"},
+    [OPTION_CPU] = {"--cpu", 0, "N", "CPUs, such as 4 or 0.5"},
+    [OPTION_MEMORY] = {"--memory", 0, "SIZE", "such as 512MiB or 8GiB"},
+    [OPTION_DISK_SIZE] = {"--disk", 0, "SIZE",
+                          "disk on the host itself, such as 20GiB (default 0)"},
+    [OPTION_CONFIRM] = {"--confirm", 0, "HOST", "the host's name again"},
+    [OPTION_REASON] = {"--reason", 0, "TEXT", "for the record"},
+    [OPTION_KIND] = {"--kind", 0, "KIND",
+                     "only zone, class, host, vm, settings, group or "
+                     "reservation; repeatable, or a list with commas"},
+    [OPTION_AFTER] = {"--after", 0, "REVISION",
+                      "begin behind this revision (default: now)"},
+    [OPTION_STATUS] = {"--status", 0, NULL,
+                       "also what the region alone can say: uid, revision, "
+                       "state, host, epoch"},
+    [OPTION_TO_FILE] = {"--file", 'f', "FILE",
+                        "write to this file, whole or not at all (default: "
+                        "standard output)"},
+    [OPTION_GROUP] = {"--group", 'g', "GROUP", "name of its group"},
+    [OPTION_HOST_SELECTOR] = {"--host-selector", 0, "KEY=VALUE",
+                              "only hosts with this label; repeatable"},
+    [OPTION_PREEMPTIBLE] = {"--preemptible", 0, NULL,
+                            "it may be stopped for VMs of higher priority that "
+                            "find no room, and may use reservations"},
+    [OPTION_GPU] = {"--gpu", 0, "N", "whole GPUs (default 0)"},
+    [OPTION_NAMED] = {"--named", 0, "KEY=N",
+                      "of something else that hosts count, such as "
+                      "licences=1; repeatable"},
+    [OPTION_HOST_DISK] = {"--host-disk", 0, "SIZE",
+                          "disk on the host itself, such as 20GiB (default 0)"},
+    [OPTION_SPREAD] = {"--spread", 0, "RULE",
+                       "zones: evenly over them (default); together: all in "
+                       "one; apart: no two in one; any: no rule"},
+    [OPTION_MAX_SKEW] = {"--max-skew", 0, "N",
+                         "how many members the fullest zone may have more than "
+                         "the emptiest (default 1)"},
+    [OPTION_STRICT] = {"--strict", 0, NULL,
+                       "members stay pending rather than break the rule for "
+                       "zones"},
+    [OPTION_BEST_EFFORT] = {"--best-effort", 0, NULL,
+                            "members run even if the rule for zones breaks"},
+    [OPTION_PER_DOMAIN] = {"--per-domain", 0, "N",
+                           "at most N members in a fault domain; 0: no limit"},
+    [OPTION_PER_HOST] = {"--per-host", 0, "N",
+                         "at most N members on a host; 0: no limit"},
+    [OPTION_GROUP_ZONES] = {"--zones", 'z', "ZONE,...",
+                            "only these zones; repeatable (default: every "
+                            "zone)"},
+    [OPTION_EVERY_ZONE] = {"--every-zone", 0, NULL, "in every zone again"},
+    [OPTION_UNPROTECTED] = {"--unprotected", 0, NULL,
+                            "no room is proved for members in case their zone "
+                            "is lost"},
+    [OPTION_PROTECTED] = {"--protected", 0, NULL,
+                          "members count on being placed again when their zone "
+                          "is lost"},
+    [OPTION_MAX_UNAVAILABLE] = {"--max-unavailable", 0, "N",
+                                "after a change of what members are made from, "
+                                "replace so many at a time (default 0: none)"},
+    [OPTION_MEMBERS] = {"--count", 'n', "N",
+                        "how many members; Holdfast makes them (default 0: "
+                        "VMs join it with `vm create --group`)"},
+    [OPTION_GROUP_FILE] = {"--file", 'f', "FILE",
+                           "read the group from YAML or JSON; - is standard "
+                           "input; other options override it"},
+    [OPTION_WITH_JOINED] = {"--with-joined", 0, NULL,
+                            "also delete members that were made by hand"},
+    [OPTION_SLOTS] = {"--count", 'n', "N", "how many VMs to keep room for"},
+    [OPTION_DEADLINE] = {"--deadline", 0, "TIME",
+                         "give up after so long: what is left stays (default: "
+                         "never)"},
+    [OPTION_ACCEPT_RISK] = {"--accept-risk", 0, NULL,
+                            "also when headroom or the quorum would be at "
+                            "risk; needs --reason"},
+    [OPTION_ALL] = {"--all", 'a', NULL, "show every step, not the first 20"},
+    [OPTION_ONLY_UNPROTECTED] = {"--unprotected", 0, NULL,
+                                 "only VMs that would not be placed again if "
+                                 "their zone were lost, with the reason"},
+    [OPTION_HOSTS] = {"--count", 'n', "N", "how many hosts (default 1)"},
+    [OPTION_POOL] = {"--pool", 0, "POOL",
+                     "storage pool that they reach; repeatable, or a list with "
+                     "commas"},
+    [OPTION_HOST_DRIVERS] = {"--driver", 0, "qemu|exec",
+                             "what they run; repeatable, or a list with commas "
+                             "(default qemu)"},
+    [OPTION_HOST_LABEL] = {"--label", 0, "KEY=VALUE",
+                           "label of theirs; repeatable"},
+    [OPTION_FAULT_DOMAIN] = {"--fault-domain", 0, "NAME",
+                             "rack or row inside the zone"},
+};
+
+const struct option_rule *option_rule(enum option option)
+{
+    CHECK((size_t)option < ARRAY_LEN(rules));
+    return &rules[option];
+}
