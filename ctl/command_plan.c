@@ -176,9 +176,10 @@ const struct command commands_plan[] = {
          "out are VMs and groups that are being\ndeleted, and members that "
          "Holdfast made from a group's template.\n\n"
          "--status adds what the region alone can say, and those VMs and "
-         "groups. What the VMs use and whose lease runs is never in it. A "
-         "file may hold secrets\nthat VMs have in their environment: a new one "
-         "is for its owner only.",
+         "groups. What the\nVMs use and whose lease runs is never in it. A "
+         "file "
+         "may hold secrets that VMs\nhave in their environment: a new one is "
+         "for its owner only.",
      .method = "VmService/ListVms",
      .run = run_export},
 
@@ -192,10 +193,9 @@ const struct command commands_plan[] = {
          "  holdfast simulate -f fleet.yaml --seeds 300\n"
          "  holdfast simulate -f fleet.yaml --faults zone-power,host-power\n\n"
          "Lives through the fleet on the real decisions of nodes and agents "
-         "and "
-         "says how fast\nand how completely VMs come back; the region itself "
-         "is only read. Every rule of\nsafety is checked at every step. Exit "
-         "code 1: a rule was broken; 6: VMs would find\nno host.",
+         "and says how\nfast and how completely VMs come back; the region "
+         "itself is only read. Every\nrule of safety is checked at every "
+         "step. Exit code 1: a rule was broken; 6: VMs\nwould find no host.",
      .method = "VmService/ListVms",
      .run = run_simulate},
 

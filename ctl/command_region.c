@@ -135,9 +135,10 @@ const struct command commands_region[] = {
      .name_max = 1,
      .options = OPTIONS_SIZE | OPTION(ZONES) | CHANGE,
      .summary = "create a VM size",
-     .details = "  holdfast class create small --cpu 2 --memory 4GiB\n"
-                "  holdfast class create train --cpu 16 --memory 128GiB --gpu "
-                "2 --named licences=1",
+     .details =
+         "  holdfast class create small --cpu 2 --memory 4GiB\n"
+         "  holdfast class create train --cpu 16 --memory 128GiB --gpu 2 \\\n"
+         "      --named licences=1",
      .method = "ClassService/CreateClass",
      .outcome = "created",
      .run = run_class_create},
@@ -156,7 +157,7 @@ const struct command commands_region[] = {
      .options = OPTIONS_CLASS_UPDATE | CHANGE,
      .summary = "change the size, or which zones offer it",
      .details = "The size only while none of its VMs has a host; what is not "
-                "given stays. VMs in a\nzone that no longer offers the class "
+                "given stays. VMs in\na zone that no longer offers the class "
                 "stay there until they are moved.\n`holdfast plan "
                 "update-class` shows what a change would do.",
      .method = "ClassService/UpdateClass",

@@ -144,7 +144,8 @@ class Exports(unittest.TestCase):
         """Enum values by their short names, on both sides."""
         text = json.dumps(fields, sort_keys=True)
         return json.loads(re.sub(
-            r'"(?:DRIVER|DESIRED_STATE|ON_PARTITION|DISK_KIND)_(\w+)"',
+            r'"(?:DRIVER|DESIRED_STATE|ON_PARTITION|DISK_KIND|HEADROOM_MODE|'
+            r'REBALANCE_MODE)_(\w+)"',
             lambda match: f'"{match[1].lower()}"', text))
 
     def test_it_is_the_fleet_that_others_see(self):
@@ -155,7 +156,8 @@ class Exports(unittest.TestCase):
             self.client.call("ClusterService/GetSettings", {}).settings,
             preserving_proto_field_name=True)
         self.assertEqual(settings.pop("revision") != "", True)
-        self.assertEqual(manifest["settings"], settings)
+        self.assertEqual(self.lower(manifest["settings"]),
+                         self.lower(settings))
         self.assertEqual(settings["start_parallel"], 7)
         self.assertEqual([host["name"] for host in manifest["hosts"]],
                          [f"h{number}" for number in range(1, 13)])

@@ -16,6 +16,20 @@
 
 #include <cmocka.h>
 
+/* No line is wider than a terminal. */
+static void assert_narrow(const struct bytes *text)
+{
+    size_t width = 0;
+
+    for (size_t i = 0; i < text->len; i++) {
+        width = text->data[i] == '\n' ? 0 : width + 1;
+        if (width > 80) {
+            fail_msg("too wide: %.*s", 100,
+                     (const char *)text->data + i - width + 1);
+        }
+    }
+}
+
 static void every_command_can_be_found_run_and_explained(void **unused)
 {
     struct bytes help;
@@ -37,6 +51,7 @@ static void every_command_can_be_found_run_and_explained(void **unused)
         bytes_clear(&help);
         help_write_command(command, &help);
         assert_true(help.len > 100);
+        assert_narrow(&help);
         for (unsigned option = 0; option < OPTION_MAX; option++) {
             assert_non_null(option_rule((enum option)option)->name);
         }
