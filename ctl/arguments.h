@@ -16,6 +16,9 @@ enum option {
     OPTION_OUTPUT,
     OPTION_TIMEOUT,
     OPTION_HELP,
+    OPTION_TLS_CA,
+    OPTION_TLS_CERT,
+    OPTION_TLS_KEY,
     /* On the commands that name them. */
     OPTION_WATCH,
     OPTION_STALE,
@@ -87,6 +90,12 @@ enum option {
     OPTION_HOST_DRIVERS,
     OPTION_HOST_LABEL,
     OPTION_FAULT_DOMAIN,
+    OPTION_DIR,
+    OPTION_OUT_DIR,
+    OPTION_REGION,
+    OPTION_NODE_ID,
+    OPTION_ADDRESS,
+    OPTION_DAYS,
     OPTION_MAX
 };
 
@@ -95,8 +104,9 @@ __extension__ typedef unsigned __int128 option_set;
 
 #define OPTION(name) ((option_set)1 << OPTION_##name)
 
-#define OPTIONS_GLOBAL \
-    (OPTION(ENDPOINT) | OPTION(OUTPUT) | OPTION(TIMEOUT) | OPTION(HELP))
+#define OPTIONS_GLOBAL                                                    \
+    (OPTION(ENDPOINT) | OPTION(OUTPUT) | OPTION(TIMEOUT) | OPTION(HELP) | \
+     OPTION(TLS_CA) | OPTION(TLS_CERT) | OPTION(TLS_KEY))
 
 struct option_rule {
     const char *name;  /* "--zone". */

@@ -35,6 +35,8 @@ const char *noun_summary(const char *noun)
         {"export", "The fleet in a file"},
         {"simulate", "The fleet in virtual time"},
         {"watch", "Changes"},
+        {"ca", "Authorities for certificates"},
+        {"cert", "Certificates"},
         {"version", "This program"},
         {"help", "Help"},
     };

@@ -206,6 +206,39 @@ const struct command commands_plan[] = {
      .method = "WatchService/Watch",
      .run = run_watch},
 
+    {.noun = "ca",
+     .verb = "init",
+     .names = "",
+     .options = OPTION(DIR) | OPTION(REGION),
+     .summary = "make authorities for certificates of nodes, agents, clients",
+     .details = "Three authorities, so that an agent's certificate is of no "
+                "use as a client's. Do it\non a machine that is not one of the "
+                "region's, and keep the .key files there:\nwho has them can be "
+                "anybody.",
+     .run = run_ca_init},
+    {.noun = "cert",
+     .verb = "issue",
+     .names = "ROLE NAME",
+     .name_min = 2,
+     .name_max = 2,
+     .options = OPTION(DIR) | OPTION(OUT_DIR) | OPTION(NODE_ID) |
+                OPTION(ADDRESS) | OPTION(DAYS),
+     .summary = "issue a certificate to a node, an agent or a client",
+     .details = "  holdfast cert issue node n1 --id 1 --address 10.0.0.1\n"
+                "  holdfast cert issue agent z1-h1\n"
+                "  holdfast cert issue client anna\n\n"
+                "Writes NAME.crt and NAME.key; files that are there are "
+                "replaced, which is how a\ncertificate is renewed: nodes and "
+                "agents read it again by themselves.",
+     .run = run_cert_issue},
+    {.noun = "cert",
+     .verb = "show",
+     .names = "FILE...",
+     .name_min = 1,
+     .name_max = MANY,
+     .summary = "tell whose certificates are, and when they end",
+     .run = run_cert_show},
+
     {.noun = "version",
      .names = "",
      .summary = "show this program's version",

@@ -78,5 +78,8 @@ enum exit_code run_plan(struct invocation *invocation);
 enum exit_code run_plan_show(struct invocation *invocation);
 enum exit_code run_plan_apply(struct invocation *invocation);
 enum exit_code run_capacity(struct invocation *invocation);
+enum exit_code run_ca_init(struct invocation *invocation);
+enum exit_code run_cert_issue(struct invocation *invocation);
+enum exit_code run_cert_show(struct invocation *invocation);
 
 #endif

@@ -11,6 +11,13 @@ static const struct option_rule rules[OPTION_MAX] = {
                        "table, wide, json, yaml or name"},
     [OPTION_TIMEOUT] = {"--timeout", 0, "TIME",
                         "for each call, over all nodes (default 10s)"},
+    [OPTION_TLS_CA] = {"--tls-ca", 0, "FILE",
+                       "reach the nodes by TLS: the authority of their "
+                       "certificates (default: $HOLDFAST_TLS_CA)"},
+    [OPTION_TLS_CERT] = {"--tls-cert", 0, "FILE",
+                         "your certificate (default: $HOLDFAST_TLS_CERT)"},
+    [OPTION_TLS_KEY] = {"--tls-key", 0, "FILE",
+                        "its key (default: $HOLDFAST_TLS_KEY)"},
     [OPTION_HELP] = {"--help", 'h', NULL, "show this help"},
     [OPTION_WATCH] = {"--watch", 'w', NULL,
                       "go on and show every change until interrupted"},
@@ -164,6 +171,18 @@ static const struct option_rule rules[OPTION_MAX] = {
                            "label of theirs; repeatable"},
     [OPTION_FAULT_DOMAIN] = {"--fault-domain", 0, "NAME",
                              "rack or row inside the zone"},
+    [OPTION_DIR] = {"--dir", 0, "DIR",
+                    "where the authorities are (default: holdfast-ca)"},
+    [OPTION_OUT_DIR] = {"--out", 0, "DIR",
+                        "where the certificate and its key go (default: here)"},
+    [OPTION_REGION] = {"--region", 0, "NAME", "for the authorities' names"},
+    [OPTION_NODE_ID] = {"--id", 0, "N",
+                        "a node's id, as `nodes` of its "
+                        "configuration says"},
+    [OPTION_ADDRESS] = {"--address", 0, "HOST",
+                        "address or host name under which a node is reached; "
+                        "repeatable"},
+    [OPTION_DAYS] = {"--days", 0, "N", "how long it lasts (default 365)"},
 };
 
 const struct option_rule *option_rule(enum option option)

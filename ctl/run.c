@@ -132,6 +132,42 @@ static void endpoints_of(const struct arguments *arguments, struct bytes *list)
     bytes_append_u8(list, '\0');
 }
 
+/* An option, else the environment; NULL: neither. */
+static const char *setting(const struct arguments *arguments,
+                           enum option option, const char *variable)
+{
+    const char *value = arguments_value(arguments, option);
+
+    value = value == NULL ? getenv(variable) : value;
+    return value == NULL || value[0] == '\0' ? NULL : value;
+}
+
+static bool use_tls(struct invocation *invocation)
+{
+    const struct arguments *arguments = invocation->arguments;
+    const struct hf_tls files = {
+        .ca = setting(arguments, OPTION_TLS_CA, "HOLDFAST_TLS_CA"),
+        .certificate = setting(arguments, OPTION_TLS_CERT, "HOLDFAST_TLS_CERT"),
+        .key = setting(arguments, OPTION_TLS_KEY, "HOLDFAST_TLS_KEY"),
+    };
+    struct hf_status status;
+
+    if (files.ca == NULL && files.certificate == NULL && files.key == NULL) {
+        return true;
+    }
+    if (files.ca == NULL) {
+        (void)usage_error(invocation, "--tls-ca: without the authority of the "
+                                      "nodes there is no TLS");
+        return false;
+    }
+    if (hf_client_use_tls(invocation->client, &files, &status) !=
+        HF_STATUS_OK) {
+        (void)usage_error(invocation, "%s", status.message);
+        return false;
+    }
+    return true;
+}
+
 static bool open_client(struct invocation *invocation)
 {
     const char *timeout =
@@ -158,7 +194,7 @@ static bool open_client(struct invocation *invocation)
     if (timeout_ms > 0) {
         hf_client_set_timeout(invocation->client, (uint32_t)timeout_ms);
     }
-    return true;
+    return use_tls(invocation);
 }
 
 static bool wants_colours(void)

@@ -42,8 +42,8 @@ The inventory is a TOML file; deploy/config/chaos.toml is one to begin with.
   node_unit = "holdfastd"          systemd's names
   agent_unit = "holdfast-agent"
   run_dir = "/run/holdfast-agent"  as agent.yaml says
-  ports = [7443]                   TCP ports between the machines that carry
-                                   Holdfast (stunnel's, in our guide)
+  ports = [7400]                   TCP ports between the machines that carry
+                                   Holdfast
   work_dir = "/run/holdfast-chaos" where timed healing is noted
   timer = "systemd"                what heals without us: systemd, or shell (a
                                    process that sleeps)
@@ -73,7 +73,7 @@ class Machine:
     node_unit: str = "holdfastd"
     agent_unit: str = "holdfast-agent"
     run_dir: str = "/run/holdfast-agent"
-    ports: list = dataclasses.field(default_factory=lambda: [7443])
+    ports: list = dataclasses.field(default_factory=lambda: [7400])
     work_dir: str = "/run/holdfast-chaos"
     timer: str = "systemd"
     commands: dict = dataclasses.field(default_factory=dict)

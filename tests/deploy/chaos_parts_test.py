@@ -82,10 +82,10 @@ class InventoryTest(WithFolder):
              "machine 'm1'.via: cannot be read"),
             ('addresses = ["10.0.0.3"]', 'addresses = ["ten"]',
              "machine 'm3'.addresses: [0] must be an IP address"),
-            ('ports = [7443]', 'ports = [0]', "defaults.ports: [0] must be"),
+            ('ports = [7400]', 'ports = [0]', "defaults.ports: [0] must be"),
             ('run_dir = "/run/holdfast-agent"', 'run_dir = "run; rm"',
              "defaults.run_dir: must be an absolute path"),
-            ('endpoints = ["127.0.1.1:7400"', 'endpoints = ["127.0.1.1"',
+            ('endpoints = ["10.0.0.1:7400"', 'endpoints = ["10.0.0.1"',
              "endpoints: [0] must be HOST:PORT"),
             ('endpoints', 'endpoint', "endpoints: is missing"),
             ('# start_s = 30', 'start_s = "soon"', "start_s: must be seconds"),
@@ -139,8 +139,8 @@ class CommandTest(WithFolder):
     def test_isolation_spares_all_but_holdfast(self):
         lines = [line.strip() for line in self.text("isolate").splitlines()]
         drops = [line for line in lines if line.endswith("drop")]
-        self.assertEqual(drops, ["tcp dport { 7443 } drop",
-                                 "tcp sport { 7443 } drop"] * 2)
+        self.assertEqual(drops, ["tcp dport { 7400 } drop",
+                                 "tcp sport { 7400 } drop"] * 2)
         self.assertEqual(lines.count("table inet holdfast_chaos {"), 1)
         for line in lines:
             self.assertNotIn("flush ruleset", line)
@@ -151,7 +151,7 @@ class CommandTest(WithFolder):
 
     def test_a_one_way_cut_drops_what_comes_in(self):
         text = self.text("cut_from", source=self.m2)
-        self.assertIn("ip saddr { 10.0.0.2 } tcp sport { 7443 } drop", text)
+        self.assertIn("ip saddr { 10.0.0.2 } tcp sport { 7400 } drop", text)
         self.assertNotIn("output", text)
         self.m2.addresses = ["fd00::2"]
         self.assertIn("ip6 saddr { fd00::2 }",
@@ -256,7 +256,7 @@ class CommandTest(WithFolder):
         self.assertEqual(done.returncode, 0, done.stderr)
         before, _, after = done.stdout.partition("healing\n")
         self.assertEqual(before.count("table inet holdfast_chaos"), 4)
-        self.assertIn("ip saddr 10.0.0.2 tcp sport 7443 drop", before)
+        self.assertIn("ip saddr 10.0.0.2 tcp sport 7400 drop", before)
         self.assertEqual(after.strip(), "")
 
 

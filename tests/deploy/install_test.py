@@ -53,7 +53,7 @@ def expected():
         *(f"{doc}/{page}.md"
           for page in ("ARCHITECTURE", "api", "operations", "security")),
         *(f"{doc}/examples/{name}"
-          for name in ("node.yaml", "agent.yaml", "stunnel.conf")),
+          for name in ("node.yaml", "agent.yaml")),
     }
 
 

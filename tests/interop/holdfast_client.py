@@ -102,7 +102,7 @@ class Schema:
     """Bootstrapped with the standard reflection protocol alone, which comes
     from the `grpc-proto` files; all else is asked of the server."""
 
-    def __init__(self, standard, address):
+    def __init__(self, standard, address, credentials=None):
         self.standard = descriptor_pool.DescriptorPool()
         for file in read_descriptor_set(standard):
             self.standard.Add(file)
@@ -111,7 +111,7 @@ class Schema:
         self.methods = {}
         self.services = []
         self.classes = {}
-        self.read(address)
+        self.read(address, credentials)
 
     def message_class(self, descriptor):
         if descriptor.full_name not in self.classes:
@@ -149,8 +149,8 @@ class Schema:
         for data in answer.file_descriptor_response.file_descriptor_proto:
             self.add_file(channel, data)
 
-    def read(self, address):
-        with grpc.insecure_channel(address) as channel:
+    def read(self, address, credentials):
+        with channel_to(address, credentials) as channel:
             answer, = self.reflect(channel, {"list_services": ""})
             self.services = sorted(
                 s.name for s in answer.list_services_response.service)
@@ -179,11 +179,18 @@ def answers(address):
             return False
 
 
+def channel_to(address, credentials=None, options=None):
+    """With credentials: over TLS."""
+    if credentials is None:
+        return grpc.insecure_channel(address, options)
+    return grpc.secure_channel(address, credentials, options)
+
+
 class Client:
-    def __init__(self, address):
+    def __init__(self, address, credentials=None):
         # Without its own subchannel each client would share connections, and
         # wait for a killed server as long as the longest of them.
-        self.channel = grpc.insecure_channel(address, [
+        self.channel = channel_to(address, credentials, [
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.enable_retries", 0),
             ("grpc.max_receive_message_length", 8 << 20),

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A region over mutual TLS, by stock grpcio: who gets in, as what, and who does
+not. Arguments: the directory of the programs, the standard services' messages.
+"""
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import grpc
+import holdfast_client
+import holdfast_region
+from holdfast_region import wait_until
+
+BINARIES, STANDARD = sys.argv.pop(1), sys.argv.pop(1)
+
+
+class Pki:
+    """Made by the command line, as a person would."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.holdfast("ca", "init", "--dir", f"{directory}/ca")
+        self.holdfast("ca", "init", "--dir", f"{directory}/other")
+
+    @staticmethod
+    def holdfast(*words):
+        subprocess.run([f"{BINARIES}/holdfast", *words], check=True,
+                       capture_output=True)
+
+    def issue(self, role, name, *options, ca="ca", out="."):
+        self.holdfast("cert", "issue", role, name, "--dir",
+                      f"{self.directory}/{ca}", "--out",
+                      f"{self.directory}/{out}", *options)
+
+    def path(self, name):
+        return f"{self.directory}/{name}"
+
+    def read(self, name):
+        with open(self.path(name), "rb") as file:
+            return file.read()
+
+    def credentials(self, name):
+        """None: without a certificate."""
+        if name is None:
+            return grpc.ssl_channel_credentials(self.read("ca/node-ca.crt"))
+        return grpc.ssl_channel_credentials(
+            self.read("ca/node-ca.crt"), self.read(f"{name}.key"),
+            self.read(f"{name}.crt"))
+
+
+class SecureRegion(holdfast_region.Region):
+    def __init__(self, pki):
+        self.pki = pki
+        super().__init__(BINARIES)
+
+    def write_config(self, node, settings):
+        self.pki.issue("node", node.name, "--id", str(node.number),
+                       "--address", "127.0.0.1", "--address", "localhost")
+        super().write_config(node, settings)
+        with open(node.config, "a", encoding="utf-8") as config:
+            config.write(
+                f"tls: {{certificate: {self.pki.path(node.name)}.crt, "
+                f"key: {self.pki.path(node.name)}.key, "
+                + ", ".join(f"{role}_ca: {self.pki.path('ca')}/{role}-ca.crt"
+                            for role in ("node", "agent", "client")) + "}\n")
+
+    def client(self, node):
+        if node not in self.clients:
+            wait_until(lambda: listens(node.address), f"{node.name} listens")
+            self.clients[node] = holdfast_client.Client(
+                node.address, self.pki.credentials("anna"))
+        return self.clients[node]
+
+    def agent(self, host, zone, certificate=None):
+        agent = holdfast_region.Agent(self, host, zone)
+        name = certificate or host
+        if not os.path.exists(self.pki.path(f"{name}.crt")):
+            self.pki.issue("agent", name)
+        with open(agent.config, "a", encoding="utf-8") as config:
+            config.write(
+                f"tls: {{certificate: {self.pki.path(name)}.crt, "
+                f"key: {self.pki.path(name)}.key, "
+                f"node_ca: {self.pki.path('ca/node-ca.crt')}}}\n")
+        self.agents.append(agent)
+        agent.start()
+        return agent
+
+
+def listens(address):
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Tls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.mkdtemp(prefix="hf-tls-")
+        cls.pki = Pki(cls.directory)
+        cls.pki.issue("client", "anna")
+        cls.pki.issue("client", "mallory", ca="other")
+        cls.pki.issue("agent", "stray")
+        cls.region = SecureRegion(cls.pki)
+        first = cls.region.nodes[0].address
+        wait_until(lambda: listens(first), "a node listens")
+        holdfast_client.schema = holdfast_client.Schema(
+            STANDARD, first, cls.pki.credentials("anna"))
+        cls.leader = cls.region.leader()
+        client = cls.region.client(cls.leader)
+        for zone in ("z1", "z2", "z3"):
+            client.call("ZoneService/CreateZone", {"name": zone})
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.region.close()
+        shutil.rmtree(cls.directory)
+
+    def refusal(self, path, fields, certificate, node=None):
+        """Code and reason that a caller with this certificate gets."""
+        node = node or self.leader
+        client = holdfast_client.Client(node.address,
+                                        self.pki.credentials(certificate))
+        try:
+            client.call(path, fields, timeout=10)
+            return None
+        except holdfast_client.Refused as refused:
+            return refused.code, refused.reason
+        finally:
+            client.close()
+
+    def test_a_client_reads_and_writes_at_every_node(self):
+        for node in self.region.nodes:
+            client = self.region.client(node)
+            client.call("ClassService/CreateClass", {"vm_class": {
+                "name": f"c-{node.name}",
+                "resources": {"cpu_milli": 100, "memory_mib": 100}}})
+            self.assertGreater(len(client.call(
+                "ClassService/ListClasses", {}).classes), 0)
+
+    def test_who_shows_no_certificate_is_told_so(self):
+        for node in self.region.nodes:
+            self.assertEqual(
+                self.refusal("VmService/ListVms", {}, None, node),
+                ("UNAUTHENTICATED", "UNAUTHENTICATED"))
+
+    def test_anybody_may_ask_whether_a_node_is_well(self):
+        self.assertIsNone(self.refusal(
+            "grpc.health.v1.Health/Check", {}, None))
+
+    def test_an_agent_is_no_client(self):
+        for path in ("VmService/ListVms", "ClusterService/GetStatus",
+                     "ZoneService/ListZones"):
+            self.assertEqual(self.refusal(path, {}, "stray"),
+                             ("PERMISSION_DENIED", "NOT_ALLOWED"))
+
+    def test_another_authoritys_client_does_not_get_in(self):
+        self.assertEqual(
+            self.refusal("VmService/ListVms", {}, "mallory")[0], "UNAVAILABLE")
+
+    def streamed(self, path, certificate, metadata, message=b""):
+        """How a bidirectional stream ends for this caller."""
+        credentials = self.pki.credentials(certificate)
+        with grpc.secure_channel(self.leader.address, credentials) as channel:
+            call = channel.stream_stream(
+                path, lambda m: m, lambda m: m)(
+                    iter([message]), metadata=metadata, timeout=10)
+            try:
+                list(call)
+                return "OK"
+            except grpc.RpcError as error:
+                return error.code().name
+
+    def test_a_client_is_no_agent_and_no_node(self):
+        self.assertEqual(self.streamed(
+            "/holdfast.v1.AgentService/Session", "anna", []),
+            "PERMISSION_DENIED")
+        metadata = [("holdfast-node", "2"), ("holdfast-to", "1"),
+                    ("holdfast-region", "interop")]
+        self.assertEqual(self.streamed(
+            "/holdfast.v1.PeerService/Stream", "anna", metadata),
+            "PERMISSION_DENIED")
+
+    def test_a_node_cannot_speak_as_another_one(self):
+        other = next(n for n in self.region.nodes if n is not self.leader)
+        third = next(n for n in self.region.nodes
+                     if n is not self.leader and n is not other)
+        metadata = [("holdfast-node", str(third.number)),
+                    ("holdfast-to", str(self.leader.number)),
+                    ("holdfast-region", "interop")]
+        self.assertEqual(self.streamed(
+            "/holdfast.v1.PeerService/Stream", other.name, metadata),
+            "PERMISSION_DENIED")
+
+    def test_only_nodes_may_say_whose_call_they_pass_on(self):
+        for key, value in (("holdfast-caller", "client:root"),
+                           ("holdfast-forwarded", "1")):
+            credentials = self.pki.credentials("anna")
+            with grpc.secure_channel(self.leader.address,
+                                     credentials) as channel:
+                call = channel.unary_unary(
+                    "/holdfast.v1.VmService/ListVms", lambda m: m,
+                    lambda m: m)
+                with self.assertRaises(grpc.RpcError) as caught:
+                    call(b"", metadata=[(key, value)], timeout=10)
+            self.assertEqual(caught.exception.code().name,
+                             "PERMISSION_DENIED")
+
+    def test_an_agent_holds_its_own_host_only(self):
+        client = self.region.client(self.leader)
+        self.region.agent("own", "z1")
+        wait_until(lambda: [
+            h for h in client.call("HostService/ListHosts", {}).hosts
+            if h.name == "own" and h.lease.connected], "the host is there")
+        liar = self.region.agent("lie", "z1", certificate="stray")
+        wait_until(lambda: "NOT_ALLOWED" in log_of(liar) or
+                   "not the host of the agent's certificate" in log_of(liar),
+                   "the refusal")
+        self.assertEqual(
+            [h.name for h in client.call("HostService/ListHosts", {}).hosts],
+            ["own"])
+
+    def test_plain_text_and_old_protocols_do_not_get_in(self):
+        host, _, port = self.leader.address.rpartition(":")
+        with socket.create_connection((host, int(port)), 10) as plain:
+            plain.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            plain.settimeout(10)
+            data = plain.recv(100)
+            self.assertTrue(data == b"" or data[0] == 21, data)  # An alert.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.load_cert_chain(self.pki.path("anna.crt"),
+                                self.pki.path("anna.key"))
+        context.set_alpn_protocols(["http/1.1"])
+        with socket.create_connection((host, int(port)), 10) as raw:
+            with self.assertRaises((ssl.SSLError, OSError)):
+                with context.wrap_socket(raw) as wrapped:
+                    wrapped.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                    if wrapped.recv(100) == b"":
+                        raise OSError("closed")
+
+    def test_certificates_turn_without_a_restart(self):
+        node = next(n for n in self.region.nodes if n is not self.leader)
+        before = peer_serial(node.address)
+        self.pki.issue("node", node.name, "--id", str(node.number),
+                       "--address", "127.0.0.1", "--address", "localhost")
+        wait_until(lambda: peer_serial(node.address) != before,
+                   "the new certificate", 20)
+        self.assertTrue(node.lives())
+
+    def test_the_command_line_and_its_library_speak_it(self):
+        options = ["--endpoint", self.leader.address,
+                   "--tls-ca", self.pki.path("ca/node-ca.crt")]
+        own = ["--tls-cert", self.pki.path("anna.crt"),
+               "--tls-key", self.pki.path("anna.key")]
+        done = subprocess.run(
+            [f"{BINARIES}/holdfast", "zone", "list", "-o", "name", *options,
+             *own], capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stdout.split(), ["z1", "z2", "z3"])
+        without = subprocess.run(
+            [f"{BINARIES}/holdfast", "zone", "list", *options],
+            capture_output=True, text=True, check=False)
+        self.assertNotEqual(without.returncode, 0)
+        self.assertIn("certificate", without.stderr)
+
+
+def peer_serial(address):
+    """The certificate that a node shows, whole."""
+    host, _, port = address.rpartition(":")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    with socket.create_connection((host, int(port)), 10) as raw:
+        with context.wrap_socket(raw) as wrapped:
+            return wrapped.getpeercert(True)
+
+
+def log_of(process):
+    with open(process.log, encoding="utf-8", errors="replace") as log:
+        return log.read()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
