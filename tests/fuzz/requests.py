@@ -49,6 +49,11 @@ VM = {"name": "vm-$", "class_name": "small", "zone": "z1", "priority": 7,
       "labels": {"app": "a"}, "template": {
           "driver": "DRIVER_EXEC", "command": ["/bin/true", "{name}"],
           "environment": ["A=b"], "stop_grace_ms": 100}}
+GROUP = {"name": "group-$", "count": 1, "zone_rule": "ZONE_RULE_SPREAD",
+         "max_skew": 1, "zones": ["z1", "z2"], "host_mode": "RULE_MODE_STRICT",
+         "host_max": 2, "template": {
+             "class_name": "small", "labels": {"app": "a"},
+             "template": VM["template"]}}
 VALID = [
     ("ZoneService/CreateZone", {"name": "zone-$", "request_id": "r-$"}),
     ("ZoneService/GetZone", {"name": "z1"}),
@@ -71,6 +76,31 @@ VALID = [
     ("VmService/StartVm", {"name": "vm-$"}),
     ("VmService/MoveVm", {"name": "vm-$", "zone": "z2"}),
     ("VmService/DeleteVm", {"name": "vm-$"}),
+    ("VmService/CreateVm", {"vm": {**VM, "class_name": "", "resources": {
+        "cpu_milli": 7, "memory_mib": 7, "named": {"key": 1}}}}),
+    ("VmService/CreateVm", {"vm": {
+        **VM, "group": "group-$", "preemptible": True,
+        "host_selector": {"rack": "r1"}}}),
+    ("ClassService/UpdateClass", {"vm_class": {
+        "name": "class-$", "zones": ["z1", "z2"]}, "update_mask": ["zones"]}),
+    ("HostService/DrainHost", {"name": "h1", "deadline_ms": 5}),
+    ("HostService/CancelDrainHost", {"name": "h1"}),
+    ("ZoneService/DrainZone", {"name": "z1", "accept_risk": True,
+                               "reason": "none"}),
+    ("ZoneService/CancelDrainZone", {"name": "z1"}),
+    ("GroupService/CreateGroup", {"group": GROUP, "request_id": "r-$"}),
+    ("GroupService/GetGroup", {"name": "group-$"}),
+    ("GroupService/ListGroups", {"page_size": 2}),
+    ("GroupService/ScaleGroup", {"name": "group-$", "count": 2}),
+    ("GroupService/UpdateGroup", {"group": {**GROUP, "name": "group-$"},
+                                  "update_mask": ["template", "zones"]}),
+    ("GroupService/DeleteGroup", {"name": "group-$", "with_joined": True}),
+    ("ReservationService/CreateReservation", {"reservation": {
+        "name": "spare-$", "zone": "z1", "class_name": "small",
+        "count": 1}}),
+    ("ReservationService/UpdateReservation", {"name": "spare-$", "count": 2}),
+    ("ReservationService/DeleteReservation", {"name": "spare-$"}),
+    ("ReservationService/ListReservations", {}),
     ("ClusterService/GetStatus", {}),
     ("ClusterService/ListNodes", {}),
 ]

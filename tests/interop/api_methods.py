@@ -81,6 +81,23 @@ class Classes(RegionCase):
         self.fails("ClassService/ListClasses", {"page_size": 10001},
                    "page_size")
 
+    def test_update_class(self):
+        path = "ClassService/UpdateClass"
+        name = self.name("class")
+        self.ok("ClassService/CreateClass", self.size(name))
+        good = {"vm_class": {"name": name, "zones": ["z1"], "resources": {
+            "cpu_milli": 300, "memory_mib": 128, "gpu_count": 1,
+            "named": {"license": 2}}},
+            "update_mask": ["zones", "resources"]}
+        made = self.mutate(path, good).vm_class
+        self.assertEqual((made.resources.cpu_milli, list(made.zones),
+                          dict(made.resources.named)),
+                         (300, ["z1"], {"license": 2}))
+        self.refused(path, {**good, "vm_class": {"name": "none"}},
+                     "NOT_FOUND", "CLASS_NOT_FOUND", "none")
+        self.fails(path, {**good, "update_mask": ["name"]}, "update_mask")
+        self.fails(path, {"update_mask": ["zones"]}, "vm_class")
+
     def test_delete_class(self):
         name = self.name("class")
         self.ok("ClassService/CreateClass", self.size(name))

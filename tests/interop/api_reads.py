@@ -40,12 +40,20 @@ class Lists(RegionCase):
             self.ok("ClassService/CreateClass", {"vm_class": {
                 "name": f"class-{number}",
                 "resources": {"cpu_milli": 1, "memory_mib": 1}}})
+            self.ok("GroupService/CreateGroup", {"group": {
+                "name": f"group-{number}"}})
+            self.ok("ReservationService/CreateReservation", {"reservation": {
+                "name": f"spare-{number}", "zone": "z1", "count": 1,
+                "class_name": f"class-{number}"}})
         names, pages = self.pages("VmService/ListVms", "vms", 3,
                                   filter="in=pages")
         self.assertEqual((sorted(names), pages), (sorted(made), 3))
         for path, items in (("VmService/ListVms", "vms"),
                             ("ZoneService/ListZones", "zones"),
                             ("ClassService/ListClasses", "classes"),
+                            ("GroupService/ListGroups", "groups"),
+                            ("ReservationService/ListReservations",
+                             "reservations"),
                             ("HostService/ListHosts", "hosts")):
             whole = [item.name for item in
                      getattr(self.ok(path, {}), items)]
@@ -63,6 +71,8 @@ class Lists(RegionCase):
                 ("ZoneService/GetZone", {"name": "z1"}),
                 ("ZoneService/ListZones", {}),
                 ("ClassService/ListClasses", {}),
+                ("GroupService/ListGroups", {}),
+                ("ReservationService/ListReservations", {}),
                 ("HostService/GetHost", {"name": "h1"}),
                 ("HostService/ListHosts", {}),
                 ("ClusterService/GetSettings", {})):
