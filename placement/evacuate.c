@@ -43,10 +43,10 @@ struct evacuation *evacuation_create(const struct state *state)
     uint32_t pending = state_counts(state)->vms_by_state[VM_PENDING];
 
     evacuation->state = state;
-    evacuation->fleet = fleet_create();
     evacuation->enforce = state_policy(state)->headroom == HEADROOM_ENFORCE;
     evacuation->zone_slots = state_zone_slots(state);
     evacuation->items = memory_alloc_array(pending, sizeof(struct item));
+    evacuation->spare_items = memory_alloc_array(pending, sizeof(struct item));
     evacuation->class_wish = memory_alloc_array(classes, sizeof(uint32_t));
     memset(evacuation->class_wish, 0xff, classes * sizeof(uint32_t));
     evacuation->tally_of = memory_alloc_array(groups, sizeof(uint32_t));
@@ -78,6 +78,7 @@ void evacuation_destroy(struct evacuation *evacuation)
     free(evacuation->wishes);
     free(evacuation->class_wish);
     free(evacuation->items);
+    free(evacuation->spare_items);
     free(evacuation->runs);
     free(evacuation->run_order);
     free(evacuation->part_of);
@@ -195,7 +196,6 @@ static void prepare(struct evacuation *evacuation)
 {
     uint32_t count = evacuation->item_count;
 
-    evacuation_collect_hosts(evacuation);
     evacuation_make_grid(evacuation);
     evacuation_tally_members(evacuation);
     evacuation_sort(evacuation);
@@ -210,56 +210,92 @@ static void prepare(struct evacuation *evacuation)
 
 /* --- Steps ---------------------------------------------------------------- */
 
-static void write_steps(struct evacuation *evacuation)
+static void begin_steps(struct evacuation *evacuation)
 {
-    uint32_t helper = 0;
+    size_t count = (size_t)evacuation->item_count + evacuation->helper_count;
 
-    evacuation->steps = memory_alloc_array((size_t)evacuation->item_count +
-                                               evacuation->helper_count,
-                                           sizeof(*evacuation->steps));
-    for (uint32_t i = 0; i < evacuation->item_count; i++) {
-        uint32_t host = evacuation->best[i];
+    /* The memory that sorting has used; a step is no larger than an item. */
+    _Static_assert(sizeof(struct evacuation_step) <= sizeof(struct item),
+                   "steps fit where items were");
+    if (evacuation->helper_count == 0) {
+        evacuation->steps =
+            (struct evacuation_step *)(void *)evacuation->spare_items;
+        evacuation->spare_items = NULL;
+    } else {
+        evacuation->steps =
+            memory_alloc_array(count, sizeof(*evacuation->steps));
+    }
+    evacuation->cursor = 0;
+    evacuation->helper = 0;
+}
 
-        for (; helper < evacuation->helper_count &&
-               evacuation->helpers[helper].before == i;
-             helper++) {
-            const struct helper_step *other = &evacuation->helpers[helper];
+static void add_step(struct evacuation *evacuation, uint32_t vm, uint32_t host,
+                     uint8_t kind)
+{
+    evacuation->steps[evacuation->step_count++] =
+        (struct evacuation_step){vm, host == NONE ? SLOT_NONE : host, kind};
+}
 
-            evacuation->steps[evacuation->step_count++] =
-                (struct evacuation_step){other->vm, other->host, other->kind};
+static bool write_steps(struct evacuation *evacuation, uint32_t *budget)
+{
+    for (; evacuation->cursor<evacuation->item_count && * budget> 0;
+         evacuation->cursor++) {
+        uint32_t item = evacuation->cursor;
+
+        for (; evacuation->helper < evacuation->helper_count &&
+               evacuation->helpers[evacuation->helper].before == item;
+             evacuation->helper++) {
+            const struct helper_step *other =
+                &evacuation->helpers[evacuation->helper];
+
+            add_step(evacuation, other->vm, other->host, other->kind);
         }
-        evacuation->steps[evacuation->step_count++] = (struct evacuation_step){
-            evacuation->items[i].vm, host == NONE ? SLOT_NONE : host,
-            EVACUATION_PLACE};
-        evacuation->unplaced += host == NONE;
+        add_step(evacuation, evacuation->items[item].vm, evacuation->best[item],
+                 EVACUATION_PLACE);
+        evacuation->unplaced += evacuation->best[item] == NONE;
+        --*budget;
+    }
+    return evacuation->cursor == evacuation->item_count;
+}
+
+/* Goes on to the next stage; the rest of the slice is not used, for what a
+ * stage begins with takes its time. */
+static void next_stage(struct evacuation *evacuation)
+{
+    evacuation->stage++;
+    evacuation->cursor = 0;
+    if (evacuation->stage == STAGE_HOSTS) {
+        evacuation_hosts_begin(evacuation);
+    } else if (evacuation->stage == STAGE_STEPS) {
+        begin_steps(evacuation);
+    }
+}
+
+static bool stage_work(struct evacuation *evacuation, uint32_t *budget)
+{
+    switch (evacuation->stage) {
+    case STAGE_VMS:
+        return evacuation_collect_vms(evacuation, budget);
+    case STAGE_HOSTS:
+        return evacuation_collect_hosts(evacuation, budget);
+    case STAGE_PREPARE:
+        prepare(evacuation);
+        return true;
+    case STAGE_PASS:
+        return evacuation_pass_work(evacuation, budget) && end_try(evacuation);
+    case STAGE_ROOM:
+        return true;
+    case STAGE_STEPS:
+        return write_steps(evacuation, budget);
+    default:
+        CHECK_UNREACHABLE("an evacuation in a stage that exists");
     }
 }
 
 bool evacuation_work(struct evacuation *evacuation, uint32_t budget)
 {
-    while (budget > 0 && evacuation->stage != STAGE_DONE) {
-        switch (evacuation->stage) {
-        case STAGE_VMS:
-            evacuation->stage += evacuation_collect_vms(evacuation, &budget);
-            break;
-        case STAGE_PREPARE:
-            prepare(evacuation);
-            evacuation->stage = STAGE_PASS;
-            budget = 0;
-            break;
-        case STAGE_PASS:
-            if (evacuation_pass_work(evacuation, &budget) &&
-                end_try(evacuation)) {
-                evacuation->stage = STAGE_STEPS;
-            }
-            break;
-        case STAGE_STEPS:
-            write_steps(evacuation);
-            evacuation->stage = STAGE_DONE;
-            break;
-        default:
-            CHECK_UNREACHABLE("an evacuation in a stage that exists");
-        }
+    if (evacuation->stage != STAGE_DONE && stage_work(evacuation, &budget)) {
+        next_stage(evacuation);
     }
     return evacuation->stage == STAGE_DONE;
 }

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Most VMs that are looked at are not pending, and cost little. */
+#define SCAN_PER_VM 4
+
 /* Not now: it holds room on a host already, or waits for its delay. */
 static bool is_left_out(const struct evacuation *evacuation,
                         const struct vm *vm)
@@ -119,25 +122,46 @@ static void add_item(struct evacuation *evacuation, const struct vm *vm,
     evacuation->wishes[item->wish].count++;
 }
 
+/* Of each record a scan looks at its state alone: let these be on their way
+ * while the records before them are looked at. */
+static void prefetch(const struct vm *vms, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        __builtin_prefetch(&vms[i].state);
+    }
+}
+
 bool evacuation_collect_vms(struct evacuation *evacuation, uint32_t *budget)
 {
     const struct state *state = evacuation->state;
     uint32_t slots = state_vm_slots(state);
-    uint32_t end = evacuation->cursor;
-    /* Most of what is looked at is not pending, and costs little. */
-    uint64_t left = (uint64_t)*budget * 8;
+    uint32_t slot = evacuation->cursor;
+    uint64_t end = slot + (uint64_t)*budget * SCAN_PER_VM;
+    const struct vm *next = NULL;
+    uint32_t next_count = 0;
 
-    end = slots - end > left ? end + (uint32_t)left : slots;
-    for (; evacuation->cursor < end; evacuation->cursor++) {
-        const struct vm *vm = state_vm_at(state, evacuation->cursor);
-
-        if (vm != NULL && vm->state == VM_PENDING &&
-            !is_left_out(evacuation, vm)) {
-            add_item(evacuation, vm, evacuation->cursor);
-        }
+    if (slot < slots) {
+        next_count = state_vm_span(state, slot, &next);
     }
+    while (slot < slots && slot < end) {
+        const struct vm *vms = next;
+        uint32_t count = next_count;
+
+        if (slot + count < slots) {
+            next_count = state_vm_span(state, slot + count, &next);
+            prefetch(next, next_count);
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            if (vms[i].state == VM_PENDING &&
+                !is_left_out(evacuation, &vms[i])) {
+                add_item(evacuation, &vms[i], slot + i);
+            }
+        }
+        slot += count;
+    }
+    evacuation->cursor = slot;
     *budget = 0;
-    return evacuation->cursor == slots;
+    return slot == slots;
 }
 
 /* --- Sizes ---------------------------------------------------------------- */
@@ -214,28 +238,6 @@ static uint32_t *rank_wishes(const struct evacuation *evacuation,
 
 /* --- Runs ----------------------------------------------------------------- */
 
-/* One stable pass of a counting sort by `key`, which is below `keys`. */
-static void sort_by(struct evacuation *evacuation, const uint32_t *key,
-                    uint32_t keys)
-{
-    uint32_t count = evacuation->item_count;
-    struct item *sorted = memory_alloc_array(count, sizeof(*sorted));
-    uint32_t *starts = memory_alloc_array((size_t)keys + 1, sizeof(*starts));
-
-    for (uint32_t i = 0; i < count; i++) {
-        starts[key[i] + 1]++;
-    }
-    for (uint32_t i = 0; i < keys; i++) {
-        starts[i + 1] += starts[i];
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        sorted[starts[key[i]]++] = evacuation->items[i];
-    }
-    free(starts);
-    free(evacuation->items);
-    evacuation->items = sorted;
-}
-
 /* First what was lost, then what may use reserved room, then what waited
  * anyway; within these by priority. */
 static uint32_t level_key(const struct evacuation *evacuation,
@@ -243,6 +245,50 @@ static uint32_t level_key(const struct evacuation *evacuation,
 {
     return evacuation->wishes[item->wish].right * (uint32_t)PRIORITY_STEPS +
            PRIORITY_TOP - item->priority;
+}
+
+/* What a pass of the sort goes by. */
+enum sort_key { SORT_TALLY, SORT_WISH, SORT_LEVEL };
+
+struct sorter {
+    const struct evacuation *evacuation;
+    enum sort_key key;
+    const uint32_t *ranks; /* Of wishes. */
+};
+
+static uint32_t key_of(const struct sorter *sorter, const struct item *item)
+{
+    switch (sorter->key) {
+    case SORT_TALLY:
+        return item->tally + 1; /* NONE: 0. */
+    case SORT_WISH:
+        return sorter->ranks[item->wish];
+    default:
+        return level_key(sorter->evacuation, item);
+    }
+}
+
+/* One stable pass of a counting sort; keys are below `keys`. */
+static void sort_pass(struct evacuation *evacuation,
+                      const struct sorter *sorter, uint32_t keys)
+{
+    uint32_t count = evacuation->item_count;
+    const struct item *from = evacuation->items;
+    struct item *to = evacuation->spare_items;
+    uint32_t *starts = memory_alloc_array((size_t)keys + 1, sizeof(*starts));
+
+    for (uint32_t i = 0; i < count; i++) {
+        starts[key_of(sorter, &from[i]) + 1]++;
+    }
+    for (uint32_t i = 0; i < keys; i++) {
+        starts[i + 1] += starts[i];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        to[starts[key_of(sorter, &from[i])]++] = from[i];
+    }
+    free(starts);
+    evacuation->spare_items = evacuation->items;
+    evacuation->items = to;
 }
 
 static void make_runs(struct evacuation *evacuation)
@@ -272,36 +318,36 @@ static void make_runs(struct evacuation *evacuation)
     }
 }
 
+static bool has_levels(const struct evacuation *evacuation)
+{
+    for (uint32_t i = 1; i < evacuation->item_count; i++) {
+        if (level_key(evacuation, &evacuation->items[i]) !=
+            level_key(evacuation, &evacuation->items[0])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void evacuation_sort(struct evacuation *evacuation)
 {
-    uint32_t count = evacuation->item_count;
-    uint32_t *keys = memory_alloc_array(count, sizeof(*keys));
+    struct sorter sorter = {evacuation, SORT_TALLY, NULL};
     uint32_t *ranks;
-    bool mixed = false;
 
     set_sizes(evacuation);
     ranks = rank_wishes(evacuation, ORDER_SHARE);
+    sorter.ranks = ranks;
     if (evacuation->tally_count > 0) {
         /* Members of a group one after another: what refuses one host refuses
          * it to the next. */
-        for (uint32_t i = 0; i < count; i++) {
-            keys[i] = evacuation->items[i].tally + 1;
-        }
-        sort_by(evacuation, keys, evacuation->tally_count + 1);
+        sort_pass(evacuation, &sorter, evacuation->tally_count + 1);
     }
-    for (uint32_t i = 0; i < count; i++) {
-        keys[i] = ranks[evacuation->items[i].wish];
-        mixed = mixed || level_key(evacuation, &evacuation->items[i]) !=
-                             level_key(evacuation, &evacuation->items[0]);
+    sorter.key = SORT_WISH;
+    sort_pass(evacuation, &sorter, evacuation->wish_count);
+    if (has_levels(evacuation)) {
+        sorter.key = SORT_LEVEL;
+        sort_pass(evacuation, &sorter, 3 * PRIORITY_STEPS);
     }
-    sort_by(evacuation, keys, evacuation->wish_count);
-    if (mixed) {
-        for (uint32_t i = 0; i < count; i++) {
-            keys[i] = level_key(evacuation, &evacuation->items[i]);
-        }
-        sort_by(evacuation, keys, 3 * PRIORITY_STEPS);
-    }
-    free(keys);
     free(ranks);
     make_runs(evacuation);
     evacuation->run_order =

@@ -10,52 +10,80 @@
 
 /* --- Parts ---------------------------------------------------------------- */
 
-static uint16_t part_for(struct evacuation *evacuation,
-                         const struct fleet_host *host)
+static bool is_of_part(const struct evacuation *evacuation,
+                       const struct part *part, const struct host *host)
+{
+    return part->zone == host->zone &&
+           (evacuation->mixed || (part->driver_mask == host->driver_mask &&
+                                  part->pool_mask == host->pool_mask));
+}
+
+/* PARTS_MAX: there are too many kinds of hosts. */
+static uint16_t part_for(struct evacuation *evacuation, const struct host *host)
 {
     uint16_t number = 0;
 
     while (number < evacuation->part_count) {
-        const struct part *part = &evacuation->parts[number];
-
-        if (part->zone == host->zone &&
-            (evacuation->mixed || (part->driver_mask == host->driver_mask &&
-                                   part->pool_mask == host->pool_mask))) {
+        if (is_of_part(evacuation, &evacuation->parts[number], host)) {
             return number;
         }
         number++;
     }
-    if (number == PARTS_MAX) {
-        return PARTS_MAX;
+    if (number < PARTS_MAX) {
+        evacuation->parts[evacuation->part_count++] =
+            (struct part){.pool_mask = host->pool_mask,
+                          .zone = host->zone,
+                          .driver_mask = host->driver_mask};
     }
-    evacuation->parts[evacuation->part_count++] =
-        (struct part){.pool_mask = host->pool_mask,
-                      .zone = host->zone,
-                      .driver_mask = host->driver_mask};
     return number;
 }
 
-/* False when there are too many kinds of hosts. */
-static bool find_parts(struct evacuation *evacuation)
-{
-    evacuation->part_count = 0;
-    for (uint32_t slot = 0; slot < evacuation->host_slots; slot++) {
-        const struct fleet_host *host = &evacuation->hosts[slot];
+/* --- Rooms ---------------------------------------------------------------- */
 
-        evacuation->part_of[slot] = PARTS_MAX;
-        if (host->zone == SLOT_NONE || !evacuation->zones[host->zone].open ||
-            !fleet_host_is_open(host)) {
-            continue;
-        }
-        evacuation->part_of[slot] = part_for(evacuation, host);
-        if (evacuation->part_of[slot] == PARTS_MAX) {
-            return false;
-        }
-    }
-    return true;
+static uint32_t left_of(uint32_t capacity, uint32_t used, uint32_t claimed)
+{
+    uint64_t taken = (uint64_t)used + claimed;
+
+    return taken < capacity ? (uint32_t)(capacity - taken) : 0;
 }
 
-/* --- Rooms ---------------------------------------------------------------- */
+static void set_extra(struct room_extra *extra, const struct host *host)
+{
+    extra->disk_gib = left_of(host->capacity.disk_gib, host->used.disk_gib,
+                              host->claimed.disk_gib);
+    extra->gpu_count = left_of(host->capacity.gpu_count, host->used.gpu_count,
+                               host->claimed.gpu_count);
+    for (uint32_t i = 0; i < NAMED_MAX; i++) {
+        extra->named.of[i] =
+            left_of(host->named_capacity.of[i], host->named_used.of[i],
+                    host->named_claimed.of[i]);
+    }
+}
+
+static void set_room(struct evacuation *evacuation, uint32_t slot,
+                     const struct host *host)
+{
+    struct zone_room *zone = &evacuation->zones[host->zone];
+    uint32_t vms = host->vm_count + host->claim_count;
+    struct room *room = &evacuation->room_base[slot];
+
+    *room = (struct room){
+        .next = NONE,
+        .cpu_milli = left_of(host->capacity.cpu_milli, host->used.cpu_milli,
+                             host->claimed.cpu_milli),
+        .memory_mib = left_of(host->capacity.memory_mib, host->used.memory_mib,
+                              host->claimed.memory_mib),
+        .vm_count = (uint16_t)(vms < UINT16_MAX ? vms : UINT16_MAX),
+    };
+    if (evacuation->extra_base != NULL) {
+        set_extra(&evacuation->extra_base[slot], host);
+    }
+    zone->cpu_capacity += host->capacity.cpu_milli;
+    zone->memory_capacity += host->capacity.memory_mib;
+    zone->cpu_used += host->capacity.cpu_milli - room->cpu_milli;
+    zone->memory_used += host->capacity.memory_mib - room->memory_mib;
+    evacuation->open_hosts++;
+}
 
 static bool anyone_asks_for_more(const struct evacuation *evacuation)
 {
@@ -67,36 +95,53 @@ static bool anyone_asks_for_more(const struct evacuation *evacuation)
     return false;
 }
 
-static void count_zone(struct zone_room *zone, const struct fleet_host *host)
+/* Domains and labels are looked up for those only who ask for them. */
+static bool anyone_needs_fleet(const struct evacuation *evacuation)
 {
-    zone->cpu_capacity += host->capacity.cpu_milli;
-    zone->memory_capacity += host->capacity.memory_mib;
-    zone->cpu_used += host->capacity.cpu_milli - host->free.cpu_milli;
-    zone->memory_used += host->capacity.memory_mib - host->free.memory_mib;
+    for (uint32_t i = 0; i < evacuation->wish_count; i++) {
+        if (evacuation->wishes[i].selector_blob != 0) {
+            return true;
+        }
+    }
+    return evacuation->tally_count > 0;
 }
 
-static void set_rooms(struct evacuation *evacuation)
+void evacuation_hosts_begin(struct evacuation *evacuation)
 {
-    for (uint32_t slot = 0; slot < evacuation->host_slots; slot++) {
-        const struct fleet_host *host = &evacuation->hosts[slot];
+    uint32_t slots = state_host_slots(evacuation->state);
 
-        if (evacuation->part_of[slot] == PARTS_MAX) {
-            continue;
-        }
-        evacuation->open_hosts++;
-        evacuation->room_base[slot] = (struct room){
-            .next = NONE,
-            .cpu_milli = host->free.cpu_milli,
-            .memory_mib = host->free.memory_mib,
-            .vm_count = (uint16_t)(host->vm_count < UINT16_MAX ? host->vm_count
-                                                               : UINT16_MAX),
-        };
-        if (evacuation->extra_base != NULL) {
-            evacuation->extra_base[slot] = (struct room_extra){
-                host->free.disk_gib, host->free.gpu_count, host->named_free};
-        }
-        count_zone(&evacuation->zones[host->zone], host);
+    evacuation->host_slots = slots;
+    evacuation->part_of = memory_alloc_array(slots, sizeof(uint16_t));
+    evacuation->parts =
+        memory_alloc_array(PARTS_MAX, sizeof(*evacuation->parts));
+    evacuation->room_base = memory_alloc_array(slots, sizeof(struct room));
+    evacuation->rooms = memory_alloc_array(slots, sizeof(struct room));
+    evacuation->aside = memory_alloc_array(slots, sizeof(uint32_t));
+    if (anyone_asks_for_more(evacuation)) {
+        evacuation->extra_base =
+            memory_alloc_array(slots, sizeof(struct room_extra));
+        evacuation->extras =
+            memory_alloc_array(slots, sizeof(struct room_extra));
     }
+    if (anyone_needs_fleet(evacuation)) {
+        evacuation->fleet = fleet_create();
+    }
+}
+
+static void hosts_again(struct evacuation *evacuation)
+{
+    evacuation->mixed = true;
+    evacuation->part_count = 0;
+    evacuation->open_hosts = 0;
+    for (uint32_t i = 0; i < ZONES_MAX; i++) {
+        evacuation->zones[i] =
+            (struct zone_room){.open = evacuation->zones[i].open};
+    }
+    evacuation->cursor = 0;
+}
+
+static void end_hosts(struct evacuation *evacuation)
+{
     for (uint32_t i = 0; i < ZONES_MAX; i++) {
         struct zone_room *zone = &evacuation->zones[i];
 
@@ -107,33 +152,40 @@ static void set_rooms(struct evacuation *evacuation)
             (zone->memory_capacity > 0 ? zone->memory_capacity : 1);
     }
     memcpy(evacuation->zone_base, evacuation->zones, sizeof(evacuation->zones));
+    if (evacuation->fleet != NULL) {
+        evacuation->hosts = fleet_hosts(evacuation->fleet);
+    }
 }
 
-void evacuation_collect_hosts(struct evacuation *evacuation)
+bool evacuation_collect_hosts(struct evacuation *evacuation, uint32_t *budget)
 {
-    uint32_t slots;
+    uint32_t *cursor = &evacuation->cursor;
 
-    fleet_load(evacuation->fleet, evacuation->state);
-    slots = fleet_slots(evacuation->fleet);
-    evacuation->hosts = fleet_hosts(evacuation->fleet);
-    evacuation->host_slots = slots;
-    evacuation->part_of = memory_alloc_array(slots, sizeof(uint16_t));
-    evacuation->parts =
-        memory_alloc_array(PARTS_MAX, sizeof(*evacuation->parts));
-    if (!find_parts(evacuation)) {
-        evacuation->mixed = true;
-        CHECK(find_parts(evacuation));
+    for (; *cursor<evacuation->host_slots && * budget> 0; ++*cursor) {
+        uint32_t slot = *cursor;
+        const struct host *host = state_host_at(evacuation->state, slot);
+
+        --*budget;
+        evacuation->part_of[slot] = PARTS_MAX;
+        if (evacuation->fleet != NULL && host != NULL) {
+            fleet_host_changed(evacuation->fleet, evacuation->state, slot);
+        }
+        if (host == NULL || host->state != HOST_UP || host->cordoned ||
+            host->draining || !evacuation->zones[host->zone].open) {
+            continue;
+        }
+        evacuation->part_of[slot] = part_for(evacuation, host);
+        if (evacuation->part_of[slot] == PARTS_MAX) {
+            hosts_again(evacuation);
+            return false;
+        }
+        set_room(evacuation, slot, host);
     }
-    evacuation->room_base = memory_alloc_array(slots, sizeof(struct room));
-    evacuation->rooms = memory_alloc_array(slots, sizeof(struct room));
-    evacuation->aside = memory_alloc_array(slots, sizeof(uint32_t));
-    if (anyone_asks_for_more(evacuation)) {
-        evacuation->extra_base =
-            memory_alloc_array(slots, sizeof(struct room_extra));
-        evacuation->extras =
-            memory_alloc_array(slots, sizeof(struct room_extra));
+    if (*cursor < evacuation->host_slots) {
+        return false;
     }
-    set_rooms(evacuation);
+    end_hosts(evacuation);
+    return true;
 }
 
 /* --- The grid ------------------------------------------------------------- */
@@ -276,7 +328,8 @@ static void move_amounts(struct evacuation *evacuation, const struct wish *wish,
                          uint32_t host, uint32_t sign)
 {
     struct room *room = &evacuation->rooms[host];
-    struct zone_room *zone = &evacuation->zones[evacuation->hosts[host].zone];
+    struct zone_room *zone =
+        &evacuation->zones[evacuation_zone_of(evacuation, host)];
 
     room->cpu_milli -= sign * wish->need.cpu_milli;
     room->memory_mib -= sign * wish->need.memory_mib;
@@ -362,7 +415,7 @@ bool evacuation_host_fits(const struct evacuation *evacuation,
         return false;
     }
     if (evacuation->mixed) {
-        const struct fleet_host *record = &evacuation->hosts[host];
+        const struct host *record = state_host_at(evacuation->state, host);
 
         return driver_allowed(wish, record->driver_mask) &&
                (wish->pool_mask & ~record->pool_mask) == 0;

@@ -189,8 +189,9 @@ struct pass {
     const uint64_t *selected; /* Hosts by its selector; NULL: all. */
     uint32_t need_row;        /* Rows and columns of the need, rounded up. */
     uint32_t need_column;
-    uint32_t shift; /* Cells between before and after, on an exact grid. */
-    uint64_t zones; /* Zones with queues. */
+    uint32_t shift;      /* Cells between before and after, on an exact grid. */
+    uint64_t zones;      /* Zones with queues. */
+    uint32_t found_cell; /* Of the host found last. */
     uint32_t aside_count; /* Hosts that the run cannot use. */
     uint32_t shunned;     /* Of these, at the end: hosts this VM cannot use. */
     uint32_t shun_tally;  /* Whose members; NONE. */
@@ -198,6 +199,7 @@ struct pass {
 
 enum evacuation_stage {
     STAGE_VMS,
+    STAGE_HOSTS,
     STAGE_PREPARE,
     STAGE_PASS,
     STAGE_ROOM,
@@ -215,7 +217,7 @@ struct helper_step {
 
 struct evacuation {
     const struct state *state;
-    struct fleet *fleet;
+    struct fleet *fleet; /* NULL: nobody asks for domains or labels. */
     enum evacuation_stage stage;
     uint32_t cursor;
     bool enforce; /* Headroom: only what recovers may be placed here. */
@@ -228,13 +230,14 @@ struct evacuation {
     uint32_t wish_capacity;
     uint32_t *class_wish; /* First wish of each class. */
     struct item *items;
+    struct item *spare_items; /* For sorting, then for the steps. */
     uint32_t item_count;
     struct run *runs;
     uint32_t run_count;
     uint32_t *run_order;
     uint32_t level_count;
 
-    const struct fleet_host *hosts;
+    const struct fleet_host *hosts; /* Of the fleet, if there is one. */
     uint32_t host_slots;
     uint16_t *part_of; /* PARTS_MAX: no VMs there. */
     struct part *parts;
@@ -278,6 +281,7 @@ struct evacuation {
     uint32_t helper_capacity;
     struct evacuation_step *steps;
     uint32_t step_count;
+    uint32_t helper; /* The next one to be written. */
     uint32_t unplaced;
 };
 
@@ -295,8 +299,18 @@ void evacuation_order_runs(struct evacuation *evacuation,
 
 /* --- evacuate_hosts.c: and where to -------------------------------------- */
 
-void evacuation_collect_hosts(struct evacuation *evacuation);
+/* What the wishes ask for is known. Then looks at host slots from `cursor` on;
+ * true at the end. */
+void evacuation_hosts_begin(struct evacuation *evacuation);
+bool evacuation_collect_hosts(struct evacuation *evacuation, uint32_t *budget);
 void evacuation_make_grid(struct evacuation *evacuation);
+
+/* Of a host that is in a part. */
+static inline uint32_t evacuation_zone_of(const struct evacuation *evacuation,
+                                          uint32_t host)
+{
+    return evacuation->parts[evacuation->part_of[host]].zone;
+}
 
 /* The cell of a host with this much free. */
 uint32_t evacuation_cell(const struct grid *grid, uint32_t cpu_milli,

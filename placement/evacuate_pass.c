@@ -185,8 +185,10 @@ static void open_run(struct evacuation *evacuation, const struct wish *wish)
 
     pass->run_open = true;
     pass->wish = wish;
-    pass->selected = fleet_selected(evacuation->fleet, evacuation->state,
-                                    wish->selector_blob);
+    pass->selected = wish->selector_blob == 0
+                         ? NULL
+                         : fleet_selected(evacuation->fleet, evacuation->state,
+                                          wish->selector_blob);
     pass->need_row = up(wish->need.cpu_milli, grid->cpu_unit);
     pass->need_column = up(wish->need.memory_mib, grid->memory_unit);
     pass->shift = pass->need_row * grid->stride + pass->need_column;
@@ -233,6 +235,8 @@ static void drop(struct evacuation *evacuation, struct part *part,
     part->heads[cell] = next;
     if (next == NONE) {
         part->filled[cell / 64] &= ~(UINT64_C(1) << cell % 64);
+    } else {
+        __builtin_prefetch(&evacuation->rooms[next]);
     }
 }
 
@@ -345,6 +349,7 @@ static uint32_t best_in_zone(struct evacuation *evacuation,
         }
         answer = ask(evacuation, attempt, host);
         if (answer == HOST_TAKES) {
+            pass->found_cell = cell;
             return host;
         }
         drop(evacuation, part, cell);
@@ -403,8 +408,9 @@ static void take_first(struct evacuation *evacuation, uint32_t host)
 {
     struct pass *pass = &evacuation->pass;
     struct part *part = &evacuation->parts[evacuation->part_of[host]];
-    uint32_t cell = cell_of(evacuation, host);
+    uint32_t cell = pass->found_cell;
 
+    CHECK(part->heads[cell] == host);
     drop(evacuation, part, cell);
     evacuation_take(evacuation, pass->wish, host);
     if (evacuation->rooms[host].starts >= pass->options.start_cap) {
@@ -475,7 +481,7 @@ static uint32_t find_home(struct evacuation *evacuation,
 
     end_shunning(evacuation);
     if (evacuation->part_of[host] == PARTS_MAX ||
-        (zones >> evacuation->hosts[host].zone & 1) == 0 ||
+        (zones >> evacuation_zone_of(evacuation, host) & 1) == 0 ||
         !evacuation_part_allowed(
             evacuation, evacuation->pass.wish,
             &evacuation->parts[evacuation->part_of[host]]) ||
@@ -486,6 +492,7 @@ static uint32_t find_home(struct evacuation *evacuation,
     /* To the front of its cell. */
     evacuation_unlink(evacuation, host);
     evacuation_link(evacuation, host);
+    evacuation->pass.found_cell = cell_of(evacuation, host);
     return host;
 }
 
@@ -546,7 +553,7 @@ static uint32_t count_placed(const struct evacuation *evacuation,
         if (wish->right != WISH_ORDINARY &&
             wish->class_slot == reservation->class_slot &&
             evacuation->placed[i] != NONE &&
-            evacuation->hosts[evacuation->placed[i]].zone ==
+            evacuation_zone_of(evacuation, evacuation->placed[i]) ==
                 reservation->zone) {
             count++;
         }

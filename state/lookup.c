@@ -111,6 +111,17 @@ const struct vm *state_vm_at(const struct state *state, uint32_t slot)
     return record_at(state, TABLE_VM, slot);
 }
 
+uint32_t state_vm_span(const struct state *state, uint32_t slot,
+                       const struct vm **vms)
+{
+    const struct table *table = &state->tables[TABLE_VM];
+    uint32_t page = 1u << table->page_shift;
+    uint32_t count = page - (slot & (page - 1));
+
+    *vms = table_get(table, slot);
+    return count < table->slots - slot ? count : table->slots - slot;
+}
+
 const struct group *state_group_at(const struct state *state, uint32_t slot)
 {
     return record_at(state, TABLE_GROUP, slot);

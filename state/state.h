@@ -116,6 +116,12 @@ const struct host *state_host_at(const struct state *state, uint32_t slot);
 const struct vm *state_vm_at(const struct state *state, uint32_t slot);
 uint32_t state_group_slots(const struct state *state);
 uint32_t state_reservation_slots(const struct state *state);
+
+/* The records from a slot on that lie side by side, for scans of all VMs: how
+ * many, at least 1; the slot is below state_vm_slots(). Holes are among them,
+ * with `revision` 0 and state 0. */
+uint32_t state_vm_span(const struct state *state, uint32_t slot,
+                       const struct vm **vms);
 const struct group *state_group_at(const struct state *state, uint32_t slot);
 const struct reservation *state_reservation_at(const struct state *state,
                                                uint32_t slot);
