@@ -99,8 +99,8 @@ const struct command commands_vm[] = {
      .names = "NAME...",
      .name_min = 1,
      .name_max = MANY,
-     .options =
-         OPTION(PRIORITY) | OPTION(ON_PARTITION) | OPTION(LABEL) | CHANGE,
+     .options = OPTION(PRIORITY) | OPTION(ON_PARTITION) | OPTION(LABEL) |
+                OPTION(PREEMPTIBLE) | OPTION(NOT_PREEMPTIBLE) | CHANGE,
      .summary = "change priority, labels or what a partition does",
      .details = "Labels not named stay as they are; --label KEY- removes one.",
      .method = "VmService/UpdateVm",

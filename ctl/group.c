@@ -94,8 +94,11 @@ static bool set_template(struct invocation *invocation,
     }
     template->template_ = inner;
     group->template_ = template;
-    template->preemptible |=
-        arguments_has(invocation->arguments, OPTION_PREEMPTIBLE);
+    if (arguments_has(invocation->arguments, OPTION_PREEMPTIBLE) ||
+        arguments_has(invocation->arguments, OPTION_NOT_PREEMPTIBLE)) {
+        template->preemptible =
+            arguments_has(invocation->arguments, OPTION_PREEMPTIBLE);
+    }
     return set_size(invocation, template) &&
            request_set_option(invocation, &template->base, "priority",
                               OPTION_PRIORITY) &&
@@ -177,6 +180,7 @@ static bool set_rules(struct invocation *invocation, Holdfast__V1__Group *group)
 
     if (excludes(invocation, OPTION_STRICT, OPTION_BEST_EFFORT) ||
         excludes(invocation, OPTION_PROTECTED, OPTION_UNPROTECTED) ||
+        excludes(invocation, OPTION_PREEMPTIBLE, OPTION_NOT_PREEMPTIBLE) ||
         excludes(invocation, OPTION_GROUP_ZONES, OPTION_EVERY_ZONE)) {
         return false;
     }
@@ -368,7 +372,7 @@ static bool fill_mask(struct invocation *invocation, ProtobufCMessage *request)
         const char *field;
         option_set options;
     } fields[] = {
-        {"template", OPTIONS_MEMBER},
+        {"template", OPTIONS_MEMBER | OPTION(NOT_PREEMPTIBLE)},
         {"zone_rule", OPTION(SPREAD)},
         {"max_skew", OPTION(MAX_SKEW)},
         {"zone_mode", OPTION(STRICT) | OPTION(BEST_EFFORT)},
@@ -435,7 +439,8 @@ enum exit_code group_read_update(struct invocation *invocation,
     group->status = NULL;
     *group_member(request) = group;
     if (!set_rules(invocation, group) ||
-        (has_any(invocation->arguments, OPTIONS_MEMBER) &&
+        (has_any(invocation->arguments,
+                 OPTIONS_MEMBER | OPTION(NOT_PREEMPTIBLE)) &&
          !set_template(invocation, group, group->template_, true))) {
         return EXIT_USAGE;
     }

@@ -19,9 +19,9 @@
     (OPTION(SPREAD) | OPTION(MAX_SKEW) | OPTION(STRICT) | OPTION(PER_DOMAIN) | \
      OPTION(PER_HOST) | OPTION(GROUP_ZONES) | OPTION(UNPROTECTED) |            \
      OPTION(MAX_UNAVAILABLE))
-#define OPTIONS_GROUP_UPDATE                                \
-    (OPTIONS_MEMBER | OPTIONS_RULES | OPTION(BEST_EFFORT) | \
-     OPTION(EVERY_ZONE) | OPTION(PROTECTED))
+#define OPTIONS_GROUP_UPDATE                                    \
+    (OPTIONS_MEMBER | OPTIONS_RULES | OPTION(NOT_PREEMPTIBLE) | \
+     OPTION(BEST_EFFORT) | OPTION(EVERY_ZONE) | OPTION(PROTECTED))
 
 /* The group as it is, with the options over it, and the names of the changed
  * fields in `update_mask` of `request`, which has `group` too. The texts are

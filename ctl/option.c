@@ -107,6 +107,8 @@ static const struct option_rule rules[OPTION_MAX] = {
     [OPTION_PREEMPTIBLE] = {"--preemptible", 0, NULL,
                             "it may be stopped for VMs of higher priority that "
                             "find no room, and may use reservations"},
+    [OPTION_NOT_PREEMPTIBLE] = {"--not-preemptible", 0, NULL,
+                                "it is never stopped for another VM"},
     [OPTION_GPU] = {"--gpu", 0, "N", "whole GPUs (default 0)"},
     [OPTION_NAMED] = {"--named", 0, "KEY=N",
                       "of something else that hosts count, such as "

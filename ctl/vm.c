@@ -144,6 +144,8 @@ static bool fill_update(struct invocation *invocation,
 {
     const struct arguments *arguments = invocation->arguments;
     ProtobufCMessage *vm = &request->vm->base;
+    bool is_set = arguments_has(arguments, OPTION_PREEMPTIBLE);
+    bool is_cleared = arguments_has(arguments, OPTION_NOT_PREEMPTIBLE);
 
     if (!request_set_option(invocation, vm, "priority", OPTION_PRIORITY) ||
         !request_set_option(invocation, vm, "on_partition",
@@ -159,6 +161,13 @@ static bool fill_update(struct invocation *invocation,
         !request_add(invocation, &request->base, "update_mask", "on_partition",
                      "")) {
         return false;
+    }
+    if (is_set || is_cleared) {
+        request->vm->preemptible = is_set;
+        if (!request_add(invocation, &request->base, "update_mask",
+                         "preemptible", "")) {
+            return false;
+        }
     }
     if (!arguments_has(arguments, OPTION_LABEL)) {
         return true;
@@ -218,9 +227,17 @@ enum exit_code run_vm_update(struct invocation *invocation)
 
     if (!arguments_has(arguments, OPTION_PRIORITY) &&
         !arguments_has(arguments, OPTION_ON_PARTITION) &&
+        !arguments_has(arguments, OPTION_PREEMPTIBLE) &&
+        !arguments_has(arguments, OPTION_NOT_PREEMPTIBLE) &&
         !arguments_has(arguments, OPTION_LABEL)) {
-        return usage_error(invocation, "nothing to change: give --priority, "
-                                       "--on-partition or --label");
+        return usage_error(invocation,
+                           "nothing to change: give --priority, "
+                           "--on-partition, --preemptible or --label");
+    }
+    if (arguments_has(arguments, OPTION_PREEMPTIBLE) &&
+        arguments_has(arguments, OPTION_NOT_PREEMPTIBLE)) {
+        return usage_error(invocation, "--preemptible and --not-preemptible "
+                                       "exclude each other");
     }
     if (!simple_check_request_id(invocation, arguments->name_count)) {
         return EXIT_USAGE;

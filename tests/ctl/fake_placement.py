@@ -236,10 +236,12 @@ class Drains:
                         (noun == "zone" and vm.zone)
                     if not here or stays or region.stuck:
                         continue
-                    vm.status.move_zone = "z1"
+                    zone, host = ("z2", "h5") if request.name == "z1" else \
+                        ("z1", "h4")
+                    vm.status.move_zone = zone
                     vm.status.move_queued = number == 0
                     if number == 2:
-                        vm.status.host, vm.status.zone = "h4", "z1"
+                        vm.status.host, vm.status.zone = host, zone
                         vm.status.move_zone = ""
                 if number == 2 and request.deadline_ms == 1000:
                     item.draining = False
