@@ -33,31 +33,68 @@ static struct share zone_load(const struct zone *zone)
     return larger(cpu, memory);
 }
 
-/* What of the host would be left over, the smaller share of the two; packing
- * makes it small. */
-static struct share leftover(const struct placement_query *query,
-                             const struct host *host)
-{
-    struct share cpu = {host->capacity.cpu_milli - host->used.cpu_milli -
-                            query->class->resources.cpu_milli,
-                        host->capacity.cpu_milli};
-    struct share memory = {host->capacity.memory_mib - host->used.memory_mib -
-                               query->class->resources.memory_mib,
-                           host->capacity.memory_mib};
-
-    return compare_shares(cpu, memory) < 0 ? cpu : memory;
-}
-
 static int compare_numbers(uint64_t a, uint64_t b)
 {
     return a < b ? -1 : a > b;
 }
 
-static bool failed_on(const struct placement_query *query,
-                      const struct host *host)
+/* What the group wants of zones, as far as it is a wish. */
+static int compare_by_group(const struct placement_query *query, uint32_t a,
+                            uint32_t b)
 {
-    return query->vm->not_before_ms != 0 &&
-           uid_slot(host->uid) == query->vm->last_host;
+    if (query->group == NULL) {
+        return 0;
+    }
+    switch (query->group->zone_rule) {
+    case ZONE_RULE_SPREAD:
+    case ZONE_RULE_APART:
+        return compare_numbers(query->counts[a], query->counts[b]);
+    case ZONE_RULE_TOGETHER:
+        return compare_numbers(query->counts[b], query->counts[a]);
+    default:
+        return 0;
+    }
+}
+
+int compare_zones(const struct placement_query *query, uint32_t a, uint32_t b,
+                  bool rule_only)
+{
+    int order = compare_by_group(query, a, b);
+
+    if (order != 0 || rule_only) {
+        return order;
+    }
+    order = compare_numbers(a != query->prefer_zone, b != query->prefer_zone);
+    if (order == 0) {
+        order = compare_shares(zone_load(state_zone_at(query->state, a)),
+                               zone_load(state_zone_at(query->state, b)));
+    }
+    return order != 0 ? order : compare_numbers(a, b);
+}
+
+int compare_members(const struct placement_candidate *a,
+                    const struct placement_candidate *b)
+{
+    int order = compare_numbers(a->domain_members, b->domain_members);
+
+    return order != 0 ? order
+                      : compare_numbers(a->host_members, b->host_members);
+}
+
+int compare_in_zone(const struct placement_candidate *a,
+                    const struct placement_candidate *b)
+{
+    int order = compare_members(a, b);
+
+    if (order == 0) {
+        order = ranks_compare(&a->order, &b->order);
+    }
+    return order != 0 ? order : compare_numbers(a->host, b->host);
+}
+
+bool compare_failed_on(const struct vm *vm, uint32_t host)
+{
+    return vm->not_before_ms != 0 && host == vm->last_host;
 }
 
 int compare_candidates(const struct placement_query *query,
@@ -67,31 +104,29 @@ int compare_candidates(const struct placement_query *query,
     int order;
 
     /* 1. Not where it just failed. */
-    order =
-        compare_numbers(failed_on(query, a->host), failed_on(query, b->host));
+    order = compare_numbers(compare_failed_on(query->vm, a->host),
+                            compare_failed_on(query->vm, b->host));
     if (order != 0) {
         return order;
     }
-    /* 2. The zone that the caller prefers: it was there, and the zone is
-     * well. */
-    order = compare_numbers(a->host->zone != query->prefer_zone,
-                            b->host->zone != query->prefer_zone);
+    /* 2. Its group's rule for zones: spread over them, or together. */
+    order = compare_zones(query, a->zone, b->zone, true);
     if (order != 0) {
         return order;
     }
-    /* 3. Across zones: spread, the least loaded zone first. */
-    if (a->host->zone != b->host->zone) {
-        order = compare_shares(zone_load(a->zone), zone_load(b->zone));
-        if (order != 0) {
-            return order;
-        }
-        return compare_numbers(a->host->zone, b->host->zone);
-    }
-    /* 4. Inside a zone: pack, so that large holes stay for large VMs. */
-    order = compare_shares(leftover(query, a->host), leftover(query, b->host));
+    /* 3. Fewest members of its group in the fault domain, 4. on the host, if
+     * the group wants that. */
+    order = compare_members(a, b);
     if (order != 0) {
         return order;
     }
-    /* 5. The lower slot. */
-    return compare_numbers(uid_slot(a->host->uid), uid_slot(b->host->uid));
+    /* 5. The zone that the caller prefers: it was there, and the zone is well.
+     * 6. Across zones: spread, the least loaded zone first, then the lower
+     * slot. */
+    if (a->zone != b->zone) {
+        return compare_zones(query, a->zone, b->zone, false);
+    }
+    /* 7. Inside a zone: pack, so that large holes stay for large VMs
+     * (placement/ranks.h). 8. The lower slot. */
+    return compare_in_zone(a, b);
 }

@@ -43,6 +43,7 @@ struct fleet {
     uint32_t capacity;
     struct map domains; /* By hash. */
     uint32_t domain_count;
+    uint32_t zone_domains[ZONES_MAX];
     struct selector selectors[SELECTORS_MAX];
     uint64_t asked;
 };
@@ -78,6 +79,7 @@ static void forget(struct fleet *fleet)
     map_close(&fleet->domains);
     map_init(&fleet->domains);
     fleet->domain_count = 0;
+    memset(fleet->zone_domains, 0, sizeof(fleet->zone_domains));
     for (uint32_t i = 0; i < SELECTORS_MAX; i++) {
         forget_selector(&fleet->selectors[i]);
     }
@@ -163,6 +165,7 @@ static uint32_t domain_of(struct fleet *fleet, const struct state *state,
     domain->next = first;
     domain->number = fleet->domain_count++;
     domain->zone = host->zone;
+    fleet->zone_domains[host->zone]++;
     domain->len = name.len;
     memcpy(domain->name, name.data, name.len);
     map_put(&fleet->domains, key, domain);
@@ -250,6 +253,7 @@ static void take_amounts(struct fleet_host *entry, const struct host *host)
             rest(host->named_capacity.of[i], host->named_used.of[i],
                  host->named_claimed.of[i]);
     }
+    entry->used = *used;
     entry->vm_count = host->vm_count + host->claim_count;
     entry->up = host->state == HOST_UP;
     entry->cordoned = host->cordoned || host->draining;
@@ -311,6 +315,11 @@ uint32_t fleet_slots(const struct fleet *fleet)
 uint32_t fleet_domains(const struct fleet *fleet)
 {
     return fleet->domain_count;
+}
+
+uint32_t fleet_zone_domains(const struct fleet *fleet, uint32_t zone)
+{
+    return fleet->zone_domains[zone];
 }
 
 /* The one with these labels, or that which nobody asked for longest. */

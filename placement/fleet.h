@@ -15,6 +15,7 @@ struct fleet_host {
     struct resources free;
     struct amounts named_free;
     struct resources capacity;
+    struct resources used; /* By the VMs assigned to it. */
     uint64_t pool_mask;
     uint32_t zone; /* Slot. SLOT_NONE: a hole. */
     /* Number of its fault domain, from 0: hosts of one zone whose identity
@@ -46,6 +47,9 @@ uint32_t fleet_slots(const struct fleet *fleet);
 
 /* Numbers of fault domains given so far. */
 uint32_t fleet_domains(const struct fleet *fleet);
+
+/* Of these, in the zone: those that its hosts ever named. */
+uint32_t fleet_zone_domains(const struct fleet *fleet, uint32_t zone);
 
 /* The hosts whose labels have all that a selector asks for, one bit a slot:
  * `bits[slot / 64] >> slot % 64 & 1`. NULL for selector blob 0: all hosts. Kept

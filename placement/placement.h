@@ -71,7 +71,7 @@ enum placement_refusal {
 
 struct placement_request {
     /* PENDING in `state`; or a record that is not in it yet, with uid 0: may a
-     * VM like this be created? */
+     * VM like this be created? Or it has a host: where else might it run? */
     const struct vm *vm;
     /* Prefer this zone (a host was lost, the zone is well): slot, or
      * SLOT_NONE. */
@@ -109,6 +109,13 @@ void placer_choose(struct placer *placer, const struct state *state,
 enum placement_refusal placer_refusal(struct placer *placer,
                                       const struct state *state,
                                       const struct vm *vm, uint32_t host);
+
+/* The zones that count for a group's rule: up, neither cordoned nor draining,
+ * with hosts that are up; allowed by the group, its disks and the class (NULL:
+ * any). One bit each. The spread is evened out over these. */
+uint64_t placement_group_zones(const struct state *state,
+                               const struct group *group,
+                               const struct class *class);
 
 /* The host where this VM would run if preemptible VMs of lower priority were
  * stopped, and which: as few as possible, at most policy.preempt_max, then

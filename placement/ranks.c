@@ -69,6 +69,11 @@ void ranks_destroy(struct ranks *ranks)
     free(ranks);
 }
 
+uint32_t ranks_hosts_max(const struct ranks *ranks)
+{
+    return ranks->hosts_max;
+}
+
 void ranks_copy(struct ranks *ranks, const struct ranks *from)
 {
     CHECK(ranks->table == from->table && ranks->parts == from->parts);

@@ -99,6 +99,8 @@ struct ranks *ranks_create(const struct ranks_table *table, uint32_t parts,
                            uint32_t hosts_max);
 void ranks_destroy(struct ranks *ranks);
 
+uint32_t ranks_hosts_max(const struct ranks *ranks);
+
 /* A copy that changes on its own; about a millisecond at 100,000 hosts. */
 struct ranks *ranks_clone(const struct ranks *ranks);
 
@@ -147,6 +149,7 @@ struct ranks_walk {
     uint32_t host;     /* The last one given; RANKS_NONE: none in this cell. */
     uint32_t position; /* Its position in the cell. */
     uint32_t cells;    /* Not compiled: cells left in the scratch heap. */
+    uint64_t score;    /* Of the cell, likewise. */
     bool sure;         /* All hosts of the cell fit. */
 };
 
@@ -154,8 +157,8 @@ void ranks_walk_begin(struct ranks_walk *walk, struct ranks *ranks,
                       uint32_t part, const struct ranks_want *want);
 uint32_t ranks_walk_next(struct ranks_walk *walk);
 
-/* The order of the host that was given last, to compare walks of different
- * parts. */
+/* The order of the host that was given last, to compare walks of the same want
+ * over different parts. */
 void ranks_walk_order(const struct ranks_walk *walk, struct ranks_order *order);
 
 /* For benches and documentation. */

@@ -190,6 +190,7 @@ static uint32_t next_heaped(struct ranks_walk *walk)
         return RANKS_NONE;
     }
     cell = heap[0].cell;
+    walk->score = heap[0].score;
     walk->cells--;
     heap[0] = heap[walk->cells];
     if (walk->cells > 0) {
@@ -268,12 +269,17 @@ uint32_t ranks_best(struct ranks *ranks, uint32_t part,
     return ranks_walk_next(&walk);
 }
 
+/* Ranks of one table are the order; so are the keys of the heap. */
 void ranks_walk_order(const struct ranks_walk *walk, struct ranks_order *order)
 {
-    const struct ranks_place *place;
-
     CHECK(walk->host != RANKS_NONE);
-    place = &walk->ranks->places[walk->host];
-    CHECK(ranks_order(walk->ranks->table, &walk->want, place->cpu_milli,
-                      place->memory_mib, order));
+    if (walk->want.size != RANKS_NONE) {
+        *order = (struct ranks_order){.score = walk->rank, .cell = walk->cell};
+        return;
+    }
+    *order = (struct ranks_order){
+        .score = walk->score,
+        .leftover = walk->ranks->table->by_leftover[walk->cell],
+        .cell = walk->cell,
+    };
 }

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A choice: the zones in their order, in each the index's hosts in theirs,
+ * until one passes the rules that the index does not know. Exactly the best by
+ * placement/compare.c, however many hosts that takes; mostly the first. */
+#include "placement/internal.h"
+
+#include <string.h>
+
+/* Zones that no rule refuses as a whole, best first. */
+static uint32_t order_zones(const struct placement_query *query,
+                            uint64_t not_zones, uint32_t *zones)
+{
+    uint32_t count = 0;
+
+    for (uint32_t zone = 0; zone < state_zone_slots(query->state); zone++) {
+        uint32_t at = count;
+
+        if (state_zone_at(query->state, zone) == NULL ||
+            (not_zones >> zone & 1) != 0 || !filter_zone(query, zone)) {
+            continue;
+        }
+        while (at > 0 && compare_zones(query, zone, zones[at - 1], false) < 0) {
+            zones[at] = zones[at - 1];
+            at--;
+        }
+        zones[at] = zone;
+        count++;
+    }
+    return count;
+}
+
+/* Of the hosts that come in the order of the index, the first that passes; with
+ * wishes of a group, the first of those with the fewest members. */
+static void find_in_part(const struct placement_query *query,
+                         struct ranks_walk *walk,
+                         struct placement_candidate *best)
+{
+    const struct placer *placer = query->placer;
+    uint32_t least = query->domain_soft
+                         ? counts_least(placer, query->group_slot, best->zone)
+                         : 0;
+    uint32_t host;
+
+    while ((host = ranks_walk_next(walk)) != RANKS_NONE) {
+        struct placement_candidate candidate = {host, best->zone, 0, 0, {0}};
+
+        if (!filter_found(query, host)) {
+            continue;
+        }
+        if (query->domain_soft) {
+            candidate.domain_members = query_domain_count(
+                query, fleet_hosts(placer->fleet)[host].domain);
+        }
+        if (query->host_soft) {
+            candidate.host_members = query_host_count(query, host);
+        }
+        if (best->host == SLOT_NONE || compare_members(&candidate, best) < 0) {
+            *best = candidate;
+            ranks_walk_order(walk, &best->order);
+        }
+        if (best->domain_members <= least && best->host_members == 0) {
+            return;
+        }
+    }
+}
+
+static void find_in_zone(const struct placement_query *query,
+                         struct ranks *ranks, const struct ranks_want *want,
+                         struct placement_candidate *best)
+{
+    const struct placer_index *index = &query->placer->index;
+
+    for (uint32_t kind = 0; kind < index->kind_count; kind++) {
+        struct placement_candidate candidate = {
+            SLOT_NONE, best->zone, 0, 0, {0}};
+        struct ranks_walk walk;
+
+        if (!filter_kind(query, &index->kinds[kind])) {
+            continue;
+        }
+        ranks_walk_begin(&walk, ranks, best->zone * index->zone_stride + kind,
+                         want);
+        find_in_part(query, &walk, &candidate);
+        if (candidate.host != SLOT_NONE &&
+            (best->host == SLOT_NONE ||
+             compare_in_zone(&candidate, best) < 0)) {
+            *best = candidate;
+        }
+    }
+}
+
+/* Zones that the group likes equally are told apart by its wishes for domains
+ * and hosts first. */
+static uint32_t find_best(const struct placement_query *query,
+                          uint64_t not_zones)
+{
+    struct ranks *ranks = index_view(query->placer, query->state, query->view);
+    struct ranks_want want = ranks_want(query->placer->index.table,
+                                        query->class->resources.cpu_milli,
+                                        query->class->resources.memory_mib);
+    struct placement_candidate best = {.host = SLOT_NONE};
+    uint32_t zones[ZONES_MAX];
+    uint32_t count = order_zones(query, not_zones, zones);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct placement_candidate candidate = {SLOT_NONE, zones[i], 0, 0, {0}};
+
+        if (best.host != SLOT_NONE &&
+            ((best.domain_members == 0 && best.host_members == 0) ||
+             compare_zones(query, zones[i], best.zone, true) != 0)) {
+            break;
+        }
+        find_in_zone(query, ranks, &want, &candidate);
+        if (candidate.host != SLOT_NONE &&
+            (best.host == SLOT_NONE ||
+             compare_members(&candidate, &best) < 0)) {
+            best = candidate;
+        }
+    }
+    return best.host;
+}
+
+static bool takes(const struct placement_query *query, uint32_t host)
+{
+    const struct placer *placer = query->placer;
+
+    return host < fleet_slots(placer->fleet) &&
+           fleet_hosts(placer->fleet)[host].zone != SLOT_NONE &&
+           filter_host(query, host) == PLACEMENT_REFUSAL_COUNT;
+}
+
+/* The only host that its move, its claim or its disks leave. */
+static uint32_t only_host(const struct vm *vm)
+{
+    if (vm->moving != MOVE_NONE && vm->move_host != SLOT_NONE) {
+        return vm->move_host;
+    }
+    return vm->home_host_plus1 - 1;
+}
+
+uint32_t choose_host(const struct placement_query *query, uint64_t not_zones)
+{
+    const struct vm *vm = query->vm;
+    uint32_t host = only_host(vm);
+
+    if (host == SLOT_NONE) {
+        host = find_best(query, not_zones);
+        if (host != SLOT_NONE) {
+            return host;
+        }
+        host = vm->not_before_ms != 0 ? vm->last_host : SLOT_NONE;
+    }
+    if (host == SLOT_NONE || !takes(query, host)) {
+        return SLOT_NONE;
+    }
+    return not_zones >> fleet_hosts(query->placer->fleet)[host].zone & 1
+               ? SLOT_NONE
+               : host;
+}
+
+/* Counts who was refused for what. */
+static void count_refusals(const struct placement_query *query,
+                           uint64_t not_zones, uint32_t *refused)
+{
+    const struct fleet *fleet = query->placer->fleet;
+
+    for (uint32_t slot = 0; slot < fleet_slots(fleet); slot++) {
+        uint32_t zone = fleet_hosts(fleet)[slot].zone;
+        enum placement_refusal refusal;
+
+        if (zone == SLOT_NONE) {
+            continue;
+        }
+        refusal = filter_host(query, slot);
+        if (refusal == PLACEMENT_REFUSAL_COUNT &&
+            (not_zones >> zone & 1) != 0) {
+            refusal = REFUSED_HEADROOM;
+        }
+        if (refusal != PLACEMENT_REFUSAL_COUNT) {
+            refused[refusal]++;
+        }
+    }
+}
+
+/* All that a choice looks at in a VM, but which one it is. */
+static void kind_of(const struct vm *vm, struct vm *kind)
+{
+    memset(kind, 0, sizeof(*kind));
+    kind->pool_mask = vm->pool_mask;
+    kind->class_slot = vm->class_slot;
+    kind->zone = vm->zone;
+    kind->disk_zone_mask = vm->disk_zone_mask;
+    kind->group_plus1 = vm->group_plus1;
+    kind->selector_blob = vm->selector_blob;
+    kind->driver = vm->driver;
+    kind->preemptible = vm->preemptible;
+    kind->recovering = vm->recovering;
+}
+
+/* One that moves, is bound to a host or just failed has wishes of its own. */
+static bool is_of_a_kind(const struct vm *vm)
+{
+    return vm->moving == MOVE_NONE && vm->not_before_ms == 0 &&
+           vm->home_host_plus1 == 0 && vm->host == SLOT_NONE;
+}
+
+static const struct placement_choice *known_refusal(const struct placer *placer,
+                                                    const struct vm *kind)
+{
+    for (uint32_t i = 0; i < REFUSALS_MAX; i++) {
+        const struct placer_refusal *refusal = &placer->refusals[i];
+
+        if (refusal->version == placer->version &&
+            memcmp(&refusal->kind, kind, sizeof(*kind)) == 0) {
+            return &refusal->choice;
+        }
+    }
+    return NULL;
+}
+
+static void refuse(struct placement_query *query,
+                   struct placement_choice *choice)
+{
+    struct placer *placer = query->placer;
+    const struct placement_choice *known = NULL;
+    struct placer_refusal *refusal;
+    struct vm kind;
+
+    kind_of(query->vm, &kind);
+    if (is_of_a_kind(query->vm)) {
+        known = known_refusal(placer, &kind);
+    }
+    if (known != NULL) {
+        *choice = *known;
+        return;
+    }
+    count_refusals(query, 0, choice->refused);
+    choice->reason = reason_of(choice->refused);
+    if (is_of_a_kind(query->vm)) {
+        refusal = &placer->refusals[placer->refusal_next++ % REFUSALS_MAX];
+        refusal->version = placer->version;
+        refusal->kind = kind;
+        refusal->choice = *choice;
+    }
+}
+
+void placer_choose(struct placer *placer, const struct state *state,
+                   const struct placement_request *request,
+                   struct placement_choice *choice)
+{
+    struct placement_query query;
+
+    placer->choices++;
+    memset(choice, 0, sizeof(*choice));
+    query_init(&query, placer, state, request->vm, request->prefer_zone);
+    choice->host = choose_host(&query, 0);
+    if (choice->host == SLOT_NONE) {
+        refuse(&query, choice);
+    }
+}
+
+enum placement_refusal placer_refusal(struct placer *placer,
+                                      const struct state *state,
+                                      const struct vm *vm, uint32_t host)
+{
+    struct placement_query query;
+
+    query_init(&query, placer, state, vm, SLOT_NONE);
+    return filter_host(&query, host);
+}
