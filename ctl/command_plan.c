@@ -212,8 +212,8 @@ const struct command commands_plan[] = {
      .options = OPTION(DIR) | OPTION(REGION),
      .summary = "make authorities for certificates of nodes, agents, clients",
      .details = "Three authorities, so that an agent's certificate is of no "
-                "use as a client's. Do it\non a machine that is not one of the "
-                "region's, and keep the .key files there:\nwho has them can be "
+                "use as a client's.\nDo it on a machine that is not one of the "
+                "region's, and keep the .key files\nthere: who has them can be "
                 "anybody.",
      .run = run_ca_init},
     {.noun = "cert",
