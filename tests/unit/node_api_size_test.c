@@ -230,6 +230,11 @@ static void wishes_of_a_vm_are_kept_and_shown(void **unused)
     desk_says(desk, "\"host_selector\":{\"rack\":\"r1\"}");
     desk_ok(desk, "UpdateVm", "{vm: {name: a}, update_mask: [preemptible]}");
     desk_says(desk, "\"preemptible\":false");
+    desk_ok(desk, "UpdateVm",
+            "{vm: {name: a, preemptible: true, priority: 5}, update_mask: "
+            "[preemptible]}");
+    desk_says(desk, "\"preemptible\":true");
+    desk_says(desk, "\"priority\":0");
     desk_says(desk, "\"host_selector\":{\"rack\":\"r1\"}");
     desk_destroy(desk);
 }

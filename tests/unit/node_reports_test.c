@@ -78,6 +78,63 @@ static void one_name_too_many_is_refused(void **unused)
     state_destroy(state);
 }
 
+static enum hello_verdict say_hello(struct turn_plan *plan,
+                                    const struct hello *hello)
+{
+    struct leases leases;
+    struct host_id host;
+    enum hello_verdict verdict;
+    bool rebooted;
+
+    leases_init(&leases);
+    verdict = plan_hello(plan, hello, &leases, &host, &rebooted);
+    leases_close(&leases);
+    return verdict;
+}
+
+static void what_a_host_counts_is_registered_once(void **unused)
+{
+    static const char *const names[] = {"n0", "n1", "n2", "n3", "n4",
+                                        "n5", "n6", "n7", "n8"};
+    struct change change = {.kind = CHANGE_ZONE_CREATE};
+    struct state *state = state_create();
+    struct placer *placer = placer_create();
+    struct turn_plan plan = {
+        .scratch = state, .placer = placer, .sink = {turn_plan_event}};
+    struct named_amount named[9];
+    struct hello hello = hello_of("h");
+    uint64_t revision;
+
+    (void)unused;
+    change.zone_create.name = text_of("z");
+    state_apply(state, &change, NULL);
+    placer_rebuild(placer, state);
+    for (uint32_t i = 0; i < 9; i++) {
+        named[i] = (struct named_amount){text_of(names[i]), i + 1};
+    }
+    hello.capacity.gpu_count = 3;
+    hello.named = named;
+    hello.named_count = 2;
+    assert_int_equal(say_hello(&plan, &hello), HELLO_WELCOME);
+    assert_int_equal(state_host_at(state, 0)->capacity.gpu_count, 3);
+    assert_int_equal(state_host_at(state, 0)->named_capacity.of[1], 2);
+    /* Saying the same again writes nothing; another amount does. */
+    revision = state_revision(state);
+    assert_int_equal(say_hello(&plan, &hello), HELLO_WELCOME);
+    assert_int_equal(state_revision(state), revision);
+    named[1].amount = 7;
+    assert_int_equal(say_hello(&plan, &hello), HELLO_WELCOME);
+    assert_int_equal(state_host_at(state, 0)->named_capacity.of[1], 7);
+    /* A region has slots for eight names. */
+    hello.named_count = 9;
+    assert_int_equal(say_hello(&plan, &hello), HELLO_TOO_MANY_NAMES);
+    hello.named_count = 8;
+    assert_int_equal(say_hello(&plan, &hello), HELLO_WELCOME);
+    bytes_close(&plan.entry);
+    placer_destroy(placer);
+    state_destroy(state);
+}
+
 /* Renewed at RENEWED_MS, so the lease ends at RENEWED_MS + WAIT_MS. */
 #define RENEWED_MS 10000
 #define WAIT_MS    5000
@@ -323,6 +380,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_name_too_many_is_refused),
+        cmocka_unit_test(what_a_host_counts_is_registered_once),
         cmocka_unit_test(another_boot_waits_for_the_lease_of_the_former),
         cmocka_unit_test(an_epoch_from_before_a_boot_does_not_begin_again),
         cmocka_unit_test(a_long_healthy_run_makes_the_next_failure_the_first),
