@@ -261,7 +261,8 @@ class Documented(unittest.TestCase):
             done = again(file.name, "json")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         manifest = json.loads(done.stdout)
-        self.assertEqual(set(manifest), {"settings", *WISHES})
+        self.assertEqual(set(manifest), {"settings", "groups", "reservations",
+                                         *WISHES})
         for kind, names in WISHES.items():
             for item in manifest[kind]:
                 self.assertLessEqual(set(item), set(names))
