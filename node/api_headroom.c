@@ -14,18 +14,25 @@ bool api_headroom_is_enforced(const struct state *state)
     return state_policy(state)->headroom == HEADROOM_ENFORCE;
 }
 
+static void fail_unknown(struct api_reply *reply)
+{
+    api_fail(reply, API_HEADROOM_UNKNOWN,
+             "headroom: whether the loss of each zone is survived is still "
+             "being worked out; retry");
+}
+
 static void fail_headroom(struct api_reply *reply, const struct state *state,
                           const struct placement_headroom *missing)
 {
     const struct class *class = NULL;
     char words[256] = "its size";
+    char zone[NAME_BYTES + 8] = "a zone";
 
-    if (missing->zone == SLOT_NONE) {
-        api_fail(reply, API_HEADROOM_UNKNOWN,
-                 "headroom: whether the loss of each zone is survived is still "
-                 "being worked out; retry");
-        return;
+    if (missing->zone != SLOT_NONE) {
+        snprintf(zone, sizeof(zone), "zone '%s'",
+                 state_zone_at(state, missing->zone)->name);
     }
+
     if (missing->class_slot != SLOT_NONE) {
         class = state_class_at(state, missing->class_slot);
     }
@@ -33,20 +40,23 @@ static void fail_headroom(struct api_reply *reply, const struct state *state,
         view_class_words(state, class, words, sizeof(words));
     }
     api_fail(reply, API_HEADROOM,
-             "headroom: if zone '%s' were then lost, %u VM%s of %s would find "
+             "headroom: if %s were then lost, %u VM%s of %s would find "
              "no room in the other zones; add hosts there, or stop others",
-             state_zone_at(state, missing->zone)->name, missing->count,
-             missing->count == 1 ? "" : "s", words);
+             zone, missing->count, missing->count == 1 ? "" : "s", words);
 }
 
 bool api_check_choice(struct api_reply *reply, const struct state *state,
                       const struct placement_choice *choice)
 {
-    if (choice->host != SLOT_NONE || choice->reason != PENDING_HEADROOM) {
+    if (choice->host != SLOT_NONE) {
         return true;
     }
-    fail_headroom(reply, state, &choice->headroom);
-    return false;
+    if (choice->retry) {
+        fail_unknown(reply);
+    } else if (choice->reason == PENDING_HEADROOM) {
+        fail_headroom(reply, state, &choice->headroom);
+    }
+    return reply->code == RPC_OK;
 }
 
 static bool check_place(struct api_reply *reply, struct turn_plan *plan,
@@ -229,6 +239,10 @@ bool api_check_drain_headroom(struct api_reply *reply,
                               &missing)) {
         return true;
     }
-    fail_headroom(reply, plan->scratch, &missing);
+    if (missing.count == 0) {
+        fail_unknown(reply);
+    } else {
+        fail_headroom(reply, plan->scratch, &missing);
+    }
     return false;
 }

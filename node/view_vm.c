@@ -48,6 +48,10 @@ static char *pending_message(struct arena *arena, const struct state *state,
     }
     placer_choose(placer, state, &request, &choice);
     placer_destroy(own);
+    if (choice.host == SLOT_NONE && choice.retry) {
+        return view_string(arena, "whether headroom allows it is being worked "
+                                  "out");
+    }
     if (choice.host != SLOT_NONE) {
         return view_string(arena, "placed in the next turn");
     }

@@ -80,7 +80,7 @@ struct placement_request {
 
 /* Which zone's loss could not be survived with the VM, and what is missing. */
 struct placement_headroom {
-    uint32_t zone;       /* Slot. SLOT_NONE: it is not worked out yet. */
+    uint32_t zone;       /* Slot. SLOT_NONE: none in particular. */
     uint32_t class_slot; /* Of the VMs that would find no room; */
     uint32_t count;      /* how many of them. */
 };
