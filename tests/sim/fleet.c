@@ -191,6 +191,9 @@ bool sim_fleet_read(struct sim_fleet *fleet, const char *path)
         0) {
         return refuse(fleet, "%s", error.text);
     }
+    if (!sim_fleet_expand(fleet)) {
+        return refuse(fleet, "groups: the manifest is too large");
+    }
     return check_counts(fleet) && check_hosts(fleet) && check_vms(fleet) &&
            count_guests(fleet);
 }

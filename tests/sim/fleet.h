@@ -27,4 +27,9 @@ struct sim_fleet {
 bool sim_fleet_read(struct sim_fleet *fleet, const char *path);
 void sim_fleet_close(struct sim_fleet *fleet);
 
+/* Makes plain VMs of groups' members, which may run wherever their class may:
+ * rules of groups are not simulated. VMs of a size of their own get a class of
+ * that size. False: no memory is left. Called by sim_fleet_read(). */
+bool sim_fleet_expand(struct sim_fleet *fleet);
+
 #endif

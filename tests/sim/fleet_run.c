@@ -146,6 +146,11 @@ int sim_fleet_run(const struct sim_fleet_run *run)
     int code = FLEET_EXIT_USAGE;
 
     if (sim_fleet_read(&fleet, run->path)) {
+        if (fleet.manifest->n_groups > 0) {
+            (void)fprintf(stderr,
+                          "holdfast simulate: the rules of groups are not "
+                          "simulated: members run wherever there is room\n");
+        }
         code = live_all(run, &fleet);
     } else {
         (void)fprintf(stderr, "holdfast simulate: %s\n", fleet.error);

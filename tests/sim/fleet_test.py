@@ -68,6 +68,25 @@ class FleetTest(unittest.TestCase):
         report = self.report(fleet(vms=52), "--seeds", "1", code=6)
         self.assertEqual(report["fleet"]["unplaced_when_well"], 4)
 
+    def test_members_of_groups_are_vms(self):
+        groups = [{"name": "web", "count": 20, "zone_mode": "strict",
+                   "template": {"class_name": "small"}},
+                  {"name": "own", "count": 4, "template": {
+                      "resources": {"cpu_milli": 2000, "memory_mib": 512}}},
+                  {"name": "rules"}]
+        vms = [{"name": "odd", "group": "web", "resources": {
+            "cpu_milli": 1000, "memory_mib": 512}}]
+        manifest = fleet(vms=0, groups=groups, reservations=[
+            {"name": "r", "zone": "a", "class_name": "small", "count": 2}])
+        manifest["vms"] = vms
+        report = self.report(manifest, "--seeds", "3")
+        self.assertEqual(report["fleet"]["vms"], 25)
+        self.assertEqual(report["rules_broken"], 0)
+        for zone in report["zone_losses"]:
+            self.assertEqual(zone["unplaced"]["worst"], 0)
+        done = self.run_it(manifest, "--seeds", "1")
+        self.assertIn("rules of groups are not simulated", done.stderr)
+
     def test_bound_vms_wait(self):
         manifest = fleet(vms=0)
         manifest["vms"] = [

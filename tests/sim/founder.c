@@ -16,7 +16,7 @@
 #include <holdfast/v1/vm_service.pb-c.h>
 #include <holdfast/v1/zone_service.pb-c.h>
 
-#define SETTINGS_MAX 16
+#define SETTINGS_MAX 32
 
 void sim_template_init(struct sim_template *template)
 {
