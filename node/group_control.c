@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "node/group_fields.h"
 #include "node/limits.h"
 #include "node/place.h"
 
@@ -162,49 +163,6 @@ static uint32_t delete_members(struct turn_plan *plan, struct census *census,
 
 /* --- Making -------------------------------------------------------------- */
 
-struct group_fields group_fields_of(const struct state *state,
-                                    const struct group *group,
-                                    struct text pools[CHANGE_POOLS_MAX])
-{
-    uint32_t pool_count = 0;
-
-    for (uint32_t slot = 0; slot < POOLS_MAX; slot++) {
-        if (group->pool_mask >> slot & 1) {
-            CHECK(pool_count < CHANGE_POOLS_MAX);
-            pools[pool_count++] = state_pool_name(state, slot);
-        }
-    }
-    return (struct group_fields){
-        .count = group->count,
-        .class = {group->class_slot == SLOT_NONE
-                      ? 0
-                      : state_class_at(state, group->class_slot)->uid},
-        .template = state_blob(state, group->template_blob),
-        .labels = state_blob(state, group->labels_blob),
-        .selector = state_blob(state, group->selector_blob),
-        .pools = pools,
-        .pool_count = pool_count,
-        .disk_zone_mask = group->disk_zone_mask,
-        .local_disk = group->local_disk,
-        .priority = group->priority,
-        .on_partition = (enum on_partition)group->on_partition,
-        .driver = (enum driver)group->driver,
-        .preemptible = group->preemptible,
-        .zone_rule = (enum zone_rule)group->zone_rule,
-        .max_skew = group->max_skew,
-        .zone_mode = (enum rule_mode)group->zone_mode,
-        .zone_mask = group->zone_mask,
-        .domain_mode = group->domain_mode,
-        .domain_max = group->domain_max,
-        .host_mode = group->host_mode,
-        .host_max = group->host_max,
-        .unprotected = group->unprotected,
-        .max_unavailable = group->max_unavailable,
-        .generation = group->generation,
-        .next_member = group->next_member,
-    };
-}
-
 /* A member as it would be. */
 static struct vm candidate_of(const struct group *group)
 {
@@ -268,10 +226,11 @@ static void make_member(struct turn_plan *plan, const struct group *group,
                         const char *name)
 {
     struct text pools[CHANGE_POOLS_MAX];
-    struct group_fields fields = group_fields_of(plan->scratch, group, pools);
+    struct group_fields fields;
     struct change change = {.kind = CHANGE_VM_CREATE};
     struct text text = {name, (uint32_t)strlen(name)};
 
+    group_fields_read(plan->scratch, group, &fields, pools);
     change.vm_create = (struct change_vm_create){
         .name = text,
         .class = fields.class,
@@ -301,8 +260,9 @@ static void keep_number(struct turn_plan *plan, struct group_id id,
     struct text pools[CHANGE_POOLS_MAX];
     struct change change = {.kind = CHANGE_GROUP_UPDATE};
 
-    change.group_update = (struct change_group_update){
-        .group = id, .fields = group_fields_of(plan->scratch, group, pools)};
+    change.group_update.group = id;
+    change.group_update.deleting = group->deleting;
+    group_fields_read(plan->scratch, group, &change.group_update.fields, pools);
     change.group_update.fields.next_member = number;
     turn_change(plan, &change);
 }

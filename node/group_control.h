@@ -39,9 +39,4 @@ bool group_control_is_due(const struct group_control *control, uint64_t now_ms);
 uint32_t group_control_decide(struct turn_plan *plan, struct group_id id,
                               uint32_t max, bool *wants_room);
 
-/* A group's fields as a change takes them: lent from the state and `pools`. */
-struct group_fields group_fields_of(const struct state *state,
-                                    const struct group *group,
-                                    struct text pools[CHANGE_POOLS_MAX]);
-
 #endif

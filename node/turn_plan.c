@@ -136,6 +136,7 @@ void turn_trial_begin(struct turn_trial *trial, const struct turn_plan *real)
     *trial = (struct turn_trial){.plan = *real, .real = real};
     trial->plan.dry_run = true;
     trial->plan.trial = trial;
+    trial->plan.sink.event = turn_plan_event;
     trial->plan.scratch = state_clone(real->scratch);
     bytes_init(&trial->plan.entry);
 }

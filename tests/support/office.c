@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "node/group_fields.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,12 +306,10 @@ void office_group_update(struct office *office, struct group_id id,
     struct change change = {.kind = CHANGE_GROUP_UPDATE};
     struct text pools[CHANGE_POOLS_MAX];
 
-    change.group_update = (struct change_group_update){
-        .group = id,
-        .fields = group_fields_of(office->state, state_group(office->state, id),
-                                  pools),
-        .deleting = deleting,
-    };
+    change.group_update.group = id;
+    change.group_update.deleting = deleting;
+    group_fields_read(office->state, state_group(office->state, id),
+                      &change.group_update.fields, pools);
     if (edit != NULL) {
         edit(&change.group_update.fields);
     }
