@@ -17,6 +17,7 @@
 #include <holdfast/v1/cluster_service.pb-c.h>
 #include <holdfast/v1/group_service.pb-c.h>
 #include <holdfast/v1/host_service.pb-c.h>
+#include <holdfast/v1/plan_service.pb-c.h>
 #include <holdfast/v1/reservation_service.pb-c.h>
 #include <holdfast/v1/vm_service.pb-c.h>
 #include <holdfast/v1/zone_service.pb-c.h>
@@ -24,17 +25,25 @@
 /* Room for one response of which a part is built: a VM with its template. */
 #define RESPONSE_ARENA_BYTES (1u << 20)
 
-#define MUTATION(service, name, lower, function)                          \
-    {                                                                     \
-        "/holdfast.v1." service "/" name,                                 \
-            &holdfast__v1__##lower##_request__descriptor,                 \
-            &holdfast__v1__##lower##_response__descriptor, function, NULL \
+#define METHOD(service, name, lower)                       \
+    .path = "/holdfast.v1." service "/" name,              \
+    .input = &holdfast__v1__##lower##_request__descriptor, \
+    .output = &holdfast__v1__##lower##_response__descriptor
+#define MUTATION(service, name, lower, function)           \
+    {                                                      \
+        METHOD(service, name, lower), .mutate = (function) \
     }
-#define READ(service, name, lower, function)                              \
-    {                                                                     \
-        "/holdfast.v1." service "/" name,                                 \
-            &holdfast__v1__##lower##_request__descriptor,                 \
-            &holdfast__v1__##lower##_response__descriptor, NULL, function \
+#define READ(service, name, lower, function)             \
+    {                                                    \
+        METHOD(service, name, lower), .read = (function) \
+    }
+#define LEADER_READ(service, name, lower, function)                         \
+    {                                                                       \
+        METHOD(service, name, lower), .read = (function), .of_leader = true \
+    }
+#define JOB(service, name, lower, functions)              \
+    {                                                     \
+        METHOD(service, name, lower), .job = &(functions) \
     }
 
 const struct api_method api_methods[] = {
@@ -84,7 +93,11 @@ const struct api_method api_methods[] = {
     READ("ClusterService", "GetSettings", get_settings, api_get_settings),
     MUTATION("ClusterService", "UpdateSettings", update_settings,
              api_update_settings),
-    {NULL, NULL, NULL, NULL, NULL},
+    JOB("PlanService", "MakePlan", make_plan, api_make_plan),
+    LEADER_READ("PlanService", "GetPlan", get_plan, api_get_plan),
+    MUTATION("PlanService", "ApplyPlan", apply_plan, api_apply_plan),
+    JOB("PlanService", "GetCapacity", get_capacity, api_get_capacity),
+    {.path = NULL},
 };
 
 void api_reply_init(struct api_reply *reply)

@@ -49,17 +49,34 @@ struct api_view {
     uint64_t now_ms;             /* Boot clock. */
     uint64_t age_ms;             /* 0 for a linearizable read. */
     struct arena *arena;         /* For the response's parts. */
+    struct plan_book *plans;     /* NULL on a node that does not lead. */
+};
+
+struct plan_job;
+
+/* What is worked out in slices between turns, once a turn has proved that this
+ * node leads. */
+struct api_job {
+    /* Says what: the job's action or classes. False when the reply has failed.
+     */
+    bool (*begin)(const ProtobufCMessage *request, const struct api_view *view,
+                  struct plan_job *job, struct api_reply *reply);
+    /* It is worked out. */
+    void (*answer)(const ProtobufCMessage *request, const struct api_view *view,
+                   const struct plan_job *job, struct api_reply *reply);
 };
 
 struct api_method {
     const char *path; /* "/holdfast.v1.VmService/CreateVm" */
     const ProtobufCMessageDescriptor *input;
     const ProtobufCMessageDescriptor *output;
-    /* One of the two. */
+    /* One of the three. */
     void (*mutate)(const ProtobufCMessage *request, struct turn_plan *plan,
                    struct api_reply *reply);
     void (*read)(const ProtobufCMessage *request, const struct api_view *view,
                  struct api_reply *reply);
+    const struct api_job *job;
+    bool of_leader; /* A read that only the leader can answer. */
 };
 
 /* All methods of the region's state, ended by one without a path. */
@@ -159,5 +176,12 @@ void api_get_settings(const ProtobufCMessage *request,
                       const struct api_view *view, struct api_reply *reply);
 void api_update_settings(const ProtobufCMessage *request,
                          struct turn_plan *plan, struct api_reply *reply);
+
+void api_get_plan(const ProtobufCMessage *request, const struct api_view *view,
+                  struct api_reply *reply);
+void api_apply_plan(const ProtobufCMessage *request, struct turn_plan *plan,
+                    struct api_reply *reply);
+extern const struct api_job api_make_plan;
+extern const struct api_job api_get_capacity;
 
 #endif

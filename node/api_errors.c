@@ -158,6 +158,20 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                            "region.",
                            "Bring the other zones' nodes back first, or "
                            "`accept_risk`."},
+    [API_PLAN_NOT_FOUND] = {RPC_NOT_FOUND, "PLAN_NOT_FOUND",
+                            "The plan is too old, or of another leader.",
+                            "Make it again."},
+    [API_PLAN_STALE] = {RPC_ABORTED, "PLAN_STALE",
+                        "What the plan rests on has changed since.",
+                        "Make it again, and look at it again."},
+    [API_PLAN_NOT_APPLICABLE] =
+        {RPC_FAILED_PRECONDITION, "PLAN_NOT_APPLICABLE",
+         "A plan of a loss, or of what is not there, is "
+         "nothing to apply.",
+         "Nothing; it shows what would happen."},
+    [API_PLANS_BUSY] = {RPC_RESOURCE_EXHAUSTED, "PLANS_BUSY",
+                        "Too many plans wait to be worked out.",
+                        "Retry after the time that the trailer says."},
 };
 
 const char *api_error_reason(const char *reason)

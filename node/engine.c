@@ -55,6 +55,7 @@ static void on_event(struct event_sink *sink, const struct event *event)
     failover_note(&engine->failover, event);
     move_control_note(&engine->moves, event);
     group_control_note(&engine->groups, event);
+    plan_book_note(&engine->plans, event);
     if (event->kind == EVENT_VM) {
         note_vm(engine, event->vm);
     } else if (event->kind == EVENT_HOST) {
@@ -221,6 +222,7 @@ static void on_leadership(struct replica_owner *owner,
             judge_reset(&engine->judge);
         }
         failover_drop(&engine->failover);
+        plan_book_drop(&engine->plans);
         sessions_drop(&engine->sessions);
     }
     engine->ops->leadership(engine);
@@ -351,6 +353,7 @@ void engine_init(struct engine *engine, const struct engine_ops *ops,
     move_control_init(&engine->moves, &engine->judge,
                       &engine->failover.pending);
     group_control_init(&engine->groups);
+    plan_book_init(&engine->plans);
     region_birth_init(&engine->birth, config->drawn);
     engine->controllers[0] = &engine->birth.controller;
     engine->controllers[1] = &engine->judge.controller;
@@ -360,6 +363,7 @@ void engine_init(struct engine *engine, const struct engine_ops *ops,
     turn_init(&engine->turn, &engine->log, &engine->applied,
               engine->controllers, ARRAY_LEN(engine->controllers));
     engine->turn.leases = &engine->leases;
+    engine->turn.plans = &engine->plans;
     sessions_init(&engine->sessions, &engine->turn, &engine->leases,
                   &engine->applied, config->region);
 }
@@ -408,9 +412,27 @@ static void look_around(struct engine *engine, uint64_t time_ms)
     }
 }
 
+static bool work_on_plans(struct engine *engine, const struct placer *placer,
+                          uint64_t time_ms)
+{
+    const struct plan_slice slice = {
+        .start =
+            {
+                .state = engine->state,
+                .placer = placer,
+                .time_ms = time_ms,
+                .zones_needed = engine->turn.zones_needed,
+            },
+        .now_ms = engine->now.boot_ms,
+        .clock_us = engine->ops->clock_us,
+    };
+
+    return plan_book_work(&engine->plans, &slice);
+}
+
 /* One slice of what is worked out between turns, the most urgent first; then
  * the loop does what else is due. */
-static void work(struct engine *engine)
+static void work(struct engine *engine, uint64_t time_ms)
 {
     struct placer *placer = turn_placer(&engine->turn);
     bool done = true;
@@ -429,6 +451,9 @@ static void work(struct engine *engine)
     if (done && placer != NULL) {
         done = headroom_work(placer, engine->state, HEADROOM_SLICE_VMS);
     }
+    if (placer != NULL) {
+        done &= work_on_plans(engine, placer, time_ms);
+    }
     if (!done) {
         engine->ops->wake(engine);
     }
@@ -446,7 +471,7 @@ void engine_pump(struct engine *engine, const struct engine_time *now)
         uint64_t time_ms =
             leader_time_now(&engine->time, now->wall_ms, now->boot_ms);
 
-        work(engine);
+        work(engine, time_ms);
         look_around(engine, time_ms);
         turn_run(&engine->turn, time_ms, now->boot_ms);
         sessions_pump(&engine->sessions, now->boot_ms);
@@ -469,6 +494,7 @@ void engine_stop(struct engine *engine)
         turn_finished(&engine->turn, HF_ERROR_NOT_LEADER);
     }
     turn_lead(&engine->turn, false);
+    plan_book_drop(&engine->plans);
     sessions_drop(&engine->sessions);
 }
 
@@ -476,6 +502,7 @@ void engine_close(struct engine *engine)
 {
     replica_destroy(engine->replica);
     sessions_close(&engine->sessions);
+    plan_book_close(&engine->plans);
     group_control_close(&engine->groups);
     move_control_close(&engine->moves);
     failover_close(&engine->failover);

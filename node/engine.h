@@ -15,6 +15,7 @@
 #include "node/leader_time.h"
 #include "node/lease.h"
 #include "node/move_control.h"
+#include "node/plan_book.h"
 #include "node/region.h"
 #include "node/sessions.h"
 #include "node/turn.h"
@@ -43,6 +44,10 @@ struct engine_ops {
     /* Bit i: without the voters of the zone in slot i those that answer are no
      * majority of all. Likewise. */
     uint64_t (*zones_needed)(struct engine *engine);
+
+    /* Microseconds of a clock that measures how long work takes, for display
+     * alone; NULL: none. */
+    uint64_t (*clock_us)(void);
 };
 
 /* Two readings that belong together. */
@@ -80,6 +85,7 @@ struct engine {
     struct failover failover;
     struct move_control moves;
     struct group_control groups;
+    struct plan_book plans;
     struct turn_controller *controllers[5]; /* In this order. */
     struct sessions sessions;
     struct leader_time time;

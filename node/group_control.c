@@ -68,9 +68,9 @@ static void census_take(struct census *census, const struct state *state,
 
 /* --- Deleting ------------------------------------------------------------ */
 
-static void delete_member(struct turn_plan *plan, uint32_t slot)
+void group_control_delete(struct turn_plan *plan, uint32_t vm_slot)
 {
-    const struct vm *vm = state_vm_at(plan->scratch, slot);
+    const struct vm *vm = state_vm_at(plan->scratch, vm_slot);
     struct change change = {.kind = CHANGE_VM_DELETE};
 
     if (vm->host == SLOT_NONE) {
@@ -150,7 +150,7 @@ static uint32_t delete_members(struct turn_plan *plan, struct census *census,
         do {
             member = &census->members[next[zone]++];
         } while (member->zone != zone || !is_choice(member, choice));
-        delete_member(plan, member->slot);
+        group_control_delete(plan, member->slot);
         member->slot = SLOT_NONE;
         census->running -= member->running;
         census->outdated -= member->outdated;
@@ -222,9 +222,10 @@ static bool next_name(const struct state *state, const char *group,
     }
 }
 
-static void make_member(struct turn_plan *plan, const struct group *group,
+void group_control_make(struct turn_plan *plan, struct group_id id,
                         const char *name)
 {
+    const struct group *group = state_group(plan->scratch, id);
     struct text pools[CHANGE_POOLS_MAX];
     struct group_fields fields;
     struct change change = {.kind = CHANGE_VM_CREATE};
@@ -250,11 +251,10 @@ static void make_member(struct turn_plan *plan, const struct group *group,
         .template_generation = fields.generation,
     };
     turn_change(plan, &change);
-    place_vm(plan, state_vm_named(plan->scratch, text));
 }
 
-static void keep_number(struct turn_plan *plan, struct group_id id,
-                        uint32_t number)
+void group_control_count(struct turn_plan *plan, struct group_id id,
+                         uint32_t number)
 {
     const struct group *group = state_group(plan->scratch, id);
     struct text pools[CHANGE_POOLS_MAX];
@@ -285,12 +285,15 @@ static uint32_t make_members(struct turn_plan *plan, struct group_id id,
         if (!next_name(plan->scratch, group->name, &number, name)) {
             break;
         }
-        make_member(plan, group, name);
+        group_control_make(plan, id, name);
+        place_vm(plan,
+                 state_vm_named(plan->scratch,
+                                (struct text){name, (uint32_t)strlen(name)}));
         number++;
         made++;
     }
     if (made > 0) {
-        keep_number(plan, id, number);
+        group_control_count(plan, id, number);
     }
     return made;
 }

@@ -39,4 +39,12 @@ bool group_control_is_due(const struct group_control *control, uint64_t now_ms);
 uint32_t group_control_decide(struct turn_plan *plan, struct group_id id,
                               uint32_t max, bool *wants_room);
 
+/* One member by name, PENDING; one that goes; and the number from which the
+ * next names begin. For a plan that is applied. */
+void group_control_make(struct turn_plan *plan, struct group_id id,
+                        const char *name);
+void group_control_delete(struct turn_plan *plan, uint32_t vm_slot);
+void group_control_count(struct turn_plan *plan, struct group_id id,
+                         uint32_t number);
+
 #endif

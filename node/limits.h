@@ -70,6 +70,41 @@
 #define DRAIN_LOOK_MS     1000
 #define REBALANCE_LOOK_MS 5000
 
+/* Plans that the leader keeps, for so long; and how many steps of all of them
+ * together: a step takes some 70 bytes with its name. One plan may have as
+ * many: the loss of a zone of a region with 1,000,000 VMs has a third of that.
+ */
+#define PLANS_KEPT_MAX 16
+#define PLAN_KEPT_MS   600000
+#define PLAN_STEPS_MAX 1000000
+
+/* Plans that wait to be worked out; one is at a time. */
+#define PLAN_JOBS_MAX 16
+
+/* Hosts or zones that one action names, and hosts that it imagines. */
+#define PLAN_NAMES_MAX 1000
+#define PLAN_HOSTS_MAX 10000
+
+/* What one slice of a plan does; each takes some milliseconds at most. Fencing
+ * a host releases its VMs (ten or so). */
+#define PLAN_SLICE_HOSTS   100
+#define PLAN_SLICE_VMS     1000
+#define PLAN_SLICE_MEMBERS 500
+#define PLAN_SLICE_LOOKS   20000
+#define PLAN_SLICE_REASONS 4
+
+/* Kinds of VMs whose lack of a place a plan explains in words. */
+#define PLAN_REASONS_MAX 256
+
+/* Rounds of a controller in a plan: more than a region needs, against one that
+ * would never end. */
+#define PLAN_ROUNDS_MAX 100000
+
+/* Time that a VM takes to stop, and to start until starts were seen; for
+ * estimates alone. */
+#define PLAN_STOP_MS  1000
+#define PLAN_START_MS 1000
+
 /* Hosts fenced in one turn. */
 #define FENCE_HOSTS_MAX 512
 

@@ -122,12 +122,18 @@ static uint64_t zones_needed(struct engine *engine)
     return mask;
 }
 
+static uint64_t clock_us(void)
+{
+    return clock_boot_ns() / 1000;
+}
+
 static const struct engine_ops engine_ops = {
     .failed = on_failed,
     .leadership = on_leadership,
     .wake = on_wake,
     .zones_reachable = zones_reachable,
     .zones_needed = zones_needed,
+    .clock_us = clock_us,
 };
 
 /* --- The loop ------------------------------------------------------------ */

@@ -15,6 +15,7 @@
 #include "rpc/proxy.h"
 
 #include <holdfast/v1/host_service.pb-c.h>
+#include <holdfast/v1/plan_service.pb-c.h>
 #include <holdfast/v1/zone_service.pb-c.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,10 +35,18 @@ struct api_call {
     struct api_reply reply;
     struct rpc_handler *delegate; /* A read passed on to the leader. */
     bool queued;
+    /* Of a method that is worked out between turns; NULL: not begun. */
+    struct api_call_job *job;
+};
+
+struct api_call_job {
+    struct plan_job job;
+    struct api_call *call;
 };
 
 static void api_call_free(struct api_call *call)
 {
+    free(call->job);
     api_reply_close(&call->reply);
     arena_close(&call->arena);
     free(call);
@@ -62,22 +71,104 @@ static void send_reply(struct api_call *call)
     rpc_call_finish(call->call, RPC_OK, "%s", "");
 }
 
+static void make_view(const struct api_call *call, uint64_t age_ms,
+                      struct arena *arena, struct api_view *view)
+{
+    struct engine *engine = &call->node->engine;
+    bool leads = node_leads(call->node);
+
+    arena_init(arena, VIEW_ARENA_BYTES);
+    *view = (struct api_view){
+        .state = engine->state,
+        .leases = leads ? &engine->leases : NULL,
+        .placer = turn_placer(&engine->turn),
+        .now_ms = clock_boot_ms(),
+        .age_ms = age_ms,
+        .arena = arena,
+        .plans = leads ? &engine->plans : NULL,
+    };
+}
+
 static void read_now(struct api_call *call, uint64_t age_ms)
 {
     struct arena arena;
-    struct api_view view = {
-        .state = call->node->engine.state,
-        .leases = node_leads(call->node) ? &call->node->engine.leases : NULL,
-        .placer = turn_placer(&call->node->engine.turn),
-        .now_ms = clock_boot_ms(),
-        .age_ms = age_ms,
-        .arena = &arena,
-    };
+    struct api_view view;
 
-    arena_init(&arena, VIEW_ARENA_BYTES);
+    make_view(call, age_ms, &arena, &view);
     call->method->read(call->message, &view, &call->reply);
     send_reply(call);
     arena_close(&arena);
+}
+
+/* --- What is worked out between turns ------------------------------------- */
+
+static void job_answer(struct plan_job *job)
+{
+    struct api_call *call = container_of(job, struct api_call_job, job)->call;
+    struct arena arena;
+    struct api_view view;
+
+    make_view(call, 0, &arena, &view);
+    call->method->job->answer(call->message, &view, job, &call->reply);
+    arena_close(&arena);
+}
+
+static void job_done(struct plan_job *job, int status)
+{
+    struct api_call *call = container_of(job, struct api_call_job, job)->call;
+
+    free(call->job);
+    call->job = NULL;
+    if (status != 0) {
+        node_refuse_no_leader(call->call);
+    } else {
+        send_reply(call);
+    }
+}
+
+static void refuse_busy(struct api_call *call, enum api_error error)
+{
+    const struct api_error_entry *entry = api_error_entry(error);
+
+    rpc_call_trailer(call->call, "holdfast-reason", entry->reason);
+    rpc_call_trailer(call->call, "grpc-retry-pushback-ms", "500");
+    rpc_call_finish(call->call, entry->code, "%s %s", entry->meaning,
+                    entry->cure);
+}
+
+static void drop_job(struct api_call *call)
+{
+    free(call->job->job.classes);
+    free(call->job);
+    call->job = NULL;
+}
+
+/* A turn has proved that this node leads. */
+static void begin_job(struct api_call *call)
+{
+    struct api_call_job *job = memory_alloc(sizeof(*job));
+    struct arena arena;
+    struct api_view view;
+    bool good;
+
+    job->call = call;
+    job->job.reply = &call->reply;
+    job->job.answer = job_answer;
+    job->job.done = job_done;
+    call->job = job;
+    make_view(call, 0, &arena, &view);
+    good =
+        call->method->job->begin(call->message, &view, &job->job, &call->reply);
+    arena_close(&arena);
+    if (!good) {
+        drop_job(call);
+        send_reply(call);
+    } else if (plan_book_submit(&call->node->engine.plans, &job->job) != 0) {
+        drop_job(call);
+        refuse_busy(call, API_PLANS_BUSY);
+    } else {
+        call->node->engine.ops->wake(&call->node->engine);
+    }
 }
 
 static void plan_call(struct turn_request *request, struct turn_plan *plan)
@@ -142,6 +233,14 @@ static void record_risk(const struct api_call *call)
         if (zone->accept_risk && !zone->dry_run) {
             log_risk("drain_zone", zone->name, zone->reason, zone->request_id);
         }
+    } else if (call->method->input ==
+               &holdfast__v1__apply_plan_request__descriptor) {
+        const Holdfast__V1__ApplyPlanRequest *plan =
+            (const Holdfast__V1__ApplyPlanRequest *)(const void *)call->message;
+
+        if (plan->accept_risk && !plan->dry_run) {
+            log_risk("apply_plan", plan->id, plan->reason, plan->request_id);
+        }
     }
 }
 
@@ -182,6 +281,8 @@ static void call_done(struct turn_request *request, int status)
         node_refuse_no_leader(call->call);
     } else if (call->method->read != NULL) {
         read_now(call, 0);
+    } else if (call->method->job != NULL) {
+        begin_job(call);
     } else {
         send_reply(call);
     }
@@ -199,12 +300,7 @@ static void queue_call(struct api_call *call)
     if (rv == 0) {
         call->queued = true;
     } else if (rv == HF_ERROR_BUSY) {
-        const struct api_error_entry *entry = api_error_entry(API_LANE_FULL);
-
-        rpc_call_trailer(call->call, "holdfast-reason", entry->reason);
-        rpc_call_trailer(call->call, "grpc-retry-pushback-ms", "500");
-        rpc_call_finish(call->call, entry->code, "%s %s", entry->meaning,
-                        entry->cure);
+        refuse_busy(call, API_LANE_FULL);
     } else {
         node_refuse_no_leader(call->call);
     }
@@ -252,7 +348,8 @@ static void on_message(struct rpc_handler *handler,
     rpc_call_take_arena(call->call, &call->arena);
     if (!api_check_consistency(&call->reply, message)) {
         send_reply(call);
-    } else if (call->method->read != NULL && api_is_stale_read(message)) {
+    } else if (call->method->read != NULL && !call->method->of_leader &&
+               api_is_stale_read(message)) {
         read_now(call, stale_age_ms(call->node));
     } else if (node_leads(call->node)) {
         queue_call(call);
@@ -269,7 +366,11 @@ static void on_closed(struct rpc_handler *handler)
     if (call->delegate != NULL) {
         call->delegate->ops->closed(call->delegate);
     }
-    if (call->queued && call->method->read != NULL) {
+    if (call->job != NULL) {
+        plan_book_cancel(&call->node->engine.plans, &call->job->job);
+        drop_job(call);
+    }
+    if (call->queued && call->method->mutate == NULL) {
         turn_cancel(&call->node->engine.turn, &call->request);
         call->queued = false;
     }

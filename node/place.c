@@ -105,57 +105,76 @@ static bool is_leaving(const struct vm *vm)
     return vm->state == VM_STOPPING;
 }
 
-static uint64_t room(uint64_t capacity, uint64_t leaving, uint64_t used,
-                     uint64_t claimed)
+/* What a host has beyond its claims: with those that leave it gone, beside what
+ * runs there, or alone. */
+struct room {
+    struct resource_sum taken;
+    uint64_t gpus;
+    uint64_t named[NAMED_MAX];
+};
+
+static void take(struct room *room, const struct resources *resources,
+                 const struct amounts *named, int sign)
 {
-    return capacity + leaving > used + claimed
-               ? capacity + leaving - used - claimed
-               : 0;
+    uint64_t factor = (uint64_t)sign; /* Modulo 2^64; the sums are exact. */
+
+    room->taken.cpu_milli += factor * resources->cpu_milli;
+    room->taken.memory_mib += factor * resources->memory_mib;
+    room->taken.disk_gib += factor * resources->disk_gib;
+    room->gpus += factor * resources->gpu_count;
+    for (uint32_t i = 0; i < NAMED_MAX; i++) {
+        room->named[i] += factor * named->of[i];
+    }
+}
+
+static bool fits(const struct host *host, const struct class *wanted,
+                 const struct room *room)
+{
+    bool good =
+        room->taken.cpu_milli + wanted->resources.cpu_milli <=
+            host->capacity.cpu_milli &&
+        room->taken.memory_mib + wanted->resources.memory_mib <=
+            host->capacity.memory_mib &&
+        room->taken.disk_gib + wanted->resources.disk_gib <=
+            host->capacity.disk_gib &&
+        room->gpus + wanted->resources.gpu_count <= host->capacity.gpu_count;
+
+    for (uint32_t i = 0; i < NAMED_MAX && good; i++) {
+        good =
+            room->named[i] + wanted->named.of[i] <= host->named_capacity.of[i];
+    }
+    return good;
+}
+
+bool place_fits_beside(const struct state *state, const struct vm *vm,
+                       uint32_t host_slot)
+{
+    const struct host *host = state_host_at(state, host_slot);
+    struct room room = {{0}, 0, {0}};
+
+    take(&room, &host->claimed, &host->named_claimed, 1);
+    take(&room, &host->used, &host->named_used, 1);
+    return fits(host, state_class_at(state, vm->class_slot), &room);
 }
 
 bool place_fits_later(const struct state *state, const struct vm *vm,
                       uint32_t host_slot)
 {
     const struct host *host = state_host_at(state, host_slot);
-    const struct class *wanted = state_class_at(state, vm->class_slot);
-    struct resource_sum leaving = {0, 0, 0};
-    uint64_t leaving_gpus = 0;
-    uint64_t leaving_named[NAMED_MAX] = {0};
-    bool fits;
+    struct room room = {{0}, 0, {0}};
 
+    take(&room, &host->claimed, &host->named_claimed, 1);
+    take(&room, &host->used, &host->named_used, 1);
     for (uint32_t slot = host->vm_first; slot != SLOT_NONE;) {
         const struct vm *other = state_vm_at(state, slot);
         const struct class *class = state_class_at(state, other->class_slot);
 
         if (is_leaving(other)) {
-            leaving.cpu_milli += class->resources.cpu_milli;
-            leaving.memory_mib += class->resources.memory_mib;
-            leaving.disk_gib += class->resources.disk_gib;
-            leaving_gpus += class->resources.gpu_count;
-            for (uint32_t i = 0; i < NAMED_MAX; i++) {
-                leaving_named[i] += class->named.of[i];
-            }
+            take(&room, &class->resources, &class->named, -1);
         }
         slot = other->host_next;
     }
-    fits = wanted->resources.cpu_milli <=
-               room(host->capacity.cpu_milli, leaving.cpu_milli,
-                    host->used.cpu_milli, host->claimed.cpu_milli) &&
-           wanted->resources.memory_mib <=
-               room(host->capacity.memory_mib, leaving.memory_mib,
-                    host->used.memory_mib, host->claimed.memory_mib) &&
-           wanted->resources.disk_gib <=
-               room(host->capacity.disk_gib, leaving.disk_gib,
-                    host->used.disk_gib, host->claimed.disk_gib) &&
-           wanted->resources.gpu_count <=
-               room(host->capacity.gpu_count, leaving_gpus,
-                    host->used.gpu_count, host->claimed.gpu_count);
-    for (uint32_t i = 0; i < NAMED_MAX && fits; i++) {
-        fits = wanted->named.of[i] <=
-               room(host->named_capacity.of[i], leaving_named[i],
-                    host->named_used.of[i], host->named_claimed.of[i]);
-    }
-    return fits;
+    return fits(host, state_class_at(state, vm->class_slot), &room);
 }
 
 /* Without a policy nobody holds room: state/apply_move.c. */
@@ -163,24 +182,14 @@ static bool may_claim(const struct state *state, const struct vm *vm,
                       uint32_t host_slot)
 {
     const struct host *host = state_host_at(state, host_slot);
-    const struct class *wanted = state_class_at(state, vm->class_slot);
-    bool fits =
-        state_policy(state)->revision != 0 && host != NULL &&
-        host->state == HOST_UP && vm->moving == MOVE_NONE &&
-        wanted->resources.cpu_milli <=
-            room(host->capacity.cpu_milli, 0, 0, host->claimed.cpu_milli) &&
-        wanted->resources.memory_mib <=
-            room(host->capacity.memory_mib, 0, 0, host->claimed.memory_mib) &&
-        wanted->resources.disk_gib <=
-            room(host->capacity.disk_gib, 0, 0, host->claimed.disk_gib) &&
-        wanted->resources.gpu_count <=
-            room(host->capacity.gpu_count, 0, 0, host->claimed.gpu_count);
+    struct room room = {{0}, 0, {0}};
 
-    for (uint32_t i = 0; i < NAMED_MAX && fits; i++) {
-        fits = wanted->named.of[i] <= room(host->named_capacity.of[i], 0, 0,
-                                           host->named_claimed.of[i]);
+    if (state_policy(state)->uid == 0 || host == NULL ||
+        host->state != HOST_UP || vm->moving != MOVE_NONE) {
+        return false;
     }
-    return fits;
+    take(&room, &host->claimed, &host->named_claimed, 1);
+    return fits(host, state_class_at(state, vm->class_slot), &room);
 }
 
 bool place_claim(struct turn_plan *plan, const struct vm *vm,

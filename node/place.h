@@ -25,6 +25,10 @@ void place_reason(struct turn_plan *plan, const struct vm *vm,
 bool place_fits_later(const struct state *state, const struct vm *vm,
                       uint32_t host_slot);
 
+/* Whether it has that room now: beside what is used and what is claimed. */
+bool place_fits_beside(const struct state *state, const struct vm *vm,
+                       uint32_t host_slot);
+
 /* Holds room for it on a host that others are about to leave, which its reason
  * then says; false, and nothing changed, when others hold too much of it. */
 bool place_claim(struct turn_plan *plan, const struct vm *vm,

@@ -183,6 +183,7 @@ void turn_run(struct turn *turn, uint64_t time_ms, uint64_t now_ms)
         .now_ms = now_ms,
         .settings_since_ms = turn->settings_since_ms,
         .leases = turn->leases,
+        .plans = turn->plans,
         .zones_needed = turn->zones_needed,
         .sink = {turn_plan_event},
     };

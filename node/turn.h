@@ -16,6 +16,7 @@
 #include "state/state.h"
 
 struct leases;
+struct plan_book;
 struct turn_trial;
 
 enum turn_lane { LANE_FAILOVER, LANE_MUTATION, LANE_READ, LANE_COUNT };
@@ -34,6 +35,8 @@ struct turn_plan {
     size_t change_count;
     struct event_sink sink;   /* Keeps the placer current. */
     struct turn_trial *trial; /* It is the plan of this; or NULL. */
+    struct plan_book *plans;  /* Of the owner; NULL in tests. */
+    uint64_t decisions;       /* Events so far that are turn_is_decision(). */
 };
 
 /* Decides one change: applied to the scratch and written into the entry. */
@@ -55,6 +58,11 @@ struct turn_trial {
 
 void turn_trial_begin(struct turn_trial *trial, const struct turn_plan *real);
 void turn_trial_end(struct turn_trial *trial);
+
+/* Whether the event tells of what plans rest on: where VMs are and shall be,
+ * what hosts, zones, classes, groups and settings are. What hosts report, and
+ * reasons, are none of these. */
+bool turn_is_decision(const struct event *event);
 
 /* The sink of every turn_plan: tells the placer of each record that a decision
  * changed. */
@@ -89,7 +97,8 @@ struct turn {
     const struct state **applied; /* The applied state, wherever it moves. */
     struct turn_controller **controllers;
     size_t controller_count;
-    struct leases *leases; /* Of the owner; may be NULL in tests. */
+    struct leases *leases;   /* Of the owner; may be NULL in tests. */
+    struct plan_book *plans; /* Likewise. */
     /* Bit i: without the voters of the zone in slot i those that answer are no
      * majority. Set by the owner. */
     uint64_t zones_needed;

@@ -75,11 +75,25 @@ static void tell(struct placer *placer, const struct state *state,
     }
 }
 
+bool turn_is_decision(const struct event *event)
+{
+    const struct vm *vm = event->vm;
+
+    if (event->kind != EVENT_VM || event->deleted) {
+        return true;
+    }
+    if (vm->state == VM_STARTING || vm->state == VM_RUNNING) {
+        return vm->moving != MOVE_NONE; /* Else its host reported. */
+    }
+    return vm->state != VM_PENDING || vm->pending_reason == PENDING_QUEUED;
+}
+
 void turn_plan_event(struct event_sink *sink, const struct event *event)
 {
     struct turn_plan *plan = container_of(sink, struct turn_plan, sink);
     uint32_t slot = SLOT_NONE;
 
+    plan->decisions += turn_is_decision(event);
     if (plan->trial != NULL) {
         touch_event(plan->trial, event);
     }

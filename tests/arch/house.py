@@ -44,13 +44,16 @@ LIBRARIES = {
 PURE = {
     "state": None,
     "placement": None,
-    "node": ["activity", "api", "api_check", "api_class", "api_drain", "api_errors",
-             "api_group", "api_group_edit", "api_headroom", "api_host", "api_reservation", "api_rules",
-             "api_settings", "api_size", "api_template", "api_vm", "api_vm_create",
-             "api_zone", "evacuator", "failover", "group_control", "group_fields",
-             "judge", "leader_time", "lease", "metrics", "move_budget", "move_control",
-             "orders", "pending", "place", "ready", "region", "reports", "turn",
-             "turn_plan", "view", "view_group", "view_vm", "watch_ring"],
+    "node": ["activity", "api", "api_check", "api_class", "api_drain",
+             "api_errors", "api_group", "api_group_edit", "api_headroom",
+             "api_host", "api_plan", "api_plan_apply", "api_reservation",
+             "api_rules", "api_settings", "api_size", "api_template", "api_vm",
+             "api_vm_create", "api_zone", "capacity", "evacuator", "failover",
+             "group_control", "group_fields", "judge", "leader_time", "lease",
+             "metrics", "move_budget", "move_control", "orders", "pending",
+             "place", "plan", "plan_action", "plan_book", "planner",
+             "planner_record", "ready", "region", "reports", "turn", "turn_plan",
+             "view", "view_group", "view_vm", "watch_ring"],
     "agent": ["boot_record", "core", "core_vm", "retry"],
 }
 # Parts of base/ that pure code must not use.

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A region in a box: turn, leases, judgement, failover and orders against
- * modelled agents, in virtual time. The judge of rule 1 looks at what runs on
- * the modelled hosts, not at the state. */
+ * modelled agents, in virtual time. Rule 1 is judged by what runs there. */
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -409,9 +408,7 @@ static void run_until(struct region *region, uint64_t until_ms)
         for (uint32_t i = 0; i < HOSTS; i++) {
             agent_step(&region->agents[i]);
         }
-        if (!region->in_flight) {
-            failover_work(&region->failover, region->state);
-        }
+        failover_work(&region->failover, region->state);
         if (judge_is_due(&region->judge, region->state, region->now_ms,
                          region->now_ms) ||
             failover_is_due(&region->failover, region->state, region->now_ms)) {

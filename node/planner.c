@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/planner.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "node/group_control.h"
+#include "node/limits.h"
+#include "node/planner_record.h"
+#include "placement/headroom.h"
+#include "placement/rebalance.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- Beginning ----------------------------------------------------------- */
+
+static void on_event(struct event_sink *sink, const struct event *event)
+{
+    struct turn_plan *plan = container_of(sink, struct turn_plan, sink);
+    struct planner *planner = container_of(plan, struct planner, plan);
+
+    turn_plan_event(sink, event);
+    failover_note(&planner->failover, event);
+    if (event->kind == EVENT_VM) {
+        planner_record(planner, event->vm, event->deleted);
+    }
+}
+
+/* `placer` is of the state as it is: the leader's, or the plan's own before
+ * anything was decided; it may know nothing of headroom yet. */
+static void zones_before(struct planner *planner, const struct placer *placer)
+{
+    struct plan *result = planner->result;
+    const struct state *state = planner->before;
+
+    for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
+        const struct zone *zone = state_zone_at(state, slot);
+        struct plan_zone *row = &result->zones[slot];
+        struct headroom_zone headroom;
+
+        result->zone_count = slot + 1;
+        if (zone == NULL) {
+            continue;
+        }
+        row->name = plan_zone_name(result, state, slot);
+        row->vms_before = zone->vm_count;
+        row->capacity_before = zone->capacity;
+        row->used_before = zone->used;
+        if (placer != NULL && headroom_zone(placer, state, slot, &headroom)) {
+            row->unplaceable_before = headroom.unplaceable_count;
+            result->headroom = true;
+        }
+    }
+}
+
+void planner_begin(struct planner *planner, const struct planner_start *start,
+                   const Holdfast__V1__PlanAction *action, bool brief,
+                   struct api_reply *reply)
+{
+    *planner = (struct planner){
+        .before = state_clone(start->state),
+        .message = action,
+        .reply = reply,
+        .result = plan_create(),
+        .brief = brief,
+        .recording = !brief,
+        .start_ms = start->start_ms,
+    };
+    planner->plan = (struct turn_plan){
+        .scratch = state_clone(start->state),
+        .placer = placer_create(),
+        .time_ms = start->time_ms,
+        .now_ms = start->time_ms,
+        .zones_needed = start->zones_needed,
+        .dry_run = true,
+        .sink = {on_event},
+    };
+    state_begin(planner->plan.scratch, start->time_ms);
+    bytes_init(&planner->plan.entry);
+    leases_init(&planner->leases);
+    judge_init(&planner->judge, &planner->leases);
+    failover_init(&planner->failover, &planner->judge);
+    failover_lead(&planner->failover, planner->before);
+    planner->failover.had_hosts = true;
+    map_init(&planner->steps);
+    map_init(&planner->starts);
+    planner->result->revision = state_revision(start->state);
+    planner->result->time_ms = start->time_ms;
+    zones_before(planner, start->placer);
+    placer_rebuild(planner->plan.placer, planner->plan.scratch);
+}
+
+void planner_close(struct planner *planner)
+{
+    plan_action_close(&planner->action);
+    failover_close(&planner->failover);
+    leases_close(&planner->leases);
+    placer_destroy(planner->plan.placer);
+    state_destroy(planner->plan.scratch);
+    state_destroy(planner->before);
+    bytes_close(&planner->plan.entry);
+    plan_destroy(planner->result);
+    map_close(&planner->steps);
+    map_close(&planner->starts);
+    free(planner->leaving);
+    free(planner->arrived);
+    planner_forget_reasons(planner);
+}
+
+/* --- Hosts that obey ----------------------------------------------------- */
+
+static void leave(struct turn_plan *plan, const struct vm *vm)
+{
+    struct change change = {.kind = CHANGE_VM_RELEASE};
+
+    change.vm_release = (struct change_vm_release){
+        .vm = {vm->uid}, .epoch = vm->epoch, .reason = {"planned", 7}};
+    turn_change(plan, &change);
+}
+
+/* Some of those that were told to stop have stopped, and what was assigned
+ * runs. True when nobody is left. */
+static bool obey(struct planner *planner)
+{
+    struct turn_plan *plan = &planner->plan;
+    uint32_t left = PLAN_SLICE_VMS;
+
+    for (; planner->arrived_count > 0 && left > 0; left--) {
+        uint64_t uid = planner->arrived[--planner->arrived_count];
+        const struct vm *vm = state_vm(plan->scratch, (struct vm_id){uid});
+        struct change change = {.kind = CHANGE_VM_REPORT};
+
+        if (vm != NULL && vm->state == VM_ASSIGNED) {
+            change.vm_report =
+                (struct change_vm_report){{uid}, vm->epoch, VM_RUNNING};
+            turn_change(plan, &change);
+        }
+    }
+    for (; planner->leaving_count > 0 && left > 0; left--) {
+        uint64_t uid = planner->leaving[--planner->leaving_count];
+        const struct vm *vm = state_vm(plan->scratch, (struct vm_id){uid});
+
+        if (vm != NULL && vm->host != SLOT_NONE && vm->state == VM_STOPPING) {
+            leave(plan, vm);
+        }
+    }
+    return planner->arrived_count == 0 && planner->leaving_count == 0;
+}
+
+/* --- The phases ---------------------------------------------------------- */
+
+static void enter(struct planner *planner, enum planner_phase phase)
+{
+    planner->phase = phase;
+    planner->cursor = 0;
+    planner->rounds = 0;
+}
+
+/* Whether something may be done is also a question of headroom, and what a plan
+ * changes of it is a question of how it was. */
+static void prepare(struct planner *planner)
+{
+    bool known = planner->brief ||
+                 headroom_work(planner->plan.placer, planner->plan.scratch,
+                               HEADROOM_SLICE_VMS);
+
+    if (!known) {
+        return;
+    }
+    if (!planner->brief && !planner->result->headroom) {
+        zones_before(planner, planner->plan.placer);
+    }
+    enter(planner,
+          plan_action_begin(&planner->action, planner->message, &planner->plan,
+                            planner->result, planner->reply)
+              ? PLANNER_FENCE
+              : PLANNER_FAILED);
+}
+
+/* Failover as it would go on, turn after turn, until nothing is left that it
+ * could do. */
+static void place(struct planner *planner)
+{
+    struct turn_plan *plan = &planner->plan;
+    struct failover *failover = &planner->failover;
+
+    if (!failover_work(failover, plan->scratch) || !obey(planner)) {
+        return;
+    }
+    if (failover_is_due(failover, plan->scratch, plan->now_ms) &&
+        planner->rounds++ < PLAN_ROUNDS_MAX) {
+        failover->controller.plan(&failover->controller, plan);
+        return;
+    }
+    /* What runs late after a group's or a drain's changes comes back here. */
+    if (planner->action.group.uid != 0) {
+        enter(planner, PLANNER_GROUP);
+    } else {
+        enter(planner, PLANNER_DRAIN);
+    }
+}
+
+static void control_group(struct planner *planner)
+{
+    struct group_id id = planner->action.group;
+    bool wants_room = false;
+    uint32_t decided = 0;
+
+    if (!obey(planner)) {
+        return;
+    }
+    if (state_group(planner->plan.scratch, id) != NULL &&
+        planner->rounds++ < PLAN_ROUNDS_MAX) {
+        decided = group_control_decide(&planner->plan, id, PLAN_SLICE_MEMBERS,
+                                       &wants_room);
+    }
+    if (wants_room) {
+        const struct group *group = state_group(planner->plan.scratch, id);
+
+        plan_warn(planner->result,
+                  "of %u members of group '%s' only %u are made: more would "
+                  "leave the loss of a zone without an answer",
+                  group->count, group->name, group->vm_count);
+        decided = 0;
+    }
+    if (decided == 0) {
+        planner->action.group.uid = 0;
+        enter(planner, PLANNER_PLACE);
+    }
+}
+
+/* Moves become claims: all of them hold at once, as they will when the plan is
+ * applied. */
+static uint32_t claim_moves(struct planner *planner,
+                            const struct rebalance_move *moves, uint32_t count,
+                            uint32_t group_plus1)
+{
+    struct turn_plan *plan = &planner->plan;
+    uint32_t claimed = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct vm *vm = state_vm_at(plan->scratch, moves[i].vm);
+        struct change change = {.kind = CHANGE_VM_CLAIM};
+
+        if (moves[i].host == SLOT_NONE || vm->moving != MOVE_NONE ||
+            vm->host == SLOT_NONE || vm->state == VM_STOPPING ||
+            vm->state == VM_LOST ||
+            (group_plus1 != 0 && vm->group_plus1 != group_plus1)) {
+            continue;
+        }
+        change.vm_claim = (struct change_vm_claim){
+            {vm->uid},
+            {state_host_at(plan->scratch, moves[i].host)->uid},
+            moves[i].cause,
+            planner->result->step_count + 1,
+        };
+        turn_change(plan, &change);
+        claimed++;
+    }
+    return claimed;
+}
+
+static bool may_claim(const struct planner *planner)
+{
+    return state_policy(planner->plan.scratch)->uid != 0 &&
+           planner->rounds < PLAN_ROUNDS_MAX && !planner->truncated;
+}
+
+static void drain(struct planner *planner)
+{
+    struct rebalance_move moves[MOVE_BATCH_MAX];
+    uint32_t claimed = 0;
+
+    if (planner->action.drains && may_claim(planner)) {
+        planner->rounds++;
+        claimed = claim_moves(planner, moves,
+                              rebalance_drains(planner->plan.placer,
+                                               planner->plan.scratch, moves,
+                                               MOVE_BATCH_MAX, &planner->stuck),
+                              0);
+    }
+    if (claimed > 0) {
+        return;
+    }
+    if (planner->stuck > 0) {
+        plan_warn(planner->result,
+                  "%u VM%s cannot leave and stay%s: disks, rules or room keep "
+                  "them there",
+                  planner->stuck, planner->stuck == 1 ? "" : "s",
+                  planner->stuck == 1 ? "s" : "");
+    }
+    enter(planner, PLANNER_REBALANCE);
+}
+
+static uint32_t group_of(const struct planner *planner)
+{
+    const Holdfast__V1__PlanAction *message = planner->action.message;
+    const char *name =
+        planner->action.group_only ? message->update_group->group->name : "";
+    const struct group *group = state_group_named(
+        planner->plan.scratch, (struct text){name, (uint32_t)strlen(name)});
+
+    return group == NULL ? 0 : uid_slot(group->uid) + 1;
+}
+
+static void rebalance(struct planner *planner)
+{
+    struct rebalance_move moves[MOVE_BATCH_MAX];
+    uint32_t claimed = 0;
+    bool running = planner->rounds > 0;
+
+    if (planner->action.rebalances && may_claim(planner) &&
+        (planner->action.group_only ||
+         rebalance_is_due(planner->plan.scratch, running))) {
+        planner->rounds++;
+        claimed = claim_moves(
+            planner, moves,
+            rebalance_zones(planner->plan.placer, planner->plan.scratch,
+                            planner->plan.time_ms, moves, MOVE_BATCH_MAX),
+            group_of(planner));
+    }
+    if (claimed == 0) {
+        enter(planner, PLANNER_MOVE);
+    }
+}
+
+/* What holds room elsewhere goes there: so that it shows what is used, and what
+ * is proved, afterwards. */
+static void move(struct planner *planner)
+{
+    struct turn_plan *plan = &planner->plan;
+    uint32_t end = planner->cursor + PLAN_SLICE_VMS;
+
+    planner->recording = false;
+    for (;
+         planner->cursor < planner->result->step_count && planner->cursor < end;
+         planner->cursor++) {
+        struct vm_id id = {planner->result->steps[planner->cursor].vm};
+        const struct vm *vm = state_vm(plan->scratch, id);
+        struct change change = {.kind = CHANGE_VM_MOVE};
+        uint32_t target;
+
+        if (vm == NULL || vm->moving != MOVE_CLAIMED || vm->host == SLOT_NONE) {
+            continue;
+        }
+        target = vm->move_host;
+        change.vm_move = (struct change_vm_move){
+            .vm = id,
+            .host = {state_host_at(plan->scratch, target)->uid},
+            .cause = (enum move_cause)vm->move_cause};
+        turn_change(plan, &change);
+        leave(plan, state_vm(plan->scratch, id));
+        place_assign(plan, state_vm(plan->scratch, id), target);
+    }
+    if (planner->cursor == planner->result->step_count) {
+        enter(planner, PLANNER_PROVE);
+    }
+}
+
+static void zones_after(struct planner *planner)
+{
+    struct plan *result = planner->result;
+    const struct state *state = planner->plan.scratch;
+    bool enforced = state_policy(state)->headroom == HEADROOM_ENFORCE;
+    bool known = result->headroom;
+
+    result->headroom = false;
+    for (uint32_t slot = 0; slot < result->zone_count; slot++) {
+        const struct zone *zone = state_zone_at(state, slot);
+        struct plan_zone *row = &result->zones[slot];
+        struct headroom_zone headroom;
+
+        if (zone == NULL) {
+            continue;
+        }
+        row->vms_after = zone->vm_count;
+        row->capacity_after = zone->capacity;
+        row->used_after = zone->used;
+        if (!planner->brief &&
+            headroom_zone(planner->plan.placer, state, slot, &headroom)) {
+            row->unplaceable_after = headroom.unplaceable_count;
+            result->headroom = known;
+        }
+        if (known && row->unplaceable_after > row->unplaceable_before) {
+            plan_warn(result,
+                      "%u VMs more than now could not be placed if zone '%s' "
+                      "were lost afterwards",
+                      row->unplaceable_after - row->unplaceable_before,
+                      zone->name);
+            result->risky |= enforced;
+        }
+    }
+}
+
+static void prove(struct planner *planner)
+{
+    if (!planner->brief &&
+        !headroom_work(planner->plan.placer, planner->plan.scratch,
+                       HEADROOM_SLICE_VMS)) {
+        return;
+    }
+    zones_after(planner);
+    enter(planner, planner->brief ? PLANNER_DONE : PLANNER_EXPLAIN);
+}
+
+static void finish(struct planner *planner)
+{
+    struct plan *result = planner->result;
+    bool rebalances = planner->action.message->action_case ==
+                      HOLDFAST__V1__PLAN_ACTION__ACTION_REBALANCE;
+
+    plan_sum_up(result);
+    if (planner->truncated) {
+        plan_warn(result, "more than %d steps: the rest is not shown",
+                  PLAN_STEPS_MAX);
+    }
+    result->applicable = !planner->action.loss && !planner->action.imagined &&
+                         !planner->truncated &&
+                         result->counts[PLAN_PREEMPT] == 0 &&
+                         result->counts[PLAN_RESTART] == 0 &&
+                         (!rebalances || result->step_count > 0);
+    enter(planner, PLANNER_DONE);
+}
+
+bool planner_work(struct planner *planner)
+{
+    bytes_clear(&planner->plan.entry); /* Nobody wants it. */
+    switch (planner->phase) {
+    case PLANNER_PREPARE:
+        prepare(planner);
+        break;
+    case PLANNER_FENCE:
+        if (plan_action_fence(&planner->action, &planner->plan,
+                              PLAN_SLICE_HOSTS)) {
+            enter(planner, PLANNER_PLACE);
+        }
+        break;
+    case PLANNER_PLACE:
+        place(planner);
+        break;
+    case PLANNER_GROUP:
+        control_group(planner);
+        break;
+    case PLANNER_DRAIN:
+        drain(planner);
+        break;
+    case PLANNER_REBALANCE:
+        rebalance(planner);
+        break;
+    case PLANNER_MOVE:
+        move(planner);
+        break;
+    case PLANNER_PROVE:
+        prove(planner);
+        break;
+    case PLANNER_EXPLAIN:
+        if (planner_explain(planner)) {
+            finish(planner);
+        }
+        break;
+    case PLANNER_DONE:
+    case PLANNER_FAILED:
+        break;
+    }
+    return planner->phase >= PLANNER_DONE;
+}
+
+struct plan *planner_take(struct planner *planner)
+{
+    struct plan *result = planner->result;
+
+    CHECK(planner->phase == PLANNER_DONE);
+    planner->result = NULL;
+    return result;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Moves of VMs that run: queued ones, drains, evening out. */
+#include "node/move_control.h"
+
+#include "base/memory.h"
+#include "node/limits.h"
+#include "node/move_budget.h"
+#include "support/office.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define VMS 30
+
+static struct office *opened(uint32_t zones, uint32_t hosts)
+{
+    struct office *office = office_create();
+
+    office_hosts(office, zones, hosts, 40);
+    office_class(office, "c", 1);
+    return office;
+}
+
+/* All on one host. */
+static void fill_host(struct office *office, const char *host, uint32_t count)
+{
+    char name[16];
+
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "v-%u", i);
+        office_assign(office, office_vm(office, "c", name, 0, false), host);
+    }
+    office_hosts_obey(office);
+}
+
+static void claim(struct office *office, const char *vm, const char *host,
+                  uint32_t order)
+{
+    struct change change = {.kind = CHANGE_VM_CLAIM};
+
+    change.vm_claim = (struct change_vm_claim){
+        {office_vm_named(office, vm)->uid},
+        {office_host_named(office, host)->uid},
+        MOVE_CAUSE_PLAN,
+        order,
+    };
+    office_apply(office, &change);
+}
+
+static uint32_t stopping_on(const struct office *office, const char *host)
+{
+    const struct host *record = office_host_named(office, host);
+    uint32_t count = 0;
+
+    for (uint32_t slot = record->vm_first; slot != SLOT_NONE;) {
+        const struct vm *vm = state_vm_at(office->state, slot);
+
+        count += vm->state == VM_STOPPING;
+        slot = vm->host_next;
+    }
+    return count;
+}
+
+/* Never more than the budgets, at any time. */
+static void check_budgets(const struct office *office)
+{
+    const struct policy *policy = state_policy(office->state);
+    uint32_t zones[ZONES_MAX] = {0};
+    uint32_t *hosts =
+        memory_alloc_array(state_host_slots(office->state), sizeof(*hosts));
+
+    for (uint32_t slot = 0; slot < state_vm_slots(office->state); slot++) {
+        const struct vm *vm = state_vm_at(office->state, slot);
+        uint32_t from;
+
+        if (vm == NULL || !move_is_counted(vm)) {
+            continue;
+        }
+        from = vm->state == VM_STOPPING ? vm->host : vm->last_host;
+        zones[state_host_at(office->state, from)->zone]++;
+        hosts[from]++;
+        if (vm->state == VM_ASSIGNED) {
+            hosts[vm->host]++;
+        } else if (vm->move_host != SLOT_NONE) {
+            hosts[vm->move_host]++;
+        }
+    }
+    for (uint32_t i = 0; i < state_host_slots(office->state); i++) {
+        assert_true(hosts[i] <= policy->host_moves);
+    }
+    for (uint32_t i = 0; i < ZONES_MAX; i++) {
+        assert_true(zones[i] <= policy->zone_moves);
+    }
+    free(hosts);
+}
+
+static void run_checked(struct office *office, uint32_t turns)
+{
+    for (uint32_t i = 0; i < turns; i++) {
+        office_turn(office);
+        check_budgets(office);
+        if (i % 3 == 2) {
+            office_hosts_obey(office);
+        }
+    }
+}
+
+static void queued_moves_begin_in_their_order_within_budgets(void **unused)
+{
+    struct office *office = opened(3, 6);
+    uint32_t *first;
+
+    (void)unused;
+    fill_host(office, "h-0", VMS);
+    /* The last VM has the lowest number. */
+    for (uint32_t i = 0; i < VMS; i++) {
+        char vm[16];
+        char host[16];
+
+        snprintf(vm, sizeof(vm), "v-%u", i);
+        snprintf(host, sizeof(host), "h-%u", 1 + i % 5);
+        claim(office, vm, host, VMS - i);
+    }
+    first = &office->entries;
+    office_turn(office);
+    assert_int_equal(*first, 1);
+    assert_int_equal(stopping_on(office, "h-0"), 2); /* host_moves */
+    assert_int_equal(office_vm_named(office, "v-29")->state, VM_STOPPING);
+    assert_int_equal(office_vm_named(office, "v-28")->state, VM_STOPPING);
+    assert_int_equal(office_vm_named(office, "v-29")->move_cause,
+                     MOVE_CAUSE_PLAN);
+    run_checked(office, 200);
+    assert_int_equal(office_host_named(office, "h-0")->vm_count, 0);
+    assert_int_equal(office_count(office, VM_RUNNING), VMS);
+    for (uint32_t i = 0; i < VMS; i++) {
+        char vm[16];
+        char host[16];
+
+        snprintf(vm, sizeof(vm), "v-%u", i);
+        snprintf(host, sizeof(host), "h-%u", 1 + i % 5);
+        assert_int_equal(office_vm_named(office, vm)->host,
+                         uid_slot(office_host_named(office, host)->uid));
+        assert_int_equal(office_vm_named(office, vm)->epoch, 2);
+    }
+    assert_false(office_turn(office));
+    office_destroy(office);
+}
+
+static void a_new_leader_goes_on_with_queued_moves(void **unused)
+{
+    struct office *office = opened(3, 6);
+
+    (void)unused;
+    fill_host(office, "h-0", 3);
+    claim(office, "v-0", "h-1", 1);
+    claim(office, "v-1", "h-1", 2);
+    claim(office, "v-2", "h-1", 3);
+    office_turn(office);
+    office_lead(office);
+    run_checked(office, 60);
+    assert_int_equal(office_host_named(office, "h-1")->vm_count, 3);
+    office_destroy(office);
+}
+
+static void a_claim_whose_target_takes_no_vms_is_given_up(void **unused)
+{
+    struct office *office = opened(3, 6);
+    struct change change = {.kind = CHANGE_HOST_CORDON};
+
+    (void)unused;
+    fill_host(office, "h-0", 1);
+    claim(office, "v-0", "h-1", 1);
+    change.host_cordon = (struct change_host_cordon){
+        {office_host_named(office, "h-1")->uid}, true};
+    office_apply(office, &change);
+    office_run(office, 10);
+    assert_int_equal(office_vm_named(office, "v-0")->state, VM_RUNNING);
+    assert_int_equal(office_vm_named(office, "v-0")->moving, MOVE_NONE);
+    assert_int_equal(office_host_named(office, "h-1")->claim_count, 0);
+    office_destroy(office);
+}
+
+static void the_loss_of_a_zone_cancels_queued_moves(void **unused)
+{
+    struct office *office = opened(3, 6);
+    struct change change = {.kind = CHANGE_ZONE_STATE};
+
+    (void)unused;
+    fill_host(office, "h-0", VMS);
+    for (uint32_t i = 0; i < VMS; i++) {
+        char vm[16];
+
+        snprintf(vm, sizeof(vm), "v-%u", i);
+        claim(office, vm, "h-1", i);
+    }
+    office_turn(office);
+    assert_int_equal(stopping_on(office, "h-0"), 2);
+    change.zone_state = (struct change_zone_state){
+        {state_zone_at(office->state, 2)->uid}, ZONE_LOST};
+    office_apply(office, &change);
+    office_turn(office);
+    assert_int_equal(state_counts(office->state)->vms_claiming, 0);
+    assert_int_equal(stopping_on(office, "h-0"), 2); /* They go on. */
+    run_checked(office, 30);
+    assert_int_equal(office_host_named(office, "h-0")->vm_count, VMS - 2);
+    office_destroy(office);
+}
+
+static void drain_host(struct office *office, const char *name,
+                       uint64_t deadline_ms)
+{
+    struct change change = {.kind = CHANGE_HOST_DRAIN};
+
+    change.host_drain = (struct change_host_drain){
+        {office_host_named(office, name)->uid}, true, deadline_ms};
+    office_apply(office, &change);
+}
+
+static void drain_respects_budgets_and_deadline(void **unused)
+{
+    struct office *office = opened(3, 6);
+    uint64_t deadline_ms = office->now_ms + 2000;
+
+    (void)unused;
+    fill_host(office, "h-0", VMS);
+    drain_host(office, "h-0", deadline_ms);
+    for (int i = 0; i < 3; i++) {
+        run_checked(office, 3);
+    }
+    assert_true(office_host_named(office, "h-0")->vm_count < VMS);
+    assert_true(office_host_named(office, "h-0")->vm_count > 0);
+    /* Nobody obeys any more; the time comes. */
+    while (office->now_ms < deadline_ms + DRAIN_LOOK_MS) {
+        office_turn(office);
+        check_budgets(office);
+    }
+    assert_false(office_host_named(office, "h-0")->draining);
+    assert_true(office_host_named(office, "h-0")->cordoned);
+    run_checked(office, 300);
+    assert_true(office_host_named(office, "h-0")->vm_count > 0);
+    assert_int_equal(office_count(office, VM_RUNNING), VMS);
+    office_destroy(office);
+}
+
+static void a_drain_without_a_deadline_empties_the_host(void **unused)
+{
+    struct office *office = opened(3, 6);
+
+    (void)unused;
+    fill_host(office, "h-0", VMS);
+    drain_host(office, "h-0", 0);
+    run_checked(office, 300);
+    assert_int_equal(office_host_named(office, "h-0")->vm_count, 0);
+    assert_true(office_host_named(office, "h-0")->draining);
+    assert_int_equal(office_count(office, VM_RUNNING), VMS);
+    for (uint32_t slot = 0; slot < VMS; slot++) {
+        assert_int_equal(state_vm_at(office->state, slot)->move_cause,
+                         MOVE_CAUSE_HOST_DRAIN);
+    }
+    office_destroy(office);
+}
+
+static void rebalance_always(struct policy *policy)
+{
+    policy->rebalance = REBALANCE_AUTO;
+    policy->vm_cool_down_ms = 0;
+}
+
+static void set_zone(struct office *office, uint32_t zone,
+                     enum zone_state zone_state)
+{
+    struct change change = {.kind = CHANGE_ZONE_STATE};
+
+    change.zone_state = (struct change_zone_state){
+        {state_zone_at(office->state, zone)->uid}, zone_state};
+    office_apply(office, &change);
+}
+
+static void zones_are_evened_out_while_all_is_well(void **unused)
+{
+    struct office *office = opened(3, 6);
+
+    (void)unused;
+    fill_host(office, "h-0", VMS);
+    run_checked(office, 20);
+    assert_int_equal(office_host_named(office, "h-0")->vm_count, VMS);
+    office_policy(office, rebalance_always);
+    set_zone(office, 2, ZONE_HELD);
+    run_checked(office, 20);
+    assert_int_equal(office_host_named(office, "h-0")->vm_count, VMS);
+    set_zone(office, 2, ZONE_UP);
+    for (int i = 0; i < 100; i++) {
+        office->now_ms += REBALANCE_LOOK_MS;
+        run_checked(office, 3);
+    }
+    assert_false(office->moves.rebalancing);
+    for (uint32_t zone = 0; zone < 3; zone++) {
+        assert_in_range(state_zone_at(office->state, zone)->vm_count, 8, 12);
+    }
+    assert_int_equal(office_count(office, VM_RUNNING), VMS);
+    office_destroy(office);
+}
+
+static void a_window_may_span_midnight(void **unused)
+{
+    struct policy policy;
+    uint64_t minute = 60000;
+
+    (void)unused;
+    policy_init(&policy);
+    policy.rebalance_window_start_minute = 1380;
+    policy.rebalance_window_end_minute = 60;
+    assert_true(move_control_in_window(&policy, 1439 * minute));
+    assert_true(move_control_in_window(&policy, 1440 * minute));
+    assert_true(move_control_in_window(&policy, 1499 * minute));
+    assert_false(move_control_in_window(&policy, 1500 * minute));
+    assert_false(move_control_in_window(&policy, 1379 * minute));
+    policy.rebalance_window_start_minute = 60;
+    policy.rebalance_window_end_minute = 120;
+    assert_true(move_control_in_window(&policy, 60 * minute));
+    assert_false(move_control_in_window(&policy, 120 * minute));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(queued_moves_begin_in_their_order_within_budgets),
+        cmocka_unit_test(a_new_leader_goes_on_with_queued_moves),
+        cmocka_unit_test(a_claim_whose_target_takes_no_vms_is_given_up),
+        cmocka_unit_test(the_loss_of_a_zone_cancels_queued_moves),
+        cmocka_unit_test(drain_respects_budgets_and_deadline),
+        cmocka_unit_test(a_drain_without_a_deadline_empties_the_host),
+        cmocka_unit_test(zones_are_evened_out_while_all_is_well),
+        cmocka_unit_test(a_window_may_span_midnight),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Plans: what they show is what happens, and nothing happens by showing it. */
+#include "base/check.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "node/api.h"
+#include "node/plan_book.h"
+#include "support/office.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ACTION(name) HOLDFAST__V1__PLAN_ACTION__ACTION_##name
+
+static struct plan_book book;
+
+static void note(struct office *office, const struct event *event)
+{
+    (void)office;
+    plan_book_note(&book, event);
+}
+
+static struct office *opened(uint32_t zones, uint32_t hosts, uint32_t cores)
+{
+    struct office *office = office_create();
+
+    plan_book_init(&book);
+    office->turn.plans = &book;
+    office->on_event = note;
+    office_hosts(office, zones, hosts, cores);
+    office_class(office, "c", 1);
+    office_class(office, "big", 8);
+    return office;
+}
+
+static void closed(struct office *office)
+{
+    plan_book_drop(&book);
+    plan_book_close(&book);
+    office_destroy(office);
+}
+
+static void settle(struct office *office)
+{
+    for (int i = 0; i < 60; i++) {
+        office_run(office, 50);
+        office_hosts_obey(office);
+    }
+}
+
+static void create_vms(struct office *office, const char *class, uint32_t count)
+{
+    char name[16];
+
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "%s-%u", class, i);
+        office_vm(office, class, name, i % 7, false);
+    }
+    settle(office);
+}
+
+/* --- Making --------------------------------------------------------------- */
+
+struct asking {
+    struct plan_job job;
+    struct api_reply reply;
+    int done;
+    int status;
+    uint64_t free[8]; /* Of the classes, as asked. */
+    uint64_t safe[8];
+    uint64_t without[8];
+};
+
+static void take_answer(struct plan_job *job)
+{
+    struct asking *asking = container_of(job, struct asking, job);
+
+    for (uint32_t i = 0; job->action == NULL && i < job->class_count; i++) {
+        const struct capacity_class *class = &job->capacity.classes[i];
+
+        asking->free[i] = capacity_free(&job->capacity, class);
+        asking->safe[i] = capacity_safe(&job->capacity, class);
+        asking->without[i] = class->without[0];
+    }
+}
+
+static void job_done(struct plan_job *job, int status)
+{
+    struct asking *asking = container_of(job, struct asking, job);
+
+    asking->done++;
+    asking->status = status;
+}
+
+static void work(struct office *office)
+{
+    struct plan_slice slice = {
+        .start = {.state = office->state,
+                  .placer = turn_placer(&office->turn),
+                  .time_ms = office->now_ms},
+        .now_ms = office->now_ms,
+    };
+
+    while (!plan_book_work(&book, &slice)) {
+    }
+}
+
+static void ask(struct office *office, struct asking *asking,
+                const Holdfast__V1__PlanAction *action)
+{
+    *asking = (struct asking){0};
+    api_reply_init(&asking->reply);
+    asking->job.action = action;
+    asking->job.reply = &asking->reply;
+    asking->job.answer = take_answer;
+    asking->job.done = job_done;
+    assert_int_equal(plan_book_submit(&book, &asking->job), 0);
+    work(office);
+    assert_int_equal(asking->done, 1);
+    assert_int_equal(asking->status, 0);
+    api_reply_close(&asking->reply);
+}
+
+static const struct plan *make(struct office *office,
+                               const Holdfast__V1__PlanAction *action)
+{
+    static struct asking asking;
+
+    ask(office, &asking, action);
+    if (asking.job.result == NULL) {
+        print_message("%s\n", asking.reply.message);
+    }
+    assert_non_null(asking.job.result);
+    return asking.job.result;
+}
+
+static const struct plan *plan_zone_loss(struct office *office,
+                                         const char *name)
+{
+    char copy[NAME_BYTES];
+    char *zone = copy;
+    Holdfast__V1__PlanZoneLoss loss = HOLDFAST__V1__PLAN_ZONE_LOSS__INIT;
+    Holdfast__V1__PlanAction action = HOLDFAST__V1__PLAN_ACTION__INIT;
+
+    snprintf(copy, sizeof(copy), "%s", name);
+    loss.zones = &zone;
+    loss.n_zones = 1;
+    action.action_case = ACTION(ZONE_LOSS);
+    action.zone_loss = &loss;
+    return make(office, &action);
+}
+
+static const struct plan *plan_drain_host(struct office *office,
+                                          const char *name)
+{
+    char copy[NAME_BYTES];
+    Holdfast__V1__PlanDrainHost drain = HOLDFAST__V1__PLAN_DRAIN_HOST__INIT;
+    Holdfast__V1__PlanAction action = HOLDFAST__V1__PLAN_ACTION__INIT;
+
+    snprintf(copy, sizeof(copy), "%s", name);
+    drain.name = copy;
+    action.action_case = ACTION(DRAIN_HOST);
+    action.drain_host = &drain;
+    return make(office, &action);
+}
+
+static const struct plan *plan_scale(struct office *office, const char *name,
+                                     uint32_t count)
+{
+    char copy[NAME_BYTES];
+    Holdfast__V1__PlanScaleGroup scale = HOLDFAST__V1__PLAN_SCALE_GROUP__INIT;
+    Holdfast__V1__PlanAction action = HOLDFAST__V1__PLAN_ACTION__INIT;
+
+    snprintf(copy, sizeof(copy), "%s", name);
+    scale.name = copy;
+    scale.count = count;
+    action.action_case = ACTION(SCALE_GROUP);
+    action.scale_group = &scale;
+    return make(office, &action);
+}
+
+/* --- Applying ------------------------------------------------------------- */
+
+struct applying {
+    struct turn_request request;
+    struct api_reply reply;
+    const char *id;
+    bool dry_run;
+    int done;
+};
+
+static const struct api_method *apply_method(void)
+{
+    const struct api_method *method = api_methods;
+
+    while (strcmp(method->path, "/holdfast.v1.PlanService/ApplyPlan") != 0) {
+        method++;
+    }
+    return method;
+}
+
+static void plan_apply(struct turn_request *request, struct turn_plan *plan)
+{
+    struct applying *applying = container_of(request, struct applying, request);
+    Holdfast__V1__ApplyPlanRequest message =
+        HOLDFAST__V1__APPLY_PLAN_REQUEST__INIT;
+    char id[PLAN_ID_BYTES];
+
+    snprintf(id, sizeof(id), "%s", applying->id);
+    message.id = id;
+    message.dry_run = applying->dry_run;
+    api_mutate(apply_method(), &message.base, plan, &applying->reply);
+}
+
+static void apply_done(struct turn_request *request, int status)
+{
+    assert_int_equal(status, 0);
+    container_of(request, struct applying, request)->done++;
+}
+
+/* The reason of a refusal, or NULL. */
+static const char *apply(struct office *office, const char *id, bool dry_run)
+{
+    struct applying applying = {
+        .request = {.plan = plan_apply, .done = apply_done},
+        .id = id,
+        .dry_run = dry_run,
+    };
+
+    api_reply_init(&applying.reply);
+    assert_int_equal(
+        turn_submit(&office->turn, LANE_MUTATION, &applying.request), 0);
+    office_turn(office);
+    assert_int_equal(applying.done, 1);
+    if (applying.reply.code != RPC_OK) {
+        print_message("%s\n", applying.reply.message);
+    }
+    api_reply_close(&applying.reply);
+    return applying.reply.code == RPC_OK ? NULL : applying.reply.reason;
+}
+
+/* Steps as they were, for plans are forgotten. */
+struct shown {
+    char vm[NAME_BYTES];
+    char to_host[NAME_BYTES];
+    uint8_t kind;
+};
+
+static struct shown *keep_shown(const struct plan *plan)
+{
+    struct shown *shown =
+        memory_alloc_array(plan->step_count + 1, sizeof(*shown));
+
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        const struct plan_step *step = &plan->steps[i];
+
+        snprintf(shown[i].vm, NAME_BYTES, "%s", plan_text(plan, step->name));
+        snprintf(shown[i].to_host, NAME_BYTES, "%s",
+                 plan_text(plan, step->to_host));
+        shown[i].kind = step->kind;
+    }
+    return shown;
+}
+
+static void assert_happened(const struct office *office,
+                            const struct shown *shown, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct vm *vm = office_vm_named(office, shown[i].vm);
+
+        if (shown[i].kind == PLAN_DELETE) {
+            assert_null(vm);
+            continue;
+        }
+        assert_non_null(vm);
+        assert_true(vm->host != SLOT_NONE);
+        assert_string_equal(state_host_at(office->state, vm->host)->name,
+                            shown[i].to_host);
+    }
+}
+
+/* --- Tests ---------------------------------------------------------------- */
+
+static void a_plan_changes_nothing(void **unused)
+{
+    struct office *office = opened(3, 9, 40);
+    uint64_t hash;
+
+    (void)unused;
+    create_vms(office, "c", 100);
+    hash = state_hash(office->state);
+    assert_true(plan_zone_loss(office, "z0")->step_count > 30);
+    assert_true(plan_drain_host(office, "h-1")->step_count > 5);
+    assert_int_equal(state_hash(office->state), hash);
+    assert_false(office_turn(office));
+    closed(office);
+}
+
+static void lose_zone(struct office *office, uint32_t zone)
+{
+    struct change change = {.kind = CHANGE_ZONE_STATE};
+
+    change.zone_state = (struct change_zone_state){
+        {state_zone_at(office->state, zone)->uid}, ZONE_LOST};
+    office_apply(office, &change);
+    for (uint32_t slot = 0; slot < state_host_slots(office->state); slot++) {
+        if (state_host_at(office->state, slot)->zone == zone) {
+            office_fence(office, slot);
+        }
+    }
+}
+
+static void a_loss_is_planned_as_failover_does_it(void **unused)
+{
+    static const uint32_t counts[] = {100, 3600};
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+        struct office *office = opened(3, 9, counts[i] / 5);
+        const struct plan *plan;
+        struct shown *shown;
+        uint32_t count;
+
+        create_vms(office, "c", counts[i]);
+        plan = plan_zone_loss(office, "z1");
+        count = plan->step_count;
+        assert_int_equal(plan->counts[PLAN_RESTART], count);
+        assert_int_equal(count, state_zone_at(office->state, 1)->vm_count);
+        assert_false(plan->applicable);
+        assert_int_equal(plan->unplaced_count, 0);
+        assert_int_equal(plan->zones[1].vms_after, 0);
+        assert_true(plan->downtime_max_ms >=
+                    state_settings(office->state)->lease_wait_ms);
+        shown = keep_shown(plan);
+        assert_string_equal(apply(office, plan->id, false),
+                            "PLAN_NOT_APPLICABLE");
+        lose_zone(office, 1);
+        office_run(office, 100);
+        assert_happened(office, shown, count);
+        free(shown);
+        closed(office);
+    }
+}
+
+static void plan_applied_equals_plan_shown(void **unused)
+{
+    struct office *office = opened(3, 9, 40);
+    const struct plan *plan;
+    struct shown *shown;
+    uint32_t count;
+
+    (void)unused;
+    create_vms(office, "c", 200);
+    plan = plan_drain_host(office, "h-4");
+    count = plan->step_count;
+    assert_true(plan->applicable);
+    assert_int_equal(count, office_host_named(office, "h-4")->vm_count);
+    shown = keep_shown(plan);
+    assert_null(apply(office, plan->id, true)); /* Dry. */
+    assert_false(office_host_named(office, "h-4")->draining);
+    assert_null(apply(office, plan->id, false));
+    assert_true(office_host_named(office, "h-4")->draining);
+    assert_int_equal(state_counts(office->state)->vms_claiming, count);
+    settle(office);
+    assert_int_equal(office_host_named(office, "h-4")->vm_count, 0);
+    assert_int_equal(office_count(office, VM_RUNNING), 200);
+    assert_happened(office, shown, count);
+    free(shown);
+    closed(office);
+}
+
+static void a_scaled_group_gets_the_members_that_were_shown(void **unused)
+{
+    static const uint32_t counts[] = {40, 12};
+    struct office *office = opened(3, 9, 40);
+    struct group_id id = office_group(office, "c", "web", 20);
+
+    (void)unused;
+    settle(office);
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+        const struct plan *plan = plan_scale(office, "web", counts[i]);
+        struct shown *shown = keep_shown(plan);
+        uint32_t count = plan->step_count;
+
+        assert_int_equal(count, i == 0 ? 20 : 28);
+        assert_null(apply(office, plan->id, false));
+        settle(office);
+        assert_int_equal(state_group(office->state, id)->vm_count, counts[i]);
+        assert_int_equal(state_group(office->state, id)->next_member, 40);
+        assert_happened(office, shown, count);
+        free(shown);
+    }
+    closed(office);
+}
+
+static void plan_is_refused_when_the_state_moved_on(void **unused)
+{
+    struct office *office = opened(3, 9, 40);
+    const struct plan *plan;
+    uint64_t revision;
+
+    (void)unused;
+    create_vms(office, "c", 200);
+    plan = plan_drain_host(office, "h-4");
+    office_vm(office, "c", "other", 0, false);
+    office_run(office, 10);
+    revision = state_revision(office->state);
+    assert_string_equal(apply(office, plan->id, false), "PLAN_STALE");
+    assert_int_equal(state_revision(office->state), revision);
+    assert_string_equal(apply(office, "p0-0", false), "PLAN_NOT_FOUND");
+    /* What hosts report is no reason. */
+    office_hosts_obey(office);
+    plan = plan_drain_host(office, "h-4");
+    for (uint32_t slot = 0; slot < 20; slot++) {
+        struct change change = {.kind = CHANGE_VM_REPORT};
+        const struct vm *vm = state_vm_at(office->state, slot);
+
+        change.vm_report =
+            (struct change_vm_report){{vm->uid}, vm->epoch, VM_RUNNING};
+        office_apply(office, &change);
+    }
+    assert_null(apply(office, plan->id, false));
+    /* And it is stale once it is applied. */
+    assert_string_equal(apply(office, plan->id, false), "PLAN_STALE");
+    closed(office);
+}
+
+static void what_has_no_place_is_explained(void **unused)
+{
+    struct office *office = opened(3, 9, 12);
+    const struct plan *plan;
+
+    (void)unused;
+    create_vms(office, "big", 9);
+    plan = plan_zone_loss(office, "z0");
+    assert_int_equal(plan->step_count, 0);
+    assert_int_equal(plan->unplaced_count, 3);
+    assert_int_equal(plan->unplaced[0].reason, PENDING_NO_CAPACITY);
+    assert_true(strlen(plan_text(plan, plan->unplaced[0].message)) > 20);
+    assert_true(plan_has_changes(plan));
+    closed(office);
+}
+
+static void hosts_that_are_not_there_take_what_waits(void **unused)
+{
+    struct office *office = opened(1, 1, 4);
+    Holdfast__V1__PlanAddHosts add = HOLDFAST__V1__PLAN_ADD_HOSTS__INIT;
+    Holdfast__V1__Resources capacity = HOLDFAST__V1__RESOURCES__INIT;
+    Holdfast__V1__PlanAction action = HOLDFAST__V1__PLAN_ACTION__INIT;
+    const struct plan *plan;
+    char zone[] = "z0";
+
+    (void)unused;
+    create_vms(office, "c", 10);
+    assert_int_equal(office_count(office, VM_PENDING), 6);
+    capacity.cpu_milli = 2000;
+    capacity.memory_mib = 8192;
+    add.zone = zone;
+    add.count = 2;
+    add.capacity = &capacity;
+    action.action_case = ACTION(ADD_HOSTS);
+    action.add_hosts = &add;
+    plan = make(office, &action);
+    assert_int_equal(plan->counts[PLAN_START], 4);
+    assert_int_equal(plan->unplaced_count, 2);
+    assert_false(plan->applicable);
+    assert_int_equal(state_counts(office->state)->hosts, 1);
+    closed(office);
+}
+
+static void a_wrong_action_is_refused_by_its_field(void **unused)
+{
+    struct office *office = opened(1, 1, 4);
+    Holdfast__V1__PlanZoneLoss loss = HOLDFAST__V1__PLAN_ZONE_LOSS__INIT;
+    Holdfast__V1__PlanAction action = HOLDFAST__V1__PLAN_ACTION__INIT;
+    struct asking asking;
+    char name[] = "nowhere";
+    char *zone = name;
+
+    (void)unused;
+    loss.zones = &zone;
+    loss.n_zones = 1;
+    action.action_case = ACTION(ZONE_LOSS);
+    action.zone_loss = &loss;
+    ask(office, &asking, &action);
+    assert_null(asking.job.result);
+    assert_string_equal(asking.reply.reason, "ZONE_NOT_FOUND");
+    action.action_case = HOLDFAST__V1__PLAN_ACTION__ACTION__NOT_SET;
+    ask(office, &asking, &action);
+    assert_string_equal(asking.reply.reason, "INVALID_FIELD");
+    closed(office);
+}
+
+static void the_last_plans_are_kept_for_ten_minutes(void **unused)
+{
+    struct office *office = opened(3, 9, 40);
+    char first[PLAN_ID_BYTES];
+
+    (void)unused;
+    create_vms(office, "c", 10);
+    snprintf(first, sizeof(first), "%s", plan_zone_loss(office, "z0")->id);
+    for (int i = 1; i < PLANS_KEPT_MAX; i++) {
+        plan_zone_loss(office, "z1");
+    }
+    assert_non_null(plan_book_find(&book, first, office->now_ms));
+    plan_zone_loss(office, "z1");
+    assert_null(plan_book_find(&book, first, office->now_ms));
+    assert_int_equal(book.count, PLANS_KEPT_MAX);
+    assert_null(plan_book_find(&book, "", office->now_ms + PLAN_KEPT_MS));
+    assert_int_equal(book.count, 0);
+    closed(office);
+}
+
+static void jobs_end_with_the_leadership(void **unused)
+{
+    struct office *office = opened(3, 9, 40);
+    Holdfast__V1__PlanRebalance rebalance = HOLDFAST__V1__PLAN_REBALANCE__INIT;
+    Holdfast__V1__PlanAction action = HOLDFAST__V1__PLAN_ACTION__INIT;
+    struct asking askings[PLAN_JOBS_MAX + 1];
+    struct plan_slice slice = {.start = {.state = office->state}};
+
+    (void)unused;
+    action.action_case = ACTION(REBALANCE);
+    action.rebalance = &rebalance;
+    for (int i = 0; i <= PLAN_JOBS_MAX; i++) {
+        askings[i] = (struct asking){.job = {.action = &action,
+                                             .reply = &askings[i].reply,
+                                             .answer = take_answer,
+                                             .done = job_done}};
+        api_reply_init(&askings[i].reply);
+        assert_int_equal(plan_book_submit(&book, &askings[i].job),
+                         i < PLAN_JOBS_MAX ? 0 : HF_ERROR_BUSY);
+    }
+    plan_book_work(&book, &slice);
+    plan_book_cancel(&book, &askings[1].job);
+    plan_book_drop(&book);
+    for (int i = 0; i < PLAN_JOBS_MAX; i++) {
+        assert_int_equal(askings[i].done, i != 1);
+        assert_int_equal(askings[i].status, i == 1 ? 0 : HF_ERROR_NOT_LEADER);
+        api_reply_close(&askings[i].reply);
+    }
+    closed(office);
+}
+
+static void capacity_counts_what_fits_with_any_zone_lost(void **unused)
+{
+    struct office *office = opened(3, 9, 12);
+    struct asking asking = {.job = {.answer = take_answer, .done = job_done}};
+
+    (void)unused;
+    create_vms(office, "big", 3); /* One in each zone. */
+    asking.job.reply = &asking.reply;
+    asking.job.classes = memory_alloc_array(2, sizeof(uint32_t));
+    asking.job.classes[0] = 0;
+    asking.job.classes[1] = 1;
+    asking.job.class_count = 2;
+    api_reply_init(&asking.reply);
+    assert_int_equal(plan_book_submit(&book, &asking.job), 0);
+    work(office);
+    assert_int_equal(asking.done, 1);
+    /* Nine hosts of 12; three have 4 left. */
+    assert_int_equal(asking.free[0], 6 * 12 + 3 * 4);
+    assert_int_equal(asking.free[1], 6);
+    /* Six hosts are left then, three of them with a big one. */
+    assert_int_equal(asking.without[0], 3 * 12 + 3 * 4);
+    assert_int_equal(asking.without[1], 3);
+    assert_int_equal(asking.safe[0], 3 * 12 + 3 * 4);
+    assert_int_equal(asking.safe[1], 3);
+    api_reply_close(&asking.reply);
+    closed(office);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_plan_changes_nothing),
+        cmocka_unit_test(a_loss_is_planned_as_failover_does_it),
+        cmocka_unit_test(plan_applied_equals_plan_shown),
+        cmocka_unit_test(a_scaled_group_gets_the_members_that_were_shown),
+        cmocka_unit_test(plan_is_refused_when_the_state_moved_on),
+        cmocka_unit_test(what_has_no_place_is_explained),
+        cmocka_unit_test(hosts_that_are_not_there_take_what_waits),
+        cmocka_unit_test(a_wrong_action_is_refused_by_its_field),
+        cmocka_unit_test(the_last_plans_are_kept_for_ten_minutes),
+        cmocka_unit_test(jobs_end_with_the_leadership),
+        cmocka_unit_test(capacity_counts_what_fits_with_any_zone_lost),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
