@@ -101,6 +101,10 @@ VALID = [
     ("ReservationService/UpdateReservation", {"name": "spare-$", "count": 2}),
     ("ReservationService/DeleteReservation", {"name": "spare-$"}),
     ("ReservationService/ListReservations", {}),
+    ("PlanService/MakePlan", {"action": {"zone_loss": {"zones": ["z1"]}}}),
+    ("PlanService/MakePlan", {"action": {"scale_group": {
+        "name": "group-$", "count": 3}}}),
+    ("PlanService/GetCapacity", {"classes": ["small"]}),
     ("ClusterService/GetStatus", {}),
     ("ClusterService/ListNodes", {}),
 ]

@@ -13,12 +13,14 @@ import unittest
 import api_groups
 import api_methods
 import api_outages
+import api_plans
 import api_reads
 import api_sessions
 import holdfast_client
 from api_case import Seen, read_table
 
-MODULES = [api_methods, api_groups, api_outages, api_reads, api_sessions]
+MODULES = [api_methods, api_groups, api_plans, api_outages, api_reads,
+           api_sessions]
 
 # Errors of the table that no client can bring about, and why.
 UNPROVOKED = {
