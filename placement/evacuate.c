@@ -6,34 +6,8 @@
 #include "base/memory.h"
 #include "placement/evacuate_internal.h"
 
-#include "base/container.h"
-
 #include <stdlib.h>
 #include <string.h>
-
-/* Placements of all passes together, beyond the first few passes: a failover
- * does not wait for what is hardly better. */
-#define PLACEMENTS_MAX 2500000
-#define PASSES_MIN     6
-
-/* Scores and orders that compete, in the order in which they are tried. What
- * each gains over the former ones: tests/bench/zone_loss.c. */
-static const struct {
-    enum evacuation_score score;
-    enum evacuation_order order;
-    uint32_t skip;
-} tries[] = {
-    {SCORE_SLOT_LOSS, ORDER_SHARE, 0}, {SCORE_WASTE, ORDER_SHARE, 0},
-    {SCORE_SLOT_LOSS, ORDER_SUM, 0},   {SCORE_WASTE, ORDER_SUM, 0},
-    {SCORE_BEST_FIT, ORDER_SHARE, 0},  {SCORE_SLOT_LOSS, ORDER_CPU, 0},
-    {SCORE_WASTE, ORDER_CPU, 0},       {SCORE_SLOT_LOSS, ORDER_MEMORY, 0},
-    {SCORE_WASTE, ORDER_MEMORY, 0},    {SCORE_BEST_FIT, ORDER_SUM, 0},
-    {SCORE_SLOT_LOSS, ORDER_SHARE, 1}, {SCORE_WASTE, ORDER_SHARE, 1},
-    {SCORE_SLOT_LOSS, ORDER_SHARE, 2}, {SCORE_WASTE, ORDER_SHARE, 2},
-    {SCORE_SLOT_LOSS, ORDER_SHARE, 4}, {SCORE_WASTE, ORDER_SHARE, 4},
-    {SCORE_SLOT_LOSS, ORDER_SUM, 1},   {SCORE_WASTE, ORDER_SUM, 1},
-    {SCORE_SLOT_LOSS, ORDER_SUM, 2},   {SCORE_WASTE, ORDER_SUM, 2},
-};
 
 struct evacuation *evacuation_create(const struct state *state)
 {
@@ -81,6 +55,7 @@ void evacuation_destroy(struct evacuation *evacuation)
     free(evacuation->spare_items);
     free(evacuation->runs);
     free(evacuation->run_order);
+    free(evacuation->run_skip);
     free(evacuation->part_of);
     free(evacuation->parts);
     free(evacuation->room_base);
@@ -97,6 +72,10 @@ void evacuation_destroy(struct evacuation *evacuation)
     free(evacuation->missing);
     free(evacuation->best);
     free(evacuation->best_missing);
+    free(evacuation->planned_first);
+    free(evacuation->planned_next);
+    free(evacuation->leaving);
+    free(evacuation->freed);
     free(evacuation->helpers);
     free(evacuation->steps);
     fleet_destroy(evacuation->fleet);
@@ -120,34 +99,16 @@ static bool cap_may_do(const struct evacuation *evacuation)
            evacuation->item_count;
 }
 
-static bool more_tries(const struct evacuation *evacuation)
+static void begin_first(struct evacuation *evacuation)
 {
-    uint64_t placements =
-        (uint64_t)evacuation->try * (evacuation->item_count + 1);
-
-    return !evacuation->limited && evacuation->try < ARRAY_LEN(tries) &&
-           (evacuation->try < PASSES_MIN || placements < PLACEMENTS_MAX);
-}
-
-static void begin_try(struct evacuation *evacuation)
-{
-    struct pass_options options = {
-        .score = tries[evacuation->try].score,
-        .order = tries[evacuation->try].order,
-        .skip = tries[evacuation->try].skip,
-        .start_cap = UINT32_MAX,
-    };
+    struct pass_options options = {.start_cap = UINT32_MAX};
 
     if (evacuation->limited) {
         options = evacuation->limit;
-    } else if (evacuation->try == 0 && !evacuation->capped &&
-               cap_may_do(evacuation)) {
+    } else if (cap_may_do(evacuation)) {
         evacuation->capped = true;
         options.start_cap = state_settings(evacuation->state)->start_parallel;
-        evacuation_pass_begin(evacuation, &options);
-        return;
     }
-    evacuation->try++;
     evacuation_pass_begin(evacuation, &options);
 }
 
@@ -165,13 +126,14 @@ static bool is_better(const struct evacuation *evacuation)
     return evacuation->missing_count < evacuation->best_missing_count;
 }
 
-static void keep_best(struct evacuation *evacuation)
+/* True when the pass is the best so far. */
+static bool keep_best(struct evacuation *evacuation)
 {
     uint32_t *placed = evacuation->placed;
     uint64_t *missing = evacuation->missing;
 
     if (!is_better(evacuation)) {
-        return;
+        return false;
     }
     evacuation->has_best = true;
     evacuation->placed = evacuation->best;
@@ -179,16 +141,28 @@ static void keep_best(struct evacuation *evacuation)
     evacuation->missing = evacuation->best_missing;
     evacuation->best_missing = missing;
     evacuation->best_missing_count = evacuation->missing_count;
+    return true;
 }
 
 /* True when the passes are over. */
-static bool end_try(struct evacuation *evacuation)
+static bool end_pass(struct evacuation *evacuation)
 {
-    keep_best(evacuation);
-    if (evacuation->best_missing_count == 0 || !more_tries(evacuation)) {
+    struct pass_options options;
+    bool better = keep_best(evacuation);
+    bool was_capped =
+        evacuation->pass.options.start_cap != UINT32_MAX && evacuation->capped;
+
+    if (evacuation->best_missing_count == 0 || evacuation->limited) {
         return true;
     }
-    begin_try(evacuation);
+    if (better) {
+        evacuation->search.best = evacuation->pass.options;
+    }
+    evacuation->try += !was_capped;
+    if (!evacuation_search_next(evacuation, better, &options)) {
+        return true;
+    }
+    evacuation_pass_begin(evacuation, &options);
     return false;
 }
 
@@ -205,7 +179,7 @@ static void prepare(struct evacuation *evacuation)
         memory_alloc_array(evacuation->level_count, sizeof(uint64_t));
     evacuation->best_missing =
         memory_alloc_array(evacuation->level_count, sizeof(uint64_t));
-    begin_try(evacuation);
+    begin_first(evacuation);
 }
 
 /* --- Steps ---------------------------------------------------------------- */
@@ -225,7 +199,6 @@ static void begin_steps(struct evacuation *evacuation)
         evacuation->steps =
             memory_alloc_array(count, sizeof(*evacuation->steps));
     }
-    evacuation->cursor = 0;
     evacuation->helper = 0;
 }
 
@@ -266,6 +239,9 @@ static void next_stage(struct evacuation *evacuation)
     evacuation->cursor = 0;
     if (evacuation->stage == STAGE_HOSTS) {
         evacuation_hosts_begin(evacuation);
+    } else if (evacuation->stage == STAGE_ROOM && !evacuation->limited &&
+               evacuation->best_missing_count > 0) {
+        evacuation_room_begin(evacuation);
     } else if (evacuation->stage == STAGE_STEPS) {
         begin_steps(evacuation);
     }
@@ -282,9 +258,10 @@ static bool stage_work(struct evacuation *evacuation, uint32_t *budget)
         prepare(evacuation);
         return true;
     case STAGE_PASS:
-        return evacuation_pass_work(evacuation, budget) && end_try(evacuation);
+        return evacuation_pass_work(evacuation, budget) && end_pass(evacuation);
     case STAGE_ROOM:
-        return true;
+        return evacuation->planned_first == NULL ||
+               evacuation_room_work(evacuation, budget);
     case STAGE_STEPS:
         return write_steps(evacuation, budget);
     default:

@@ -352,6 +352,8 @@ void evacuation_sort(struct evacuation *evacuation)
     make_runs(evacuation);
     evacuation->run_order =
         memory_alloc_array(evacuation->run_count, sizeof(uint32_t));
+    evacuation->run_skip =
+        memory_alloc_array(evacuation->run_count, sizeof(uint32_t));
 }
 
 struct ordered_run {
@@ -389,4 +391,58 @@ void evacuation_order_runs(struct evacuation *evacuation,
     }
     free(ranks);
     free(ordered);
+}
+
+/* --- Skips ---------------------------------------------------------------- */
+
+struct worth {
+    uint64_t worth; /* CPU for its share of what is scarce. */
+    uint64_t size;
+    uint32_t run;
+};
+
+/* Least worth first, then the largest. */
+static int compare_worths(const void *a, const void *b)
+{
+    const struct worth *left = a;
+    const struct worth *right = b;
+
+    if (left->worth != right->worth) {
+        return left->worth < right->worth ? -1 : 1;
+    }
+    if (left->size != right->size) {
+        return left->size > right->size ? -1 : 1;
+    }
+    return left->run < right->run ? -1 : left->run > right->run;
+}
+
+void evacuation_set_skips(struct evacuation *evacuation, uint32_t skip,
+                          uint32_t level)
+{
+    struct worth *worths =
+        memory_alloc_array(evacuation->run_count, sizeof(*worths));
+    uint32_t count = 0;
+
+    memset(evacuation->run_skip, 0,
+           evacuation->run_count * sizeof(*evacuation->run_skip));
+    for (uint32_t i = 0; skip > 0 && i < evacuation->run_count; i++) {
+        const struct run *run = &evacuation->runs[i];
+        const struct wish *wish = &evacuation->wishes[run->wish];
+
+        if (run->level == level) {
+            worths[count++] =
+                (struct worth){((uint64_t)wish->need.cpu_milli << 32) /
+                                   (wish->size[ORDER_SHARE] + 1),
+                               wish->size[ORDER_SHARE], i};
+        }
+    }
+    qsort(worths, count, sizeof(*worths), compare_worths);
+    for (uint32_t i = 0; i < count && skip > 0; i++) {
+        uint32_t run = worths[i].run;
+        uint32_t most = evacuation->runs[run].count;
+
+        evacuation->run_skip[run] = skip < most ? skip : most;
+        skip -= evacuation->run_skip[run];
+    }
+    free(worths);
 }

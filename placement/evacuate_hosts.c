@@ -258,11 +258,17 @@ void evacuation_make_grid(struct evacuation *evacuation)
     evacuation->potential_of = SCORE_COUNT;
 }
 
+/* A host that others leave may have more free than any had: the last cells have
+ * no end. */
 uint32_t evacuation_cell(const struct grid *grid, uint32_t cpu_milli,
                          uint32_t memory_mib)
 {
-    return cpu_milli / grid->cpu_unit * grid->stride +
-           memory_mib / grid->memory_unit;
+    uint32_t row = cpu_milli / grid->cpu_unit;
+    uint32_t column = memory_mib / grid->memory_unit;
+
+    row = row < grid->rows ? row : grid->rows - 1;
+    column = column < grid->columns ? column : grid->columns - 1;
+    return row * grid->stride + column;
 }
 
 void evacuation_link(struct evacuation *evacuation, uint32_t host)

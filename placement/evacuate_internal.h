@@ -52,7 +52,8 @@ struct pass_options {
     enum evacuation_score score;
     enum evacuation_order order;
     uint32_t start_cap; /* Starts a host, at most. */
-    uint32_t skip;      /* The first so many of the last priority come last. */
+    uint32_t skip;      /* So many of a level come last: those that are worth */
+    uint32_t skip_level; /* the least for the room that they take. */
 };
 
 /* What the bench compares: one pass with these options and nothing after it. */
@@ -178,8 +179,6 @@ struct pass {
     uint32_t run;  /* Index in run_order. */
     uint32_t item; /* Of the run; up to `end`. */
     uint32_t end;
-    uint32_t skip_left;
-    uint32_t late_run; /* First one of which it skipped some. */
     bool run_open;
     bool late; /* It is at what it skipped. */
     bool held; /* Reservations were taken out. */
@@ -195,6 +194,17 @@ struct pass {
     uint32_t aside_count; /* Hosts that the run cannot use. */
     uint32_t shunned;     /* Of these, at the end: hosts this VM cannot use. */
     uint32_t shun_tally;  /* Whose members; NONE. */
+};
+
+/* Which passes are tried: first scores and orders, then, with the best of
+ * these, how many to leave out: doubled as long as it helps, then refined. */
+struct search {
+    uint32_t combination; /* The next one. */
+    struct pass_options best;
+    uint32_t skip; /* Of the pass under way; 0: still at combinations. */
+    uint32_t step; /* Refining; 0: still doubling. */
+    bool upward;   /* Refining: this one lies above the best. */
+    bool last;     /* Refining by single VMs. */
 };
 
 enum evacuation_stage {
@@ -235,6 +245,7 @@ struct evacuation {
     struct run *runs;
     uint32_t run_count;
     uint32_t *run_order;
+    uint32_t *run_skip; /* How many of each come late. */
     uint32_t level_count;
 
     const struct fleet_host *hosts; /* Of the fleet, if there is one. */
@@ -270,12 +281,20 @@ struct evacuation {
     uint64_t *missing; /* CPU without a place, by level. */
     uint32_t missing_count;
 
-    uint32_t try;   /* Number of the next pass. */
+    uint32_t try; /* Passes that were tried, but for the capped one. */
+    struct search search;
     uint32_t *best; /* As placed, of the best pass so far. */
     uint64_t *best_missing;
     uint32_t best_missing_count;
     bool has_best;
 
+    /* Making room: */
+    uint32_t *planned_first; /* Items by host: the first one; */
+    uint32_t *planned_next;  /* the next one of each. */
+    uint64_t *leaving;       /* A bit for each VM that makes room. */
+    uint64_t *freed;         /* A bit for each host that one is to leave. */
+    uint32_t failed_wish;
+    bool exchanging;
     struct helper_step *helpers;
     uint32_t helper_count;
     uint32_t helper_capacity;
@@ -296,6 +315,10 @@ void evacuation_sort(struct evacuation *evacuation);
 /* The order of the runs for a pass. */
 void evacuation_order_runs(struct evacuation *evacuation,
                            enum evacuation_order order);
+
+/* How many of each run come late. */
+void evacuation_set_skips(struct evacuation *evacuation, uint32_t skip,
+                          uint32_t level);
 
 /* --- evacuate_hosts.c: and where to -------------------------------------- */
 
@@ -370,8 +393,16 @@ void evacuation_pass_begin(struct evacuation *evacuation,
                            const struct pass_options *options);
 bool evacuation_pass_work(struct evacuation *evacuation, uint32_t *budget);
 
+/* --- evacuate_search.c ---------------------------------------------------- */
+
+/* The next pass after one that was `better` than those before it or not; false:
+ * enough were tried. */
+bool evacuation_search_next(struct evacuation *evacuation, bool better,
+                            struct pass_options *out);
+
 /* --- evacuate_room.c: making room ----------------------------------------- */
 
+/* After the passes, if something is missing. */
 void evacuation_room_begin(struct evacuation *evacuation);
 bool evacuation_room_work(struct evacuation *evacuation, uint32_t *budget);
 

@@ -620,31 +620,24 @@ void evacuation_pass_begin(struct evacuation *evacuation,
     evacuation->missing_count = 0;
     memset(evacuation->placed, 0xff,
            evacuation->item_count * sizeof(*evacuation->placed));
-    *pass = (struct pass){.options = *options, .skip_left = options->skip};
-    pass->late_run = evacuation->run_count;
+    *pass = (struct pass){.options = *options};
+    evacuation_set_skips(evacuation, options->skip, options->skip_level);
 }
 
-/* Which of the run's VMs are placed now: of the last priority the first few
- * wait until all others have been. */
-static void set_range(struct evacuation *evacuation, const struct run *run)
+/* Which of the run's VMs are placed now: those that are skipped come late. */
+static void set_range(struct evacuation *evacuation, uint32_t run)
 {
     struct pass *pass = &evacuation->pass;
-    uint32_t skipped = 0;
+    uint32_t skipped = evacuation->run_skip[run];
 
-    if (run->level + 1u == evacuation->level_count && pass->skip_left > 0) {
-        skipped = pass->skip_left < run->count ? pass->skip_left : run->count;
-        pass->skip_left -= skipped;
-        if (pass->late_run == evacuation->run_count) {
-            pass->late_run = pass->run;
-        }
-    }
     pass->item = pass->late ? 0 : skipped;
-    pass->end = pass->late ? skipped : run->count;
+    pass->end = pass->late ? skipped : evacuation->runs[run].count;
 }
 
-static void begin_run(struct evacuation *evacuation, const struct run *run)
+static void begin_run(struct evacuation *evacuation, uint32_t number)
 {
     struct pass *pass = &evacuation->pass;
+    const struct run *run = &evacuation->runs[number];
     const struct wish *wish = &evacuation->wishes[run->wish];
 
     if (wish->right == WISH_ORDINARY && !pass->held) {
@@ -653,7 +646,7 @@ static void begin_run(struct evacuation *evacuation, const struct run *run)
     }
     open_run(evacuation, wish);
     pass->level = run->level;
-    set_range(evacuation, run);
+    set_range(evacuation, number);
 }
 
 bool evacuation_pass_work(struct evacuation *evacuation, uint32_t *budget)
@@ -661,18 +654,18 @@ bool evacuation_pass_work(struct evacuation *evacuation, uint32_t *budget)
     struct pass *pass = &evacuation->pass;
 
     while (pass->run < evacuation->run_count) {
-        const struct run *run =
-            &evacuation->runs[evacuation->run_order[pass->run]];
+        uint32_t number = evacuation->run_order[pass->run];
+        uint32_t first = evacuation->runs[number].first;
 
         if (*budget == 0) {
             return false;
         }
         if (!pass->run_open) {
-            begin_run(evacuation, run);
+            begin_run(evacuation, number);
             *budget -= *budget < RUN_COST ? *budget : RUN_COST;
         }
         for (; pass->item<pass->end && * budget> 0; pass->item++) {
-            place(evacuation, run->first + pass->item);
+            place(evacuation, first + pass->item);
             --*budget;
         }
         if (pass->item < pass->end) {
@@ -680,10 +673,10 @@ bool evacuation_pass_work(struct evacuation *evacuation, uint32_t *budget)
         }
         close_run(evacuation);
         pass->run++;
-        if (pass->run == evacuation->run_count && !pass->late) {
+        if (pass->run == evacuation->run_count && !pass->late &&
+            pass->options.skip > 0) {
             pass->late = true;
-            pass->run = pass->late_run;
-            pass->skip_left = pass->options.skip;
+            pass->run = 0;
         }
     }
     return true;

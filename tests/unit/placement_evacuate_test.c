@@ -743,6 +743,121 @@ static void the_same_state_gives_the_same_plan(void **unused)
     end(state, first);
 }
 
+static void run(struct state *state, const char *name)
+{
+    apply(state,
+          (struct change){.kind = CHANGE_VM_REPORT,
+                          .vm_report = {{uid_of(state, name)}, 1, VM_RUNNING}});
+}
+
+static uint32_t position(const struct state *state, const struct evacuation *it,
+                         const char *vm)
+{
+    uint32_t count;
+    const struct evacuation_step *steps = evacuation_steps(it, &count);
+
+    return (uint32_t)(step_of(state, it, vm) - steps);
+}
+
+static void a_vm_that_runs_makes_room_before_who_needs_it(void **unused)
+{
+    struct state *state = region();
+    struct evacuation *it;
+
+    (void)unused;
+    plain_host(state, "a0", "za", 8);
+    plain_host(state, "b0", "zb", 4);
+    plain_host(state, "c0", "zc", 2);
+    add_vm(state,
+           (struct vm_spec){.name = "big", .class = "large", .host = "a0"});
+    add_vm(state,
+           (struct vm_spec){.name = "small", .class = "small", .host = "b0"});
+    run(state, "small");
+    lose_zone(state, "za");
+    it = plan(state);
+    assert_string_equal(goes(state, it, "big"), "b0");
+    assert_string_equal(goes(state, it, "small"), "c0");
+    assert_int_equal(step_of(state, it, "small")->kind, EVACUATION_MOVE);
+    assert_true(position(state, it, "small") < position(state, it, "big"));
+    assert_int_equal(evacuation_unplaced(it), 0);
+    end(state, it);
+}
+
+/* A full host with three preemptible VMs of priority 1, 2 and 3; a large one of
+ * priority 5 was lost. */
+static struct state *preemptible_region(uint32_t preempt_max)
+{
+    struct state *state = region();
+    struct change policy = {.kind = CHANGE_POLICY};
+
+    policy_init(&policy.policy.policy);
+    policy.policy.policy.preempt_max = preempt_max;
+    apply(state, policy);
+    plain_host(state, "a0", "za", 4);
+    plain_host(state, "b0", "zb", 6);
+    add_vm(state,
+           (struct vm_spec){
+               .name = "lost", .class = "large", .host = "a0", .priority = 5});
+    for (uint32_t i = 1; i <= 3; i++) {
+        char name[8];
+
+        snprintf(name, sizeof(name), "p%u", i);
+        add_vm(state, (struct vm_spec){.name = name,
+                                       .class = "medium",
+                                       .host = "b0",
+                                       .priority = i,
+                                       .preemptible = true});
+        run(state, name);
+    }
+    lose_zone(state, "za");
+    return state;
+}
+
+static void the_fewest_and_lowest_are_preempted(void **unused)
+{
+    struct state *state = preemptible_region(4);
+    struct evacuation *it = plan(state);
+
+    (void)unused;
+    assert_string_equal(goes(state, it, "lost"), "b0");
+    assert_int_equal(step_of(state, it, "p1")->kind, EVACUATION_PREEMPT);
+    assert_int_equal(step_of(state, it, "p2")->kind, EVACUATION_PREEMPT);
+    assert_null(step_of(state, it, "p3"));
+    assert_true(position(state, it, "p2") < position(state, it, "lost"));
+    end(state, it);
+}
+
+static void no_more_are_preempted_than_the_policy_says(void **unused)
+{
+    struct state *state = preemptible_region(1);
+    struct evacuation *it = plan(state);
+
+    (void)unused;
+    assert_string_equal(goes(state, it, "lost"), "none");
+    assert_null(step_of(state, it, "p1"));
+    end(state, it);
+}
+
+static void who_is_not_lower_is_never_preempted(void **unused)
+{
+    struct state *state = preemptible_region(4);
+    struct evacuation *it;
+
+    (void)unused;
+    apply(state, (struct change){.kind = CHANGE_VM_UPDATE,
+                                 .vm_update = {.vm = {uid_of(state, "p1")},
+                                               .mask = VM_UPDATE_PRIORITY,
+                                               .priority = 5}});
+    apply(state, (struct change){.kind = CHANGE_VM_UPDATE,
+                                 .vm_update = {.vm = {uid_of(state, "p2")},
+                                               .mask = VM_UPDATE_PRIORITY,
+                                               .priority = 6}});
+    it = plan(state);
+    assert_string_equal(goes(state, it, "lost"), "none");
+    assert_null(step_of(state, it, "p3"));
+    end(state, it);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -761,6 +876,10 @@ int main(void)
         cmocka_unit_test(strict_domains_and_hosts_are_kept),
         cmocka_unit_test(a_best_effort_rule_never_costs_a_place),
         cmocka_unit_test(reserved_room_is_for_what_was_lost),
+        cmocka_unit_test(a_vm_that_runs_makes_room_before_who_needs_it),
+        cmocka_unit_test(the_fewest_and_lowest_are_preempted),
+        cmocka_unit_test(no_more_are_preempted_than_the_policy_says),
+        cmocka_unit_test(who_is_not_lower_is_never_preempted),
         cmocka_unit_test(what_is_held_back_is_no_part_of_the_plan),
         cmocka_unit_test(the_same_state_gives_the_same_plan),
     };
