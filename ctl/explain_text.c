@@ -241,7 +241,9 @@ static void write_loss(const struct explanation *it, struct bytes *out)
         return;
     }
     if (status->unprotected_reason == 0) {
-        line(out, "Protected:", "yes");
+        line(out, "Protected:",
+             it->unplaced == NULL ? "yes"
+                                  : "by its rules, but there is no room");
     } else {
         line(out, "Protected:", "no: %s",
              unprotected_words(status->unprotected_reason));

@@ -56,6 +56,9 @@ struct view_state view_group_state(const ProtobufCMessage *message)
     } else if (status->member_count > group->count && group->count > 0) {
         (void)snprintf(view.text, sizeof(view.text), "%" PRIu32 " to go",
                        status->member_count - group->count);
+    } else if (status->outdated_count > 0 && group->max_unavailable > 0) {
+        (void)snprintf(view.text, sizeof(view.text), "%" PRIu32 " outdated",
+                       status->outdated_count);
     } else {
         (void)snprintf(view.text, sizeof(view.text), "rule broken");
     }

@@ -125,8 +125,7 @@ static void headroom_details(struct grid *grid, const Holdfast__V1__Zone *zone)
 
     grid_cell(grid, "Headroom:");
     if (headroom == NULL) {
-        grid_cell(grid, "not known (off, being worked out, or asked of a node "
-                        "that does not lead)");
+        grid_cell(grid, "not known: off, or being worked out");
         return;
     }
     grid_cell_colour(grid, state.colour,

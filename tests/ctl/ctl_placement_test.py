@@ -162,6 +162,14 @@ class Groups(Placement):
         self.assertEqual((request.group.protected, request.group.host_mode),
                          (True, R.RULE_MODE_BEST_EFFORT))
 
+    def test_members_to_be_replaced_are_told(self):
+        self.group("web", "--max-unavailable", "1")
+        self.region.stuck = True
+        self.assertEqual(self.ok("group", "update", "web", "--label", "a=b"),
+                         "group web updated: 6 outdated\n")
+        self.assertRegex(self.ok("group", "show", "web"),
+                         r"Outdated: +6 members, being replaced\n")
+
     def test_delete_takes_those_that_joined_only_when_told(self):
         self.group()
         self.vm("a", "--group", "web")
@@ -550,6 +558,9 @@ class Explaining(Placement):
         self.region.vms["big-1"].status.unprotected_reason = \
             R.UNPROTECTED_REASON_NO_HEADROOM
         text = self.ok("vm", "explain", "big-1", "local-1")
+        self.region.vms["big-1"].status.unprotected_reason = 0
+        self.assertIn("Protected:     by its rules, but there is no room\n",
+                      self.ok("vm", "explain", "big-1"))
         self.assertIn("Without z1:    it finds no place: no host that its "
                       "rules allow has enough free.\n               4 hosts",
                       text)

@@ -50,12 +50,14 @@ class Groups:
                   for zone in ZONES}
         outdated = sum(0 < vm.status.template_generation < group.generation
                        for vm in members)
+        made = sum(vm.status.template_generation > 0 for vm in members)
         skew = max(counts.values()) - min(counts.values())
         status = R.GroupStatus(
             member_count=len(members), running_count=running,
             pending_count=len(members) - running, outdated_count=outdated,
             skew=skew, deleting=group.status.deleting,
-            healthy=running == len(members) and len(members) >= group.count,
+            healthy=running == len(members) and made == group.count and
+            not (outdated and group.max_unavailable),
             zones=[R.GroupZone(zone=zone, member_count=count, usable=True)
                    for zone, count in counts.items()])
         if not status.healthy:
