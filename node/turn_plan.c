@@ -49,6 +49,12 @@ static void touch_event(struct turn_trial *trial, const struct event *event)
     case EVENT_RESERVATION:
         touch(trial, EVENT_RESERVATION, uid_slot(event->reservation->uid));
         break;
+    case EVENT_ZONE:
+        touch(trial, EVENT_ZONE, uid_slot(event->zone->uid));
+        break;
+    case EVENT_CLASS:
+        touch(trial, EVENT_CLASS, uid_slot(event->class->uid));
+        break;
     default:
         trial->rebuild = true;
     }
@@ -69,6 +75,12 @@ static void tell(struct placer *placer, const struct state *state,
         break;
     case EVENT_RESERVATION:
         placer_reservation_changed(placer, state, slot);
+        break;
+    case EVENT_ZONE:
+        placer_zone_changed(placer, state, slot);
+        break;
+    case EVENT_CLASS:
+        placer_class_changed(placer, state, slot);
         break;
     default:
         placer_rebuild(placer, state);
@@ -105,6 +117,10 @@ void turn_plan_event(struct event_sink *sink, const struct event *event)
         slot = uid_slot(event->group->uid);
     } else if (event->kind == EVENT_RESERVATION) {
         slot = uid_slot(event->reservation->uid);
+    } else if (event->kind == EVENT_ZONE) {
+        slot = uid_slot(event->zone->uid);
+    } else if (event->kind == EVENT_CLASS) {
+        slot = uid_slot(event->class->uid);
     }
     tell(plan->placer, plan->scratch, event->kind, slot);
 }

@@ -3,6 +3,7 @@
  * A choice: the zones in their order, in each the index's hosts in theirs,
  * until one passes the rules that the index does not know. Exactly the best by
  * placement/compare.c, however many hosts that takes; mostly the first. */
+#include "placement/headroom_book.h"
 #include "placement/internal.h"
 
 #include <string.h>
@@ -219,7 +220,8 @@ static const struct placement_choice *known_refusal(const struct placer *placer,
     return NULL;
 }
 
-static void refuse(struct placement_query *query,
+/* `not_zones`: where headroom said no. */
+static void refuse(struct placement_query *query, uint64_t not_zones,
                    struct placement_choice *choice)
 {
     struct placer *placer = query->placer;
@@ -235,8 +237,13 @@ static void refuse(struct placement_query *query,
         *choice = *known;
         return;
     }
-    count_refusals(query, 0, choice->refused);
-    choice->reason = reason_of(choice->refused);
+    if (headroom_guards(placer, query->vm) &&
+        headroom_choose_hard(query, choice, not_zones)) {
+        return;
+    }
+    count_refusals(query, not_zones, choice->refused);
+    choice->reason = choice->headroom.count > 0 ? PENDING_HEADROOM
+                                                : reason_of(choice->refused);
     if (is_of_a_kind(query->vm)) {
         refusal = &placer->refusals[placer->refusal_next++ % REFUSALS_MAX];
         refusal->version = placer->version;
@@ -250,13 +257,19 @@ void placer_choose(struct placer *placer, const struct state *state,
                    struct placement_choice *choice)
 {
     struct placement_query query;
+    uint64_t not_zones = 0;
 
     placer->choices++;
     memset(choice, 0, sizeof(*choice));
+    choice->host = SLOT_NONE;
     query_init(&query, placer, state, request->vm, request->prefer_zone);
-    choice->host = choose_host(&query, 0);
-    if (choice->host == SLOT_NONE) {
-        refuse(&query, choice);
+    if (headroom_guards(placer, request->vm)) {
+        headroom_choose(&query, choice, &not_zones);
+    } else {
+        choice->host = choose_host(&query, 0);
+    }
+    if (choice->host == SLOT_NONE && !choice->retry) {
+        refuse(&query, not_zones, choice);
     }
 }
 

@@ -337,3 +337,21 @@ bool headroom_makes_way(struct headroom *headroom, const struct state *state,
     }
     return true;
 }
+
+void headroom_in_the_way(struct headroom *headroom, const struct state *state,
+                         const struct vm *vm, uint32_t host,
+                         struct placement_headroom *missing)
+{
+    struct witness *witness = &headroom->witness;
+    const struct witness_size *size;
+
+    size = &witness->sizes[witness_size(witness,
+                                        state_class_at(state, vm->class_slot))];
+    *missing = (struct placement_headroom){SLOT_NONE, vm->class_slot, 1};
+    for (uint32_t zone = 0; zone < witness->zone_count; zone++) {
+        if (witness_overfull(witness, host, zone, size)) {
+            missing->zone = zone;
+            return;
+        }
+    }
+}

@@ -3,6 +3,7 @@
  * The book follows the state: what each change of a host, VM, group, zone or
  * class means for the slots. */
 #include "placement/headroom_book.h"
+#include "placement/internal.h"
 
 #include "base/check.h"
 #include "base/container.h"
@@ -27,11 +28,27 @@ static struct witness_item *item_at(struct headroom *headroom, uint32_t item)
 
 /* --- Life ----------------------------------------------------------------- */
 
-struct headroom *headroom_create(struct fleet *fleet)
+/* The placer leaves free what slots hold. */
+static void held_changed(struct witness *witness, uint32_t host)
+{
+    struct headroom *headroom = container_of(witness, struct headroom, witness);
+    struct placer_room room = {.resources = witness->hosts[host].held};
+
+    if (headroom->mode != HEADROOM_ENFORCE) {
+        return;
+    }
+    if (witness->named_sums != NULL) {
+        witness_held_named(witness, host, &room.named);
+    }
+    placer_hold(headroom->placer, host, &room);
+}
+
+struct headroom *headroom_create(struct placer *placer)
 {
     struct headroom *headroom = memory_alloc(sizeof(*headroom));
 
-    headroom->fleet = fleet;
+    headroom->placer = placer;
+    headroom->fleet = placer->fleet;
     headroom->mode = HEADROOM_OFF;
     headroom->host_sweep_at = SLOT_NONE;
     headroom->sweep_at = SLOT_NONE;
@@ -88,9 +105,6 @@ static void judge_zones(struct headroom *headroom)
 
 void headroom_reset(struct headroom *headroom, const struct state *state)
 {
-    void (*held_changed)(struct witness *, uint32_t) =
-        headroom->witness.held_changed;
-
     clear(headroom);
     headroom->state = state;
     headroom->mode = (enum headroom_mode)state_policy(state)->headroom;
@@ -98,11 +112,7 @@ void headroom_reset(struct headroom *headroom, const struct state *state)
         headroom->mode == HEADROOM_OFF ? HEADROOM_IDLE : HEADROOM_LOAD_HOSTS;
     witness_init(&headroom->witness, state_zone_slots(state));
     headroom->witness.held_changed = held_changed;
-    if (headroom->phase != HEADROOM_IDLE) {
-        witness_reserve(&headroom->witness, state_host_slots(state),
-                        state_vm_slots(state));
-        judge_zones(headroom);
-    }
+    judge_zones(headroom);
 }
 
 /* --- Items ---------------------------------------------------------------- */
@@ -563,6 +573,7 @@ static void weigh(struct headroom *headroom)
 static bool load(struct headroom *headroom, uint32_t *budget)
 {
     if (headroom->phase == HEADROOM_LOAD_HOSTS) {
+        witness_reserve(&headroom->witness, fleet_slots(headroom->fleet), 0);
         while (*budget > 0 &&
                headroom->scan_at < fleet_slots(headroom->fleet)) {
             update_host(headroom, headroom->scan_at++);
@@ -571,6 +582,7 @@ static bool load(struct headroom *headroom, uint32_t *budget)
         if (headroom->scan_at < fleet_slots(headroom->fleet)) {
             return false;
         }
+        witness_reserve(&headroom->witness, 0, state_vm_slots(headroom->state));
         headroom->phase = HEADROOM_LOAD_VMS;
         headroom->scan_at = 0;
         headroom->sweep_at = SLOT_NONE;

@@ -128,7 +128,8 @@ struct headroom_dirty {
 
 struct headroom {
     struct witness witness;
-    struct fleet *fleet;       /* Lent. */
+    struct placer *placer;     /* Of which this is a part; */
+    struct fleet *fleet;       /* and its fleet. */
     const struct state *state; /* Of the call that is under way. */
     enum headroom_mode mode;
     enum headroom_phase phase;
@@ -153,8 +154,8 @@ struct headroom {
     struct headroom_hint hint;
 };
 
-/* `fleet` knows all hosts of the state of each call. */
-struct headroom *headroom_create(struct fleet *fleet);
+/* For a placer, whose fleet knows the hosts of the state of each call. */
+struct headroom *headroom_create(struct placer *placer);
 void headroom_destroy(struct headroom *headroom);
 
 /* Everything is worked out anew, by headroom_run(). */
@@ -190,6 +191,28 @@ enum headroom_answer headroom_admits(struct headroom *headroom,
  * others. Whether it did. */
 bool headroom_makes_way(struct headroom *headroom, const struct state *state,
                         const struct vm *vm, uint32_t host);
+
+/* The zone whose slots are in the VM's way on the host. */
+void headroom_in_the_way(struct headroom *headroom, const struct state *state,
+                         const struct vm *vm, uint32_t host,
+                         struct placement_headroom *missing);
+
+/* --- headroom_choose.c -----------------------------------------------------
+ */
+
+struct placement_query;
+
+/* Whether headroom has a say in where the VM goes. */
+bool headroom_guards(const struct placer *placer, const struct vm *vm);
+
+/* The best host that headroom admits, or choice->retry. False: there is none.
+ * `not_zones`: where it said no. */
+bool headroom_choose(struct placement_query *query,
+                     struct placement_choice *choice, uint64_t *not_zones);
+
+/* Likewise, after moving slots off hosts that would do but for these. */
+bool headroom_choose_hard(struct placement_query *query,
+                          struct placement_choice *choice, uint64_t not_zones);
 
 /* --- headroom_rules.c ----------------------------------------------------- */
 

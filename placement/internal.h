@@ -210,6 +210,7 @@ struct placer {
     struct known known;
     struct counts counts;
     struct reserve reserve;
+    struct headroom *headroom;
     struct placer_room *held; /* By host slot; see placer_hold(). */
     uint32_t held_size;
     uint32_t *preemptible; /* VMs that may be stopped, by host slot. */
@@ -218,6 +219,9 @@ struct placer {
     struct placer_refusal refusals[REFUSALS_MAX];
     uint32_t refusal_next;
 };
+
+/* Of headroom_book.h. */
+struct headroom *placer_headroom(const struct placer *placer);
 
 /* From now on `preemptible` is right. */
 void placer_know_preemptible(struct placer *placer, const struct state *state);

@@ -4,6 +4,7 @@
  * compares what it knows with the records, so it may be told anything twice. */
 #include "base/check.h"
 #include "base/memory.h"
+#include "placement/headroom_book.h"
 #include "placement/internal.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct placer *placer_create(void)
     struct placer *placer = memory_alloc(sizeof(*placer));
 
     placer->fleet = fleet_create();
+    placer->headroom = headroom_create(placer);
     return placer;
 }
 
@@ -30,11 +32,17 @@ void placer_destroy(struct placer *placer)
     reserve_close(&placer->reserve);
     counts_reset(&placer->counts);
     known_close(&placer->known);
+    headroom_destroy(placer->headroom);
     fleet_destroy(placer->fleet);
     free(placer->index.kind_of);
     free(placer->held);
     free(placer->preemptible);
     free(placer);
+}
+
+struct headroom *placer_headroom(const struct placer *placer)
+{
+    return placer->headroom;
 }
 
 static uint32_t rest(uint32_t all, uint32_t part)
@@ -147,6 +155,7 @@ void placer_rebuild(struct placer *placer, const struct state *state)
     index_reset(placer, state);
     reserve_reset(placer, state);
     reserve_find(placer, state);
+    headroom_reset(placer->headroom, state);
 }
 
 /* What a host's record says beyond what is free. */
@@ -182,6 +191,7 @@ static void host_changed(struct placer *placer, const struct state *state,
     index_host_changed(placer, state, slot, &former);
     reserve_host_changed(placer, slot);
     index_update(placer, slot);
+    headroom_host_changed(placer->headroom, state, slot);
 }
 
 void placer_host_changed(struct placer *placer, const struct state *state,
@@ -239,6 +249,7 @@ void placer_vm_changed(struct placer *placer, const struct state *state,
     if (to.claim_plus1 != 0) {
         host_changed(placer, state, to.claim_plus1 - 1);
     }
+    headroom_vm_changed(placer->headroom, state, slot);
     if (memcmp(&from, &to, sizeof(from)) == 0) {
         return;
     }
@@ -257,9 +268,8 @@ void placer_vm_changed(struct placer *placer, const struct state *state,
 void placer_group_changed(struct placer *placer, const struct state *state,
                           uint32_t slot)
 {
-    (void)state;
-    (void)slot;
     placer->version++;
+    headroom_group_changed(placer->headroom, state, slot);
 }
 
 void placer_reservation_changed(struct placer *placer,
@@ -273,9 +283,9 @@ void placer_reservation_changed(struct placer *placer,
 void placer_zone_changed(struct placer *placer, const struct state *state,
                          uint32_t slot)
 {
-    (void)slot;
     placer->version++;
     index_zones_changed(placer, state);
+    headroom_zone_changed(placer->headroom, state, slot);
 }
 
 void placer_class_changed(struct placer *placer, const struct state *state,
@@ -284,4 +294,5 @@ void placer_class_changed(struct placer *placer, const struct state *state,
     placer->version++;
     index_class_changed(placer, state, slot);
     reserve_classes_changed(placer, state);
+    headroom_class_changed(placer->headroom, state, slot);
 }

@@ -487,6 +487,20 @@ static void held_again(struct witness *witness, uint32_t host)
     }
 }
 
+void witness_held_named(const struct witness *witness, uint32_t host,
+                        struct amounts *held)
+{
+    memset(held, 0, sizeof(*held));
+    for (uint32_t zone = 0; zone < witness->zone_count; zone++) {
+        const struct amounts *sums =
+            &witness->named_sums[(size_t)host * witness->zone_count + zone];
+
+        for (int i = 0; i < NAMED_MAX; i++) {
+            larger(&held->of[i], sums->of[i]);
+        }
+    }
+}
+
 static void tell(struct witness *witness, uint32_t host)
 {
     if (witness->held_changed != NULL) {

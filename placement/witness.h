@@ -177,6 +177,10 @@ uint32_t witness_find(struct witness *witness, struct witness_want *want);
 void witness_put(struct witness *witness, uint32_t item, uint32_t host);
 void witness_take(struct witness *witness, uint32_t item);
 
+/* Largest sums of named amounts on a host. */
+void witness_held_named(const struct witness *witness, uint32_t host,
+                        struct amounts *held);
+
 /* Into and out of the lists of a zone's items without a slot. */
 void witness_list_add(struct witness *witness, uint32_t item,
                       enum witness_status status);
