@@ -4,6 +4,8 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "node/group_fields.h"
+#include "node/limits.h"
+#include "placement/headroom.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,11 +122,21 @@ static void commit(struct office *office)
     turn_finished(&office->turn, 0);
 }
 
+static void work(struct office *office)
+{
+    struct placer *placer = turn_placer(&office->turn);
+
+    while (!failover_work(&office->failover, office->state)) {
+    }
+    while (placer != NULL &&
+           !headroom_work(placer, office->state, HEADROOM_SLICE_VMS)) {
+    }
+}
+
 bool office_turn(struct office *office)
 {
     office->now_ms += 10;
-    while (!failover_work(&office->failover, office->state)) {
-    }
+    work(office);
     if (failover_is_due(&office->failover, office->state, office->now_ms) ||
         move_control_is_due(&office->moves, office->state, office->now_ms) ||
         group_control_is_due(&office->groups, office->now_ms)) {

@@ -266,6 +266,27 @@ static void a_drain_without_a_deadline_empties_the_host(void **unused)
     office_destroy(office);
 }
 
+static void a_drained_zone_goes_to_the_others(void **unused)
+{
+    struct office *office = opened(3, 6);
+    struct change change = {.kind = CHANGE_ZONE_DRAIN};
+
+    (void)unused;
+    fill_host(office, "h-0", VMS);
+    change.zone_drain = (struct change_zone_drain){
+        {state_zone_at(office->state, 0)->uid}, true, office->now_ms + 30000};
+    office_apply(office, &change);
+    run_checked(office, 300);
+    assert_int_equal(state_zone_at(office->state, 0)->vm_count, 0);
+    assert_int_equal(state_vm_at(office->state, 0)->move_cause,
+                     MOVE_CAUSE_ZONE_DRAIN);
+    office->now_ms += 30000;
+    run_checked(office, 3);
+    assert_false(state_zone_at(office->state, 0)->draining);
+    assert_true(state_zone_at(office->state, 0)->cordoned);
+    office_destroy(office);
+}
+
 static void rebalance_always(struct policy *policy)
 {
     policy->rebalance = REBALANCE_AUTO;
@@ -336,6 +357,7 @@ int main(void)
         cmocka_unit_test(the_loss_of_a_zone_cancels_queued_moves),
         cmocka_unit_test(drain_respects_budgets_and_deadline),
         cmocka_unit_test(a_drain_without_a_deadline_empties_the_host),
+        cmocka_unit_test(a_drained_zone_goes_to_the_others),
         cmocka_unit_test(zones_are_evened_out_while_all_is_well),
         cmocka_unit_test(a_window_may_span_midnight),
     };
