@@ -333,6 +333,13 @@ bool balance_group_admits(const struct group *group, uint64_t zones,
     }
 }
 
+bool balance_group_mends(const struct group *group, uint64_t zones,
+                         uint32_t from, uint32_t to)
+{
+    return group->zone_rule != ZONE_RULE_SPREAD || !has(zones, from) ||
+           group->zone_counts[to] + 1 < group->zone_counts[from];
+}
+
 /* Members above `top` and missing below `bottom`. */
 struct surplus {
     uint64_t over;

@@ -69,6 +69,12 @@ bool balance_group_wants(const struct group *group, uint64_t zones,
 bool balance_group_admits(const struct group *group, uint64_t zones,
                           uint32_t from, uint32_t to);
 
+/* Whether a member that its rule wants elsewhere serves it by this move. One
+ * that goes where as many will then be as are now where it is would be wanted
+ * back: it does so for ever when the zone with the fewest takes none. */
+bool balance_group_mends(const struct group *group, uint64_t zones,
+                         uint32_t from, uint32_t to);
+
 /* How many members have to leave each zone, for the group's rule for zones to
  * be kept after as few moves as possible; returns how many moves that takes,
  * which may be more than their sum. */

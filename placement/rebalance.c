@@ -154,13 +154,16 @@ static uint32_t zone_for(const struct run *run, const struct vm *vm,
     uint64_t best_order = UINT64_MAX;
 
     for (uint32_t i = 0; i < run->balance.count; i++) {
-        uint64_t order = balance_load(&run->balance.zones[i]);
+        uint64_t order;
 
         if ((zones >> i & 1) == 0 || i == from ||
             (group != NULL && !balance_group_admits(group, allowed, from, i)) ||
-            (!wanted && !is_gain(run, from, i, size))) {
+            (!wanted && !is_gain(run, from, i, size)) ||
+            (wanted && !balance_group_mends(group, allowed, from, i))) {
             continue;
         }
+        /* Of usable zones alone: a lost one has nothing to share. */
+        order = balance_load(&run->balance.zones[i]);
         if (wanted && group != NULL) {
             /* Fewest members first, for the rule's sake. */
             order |= (uint64_t)group->zone_counts[i] << 32;

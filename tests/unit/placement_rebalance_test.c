@@ -496,6 +496,24 @@ static void zones_that_take_no_vms_are_left_out(void **unused)
     state_destroy(state);
 }
 
+/* Found by the simulator (rich seed 2): its capacity is 0. */
+static void what_is_lost_has_no_share(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    add_many(state, "a", "a0", 9, (struct wish){0});
+    for (int i = 0; i < 2; i++) {
+        const struct host *lost = host(state, i == 0 ? "c0" : "c1");
+
+        apply(state,
+              (struct change){.kind = CHANGE_HOST_FENCE,
+                              .host_fence = {{lost->uid}, FENCE_LEASE_ENDED}});
+    }
+    assert_true(zones(state, MOVES_MAX).count > 0);
+    state_destroy(state);
+}
+
 /* --- Groups -------------------------------------------------------------- */
 
 static void members_that_their_rule_wants_elsewhere_go_first(void **unused)
@@ -530,6 +548,23 @@ static void a_broken_rule_is_mended_also_when_loads_are_even(void **unused)
     result = zones(state, MOVES_MAX);
     assert_true(result.count >= 1);
     assert_memory_equal(moved(state, &result, 0), "web", 3);
+    state_destroy(state);
+}
+
+/* Found by the simulator (rich seed 88): the third member went between the
+ * other two zones for ever. */
+static void a_rule_that_cannot_be_mended_moves_nobody(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    add_group(state, "web", ZONE_RULE_SPREAD, 1);
+    add_many(state, "a", "a0", 4, (struct wish){.class = "four", .zone = "za"});
+    add_many(state, "e", "a1", 4, (struct wish){.class = "four", .zone = "za"});
+    add_wished(state, "web0", "b0", (struct wish){.group = "web"});
+    add_wished(state, "web1", "c0", (struct wish){.group = "web"});
+    add_wished(state, "web2", "c0", (struct wish){.group = "web"});
+    assert_int_equal(zones(state, MOVES_MAX).count, 0);
     state_destroy(state);
 }
 
@@ -689,8 +724,10 @@ int main(void)
         cmocka_unit_test(
             the_placer_knows_nothing_of_moves_that_were_only_tried),
         cmocka_unit_test(zones_that_take_no_vms_are_left_out),
+        cmocka_unit_test(what_is_lost_has_no_share),
         cmocka_unit_test(members_that_their_rule_wants_elsewhere_go_first),
         cmocka_unit_test(a_broken_rule_is_mended_also_when_loads_are_even),
+        cmocka_unit_test(a_rule_that_cannot_be_mended_moves_nobody),
         cmocka_unit_test(no_groups_spread_is_made_worse_for_the_load),
         cmocka_unit_test(a_group_that_belongs_together_is_brought_together),
         cmocka_unit_test(a_pair_in_one_zone_is_taken_apart),
