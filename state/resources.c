@@ -48,10 +48,12 @@ void amounts_add(struct amounts *sum, const struct amounts *part, int sign)
     }
 }
 
-/* `taken` may be more than the capacity, for that can be lowered. */
+/* `taken` may be more than the capacity, for that can be lowered, and VMs that
+ * wait for others to leave hold more than is free: that keeps out who asks for
+ * some of it, nobody else. */
 static bool part_fits(uint32_t capacity, uint64_t taken, uint32_t wanted)
 {
-    return taken <= capacity && wanted <= capacity - taken;
+    return wanted == 0 || (taken <= capacity && wanted <= capacity - taken);
 }
 
 /* Something that takes room. */

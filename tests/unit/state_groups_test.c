@@ -400,6 +400,40 @@ static void a_move_may_use_the_room_it_holds(void **unused)
     region_close(&region);
 }
 
+static void add_sized(struct region *region, const char *name,
+                      struct resources size)
+{
+    struct change_class_create class = {.name = text_of(name),
+                                        .resources = size};
+    struct change_vm_create vm = vm_fields(region, name);
+
+    apply(region,
+          (struct change){.kind = CHANGE_CLASS_CREATE, .class_create = class});
+    vm.class.uid = state_class_named(region->state, class.name)->uid;
+    apply(region, (struct change){.kind = CHANGE_VM_CREATE, .vm_create = vm});
+}
+
+/* Found by the simulator (rich seed 6): more GPUs are held than there are, for
+ * a VM that waits for another to leave. */
+static void a_claim_needs_nothing_of_what_it_does_not_ask_for(void **unused)
+{
+    struct region region;
+
+    (void)unused;
+    region_init(&region, true);
+    add_sized(&region, "holds", (struct resources){100, 100, 0, 2});
+    assign(&region, "holds", "c");
+    add_sized(&region, "waits", (struct resources){100, 100, 0, 2});
+    claim(&region, "waits", "c");
+    add_sized(&region, "plain", (struct resources){100, 100, 0, 0});
+    assign(&region, "plain", "a");
+    assert_false(state_claim_fits(host(&region, "c"),
+                                  state_class(region.state, region.small)));
+    claim(&region, "plain", "c");
+    assert_int_equal(host(&region, "c")->claim_count, 2);
+    region_close(&region);
+}
+
 static void a_claim_ends_with_a_stop_a_release_or_a_word(void **unused)
 {
     struct region region;
@@ -792,6 +826,7 @@ int main(void)
         cmocka_unit_test(drains_are_counted_until_they_end),
         cmocka_unit_test(a_claim_is_kept_while_the_vm_runs_on),
         cmocka_unit_test(a_move_may_use_the_room_it_holds),
+        cmocka_unit_test(a_claim_needs_nothing_of_what_it_does_not_ask_for),
         cmocka_unit_test(a_claim_ends_with_a_stop_a_release_or_a_word),
         cmocka_unit_test(fences_end_claims_on_both_sides),
         cmocka_unit_test(a_keep_vm_that_is_lost_gives_up_its_claim),
