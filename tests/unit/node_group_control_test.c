@@ -209,6 +209,33 @@ static void a_deleted_group_goes_with_its_last_member(void **unused)
     office_destroy(office);
 }
 
+static void enforce(struct policy *policy)
+{
+    policy->headroom = HEADROOM_ENFORCE;
+}
+
+/* Three zones with ten cores each: two of them hold twenty. */
+static void members_that_would_break_headroom_are_not_made(void **unused)
+{
+    struct office *office = opened(3, 3, 10);
+    struct group_id id;
+
+    (void)unused;
+    office_policy(office, enforce);
+    id = office_group(office, "c", "web", 25);
+    settle(office);
+    assert_int_equal(state_group(office->state, id)->vm_count, 20);
+    assert_int_equal(office_count(office, VM_RUNNING), 20);
+    /* With more room the others follow. */
+    office_host(office, "z0", "more-0", 10);
+    office_host(office, "z1", "more-1", 10);
+    office_host(office, "z2", "more-2", 10);
+    office->now_ms += GROUP_RETRY_MS;
+    settle(office);
+    assert_int_equal(state_group(office->state, id)->vm_count, 25);
+    office_destroy(office);
+}
+
 static void an_idle_group_asks_for_no_turn(void **unused)
 {
     struct office *office = opened(3, 3, 10);
@@ -232,6 +259,7 @@ int main(void)
         cmocka_unit_test(pending_members_go_before_running_ones),
         cmocka_unit_test(outdated_members_are_replaced_within_max_unavailable),
         cmocka_unit_test(a_deleted_group_goes_with_its_last_member),
+        cmocka_unit_test(members_that_would_break_headroom_are_not_made),
         cmocka_unit_test(an_idle_group_asks_for_no_turn),
     };
 
