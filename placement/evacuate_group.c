@@ -112,11 +112,13 @@ static void count_members(struct evacuation *evacuation, uint32_t tally,
         CHECK(vm != NULL);
         if (vm->host != SLOT_NONE) {
             uint32_t domain = evacuation->hosts[vm->host].domain;
+            uint32_t slot =
+                members_slot(evacuation, key_of(tally, MEMBER_DOMAIN, domain));
 
-            evacuation->members.base[members_slot(
-                evacuation, key_of(tally, MEMBER_DOMAIN, domain))]++;
-            evacuation->members.base[members_slot(
-                evacuation, key_of(tally, MEMBER_HOST, vm->host))]++;
+            evacuation->members.base[slot]++;
+            slot =
+                members_slot(evacuation, key_of(tally, MEMBER_HOST, vm->host));
+            evacuation->members.base[slot]++;
         }
         next = vm->group_next_plus1;
     }

@@ -123,13 +123,20 @@ static bool host_allowed(const struct evacuation *evacuation,
            evacuation_part_allowed(evacuation, wish, &evacuation->parts[part]);
 }
 
+/* Others are yet to leave it: whoever comes before them in the plan must not
+ * count on their room. */
+static bool is_freed(const struct evacuation *evacuation, uint32_t host)
+{
+    return (evacuation->freed[host / 64] >> host % 64 & 1) != 0;
+}
+
 /* The first host of a cell that has room; not `but`. */
 static uint32_t find_in_cell(const struct evacuation *evacuation,
                              const struct wish *wish, uint32_t first,
                              uint32_t but)
 {
-    while (first != NONE &&
-           (first == but || !evacuation_host_fits(evacuation, wish, first))) {
+    while (first != NONE && (first == but || is_freed(evacuation, first) ||
+                             !evacuation_host_fits(evacuation, wish, first))) {
         first = evacuation->rooms[first].next;
     }
     return first;
@@ -375,9 +382,7 @@ static bool move_running(struct evacuation *evacuation, uint32_t item,
             fits_with(evacuation, wish, host, &its.need)) {
             target = find_plain(evacuation, &its, host);
         }
-        /* Room that others are yet to leave is none for it. */
-        if (target != NONE &&
-            (evacuation->freed[target / 64] >> target % 64 & 1) == 0) {
+        if (target != NONE) {
             free_room(evacuation, &its, host);
             evacuation_unlink(evacuation, target);
             evacuation_take(evacuation, &its, target);
@@ -629,6 +634,7 @@ static bool exchange_work(struct evacuation *evacuation, uint32_t *budget)
 
         *budget -= *budget < ITEM_COST ? *budget : ITEM_COST;
         if (evacuation->best[item] != NONE && is_plain(evacuation, item) &&
+            !is_freed(evacuation, evacuation->best[item]) &&
             !exchange(evacuation, item, true)) {
             exchange(evacuation, item, false);
         }
