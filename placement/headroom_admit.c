@@ -321,12 +321,15 @@ bool headroom_makes_way(struct headroom *headroom, const struct state *state,
     struct witness *witness = &headroom->witness;
     const struct class *class = state_class_at(state, vm->class_slot);
     const struct witness_size *size;
+    uint32_t slot;
 
     headroom->state = state;
     if (headroom->mode != HEADROOM_ENFORCE || !is_settled(headroom)) {
         return false;
     }
-    size = &witness->sizes[witness_size(witness, class)];
+    /* The table of sizes may move when this is a new one. */
+    slot = witness_size(witness, class);
+    size = &witness->sizes[slot];
     if (!would_fit_empty(witness, host, size)) {
         return false;
     }
@@ -343,10 +346,12 @@ void headroom_in_the_way(struct headroom *headroom, const struct state *state,
                          struct placement_headroom *missing)
 {
     struct witness *witness = &headroom->witness;
+    /* The table of sizes may move when this is a new one. */
+    uint32_t slot =
+        witness_size(witness, state_class_at(state, vm->class_slot));
     const struct witness_size *size;
 
-    size = &witness->sizes[witness_size(witness,
-                                        state_class_at(state, vm->class_slot))];
+    size = &witness->sizes[slot];
     *missing = (struct placement_headroom){SLOT_NONE, vm->class_slot, 1};
     for (uint32_t zone = 0; zone < witness->zone_count; zone++) {
         if (witness_overfull(witness, host, zone, size)) {
