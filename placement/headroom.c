@@ -214,7 +214,8 @@ static bool leaves(struct trial *trial, uint32_t vm_slot,
     return true;
 }
 
-/* VMs there that are to run, larger ones first. */
+/* VMs there that are to run, larger ones first. Those of a lost host wait for
+ * it, LOST: no drain moves them. */
 struct leaver {
     uint64_t weight;
     uint32_t vm;
@@ -244,6 +245,7 @@ static struct leaver *leavers_of(const struct state *state, uint32_t host_slot,
 
         if (vm == NULL || vm->host == SLOT_NONE || vm->deleting ||
             vm->desired != DESIRED_RUNNING || vm->moving != MOVE_NONE ||
+            vm->state == VM_LOST ||
             (host_slot != SLOT_NONE
                  ? vm->host != host_slot
                  : state_host_at(state, vm->host)->zone != zone_slot)) {
