@@ -207,7 +207,7 @@ static struct host_id give_vm(struct state *state)
         {.kind = CHANGE_REGION, .region.id = id},
         {.kind = CHANGE_ZONE_CREATE, .zone_create.name = {"z", 1}},
         {.kind = CHANGE_CLASS_CREATE,
-         .class_create = {{"c", 1}, {1, 1, 0, 0}, 0}},
+         .class_create = {.name = {"c", 1}, .resources = {1, 1, 0, 0}}},
         {.kind = CHANGE_HOST_REGISTER,
          .host_register = {.name = {"h", 1},
                            .host_id = {"0123456789abcdef", 16},

@@ -98,9 +98,9 @@ static void fill(struct state *state)
                                          .driver_mask = 1 << DRIVER_EXEC,
                                      }});
     }
-    apply(state,
-          (struct change){.kind = CHANGE_CLASS_CREATE,
-                          .class_create = {text_of("c"), {1, 1, 0, 0}, 0}});
+    apply(state, (struct change){.kind = CHANGE_CLASS_CREATE,
+                                 .class_create = {.name = text_of("c"),
+                                                  .resources = {1, 1, 0, 0}}});
 }
 
 static void create_vm(struct state *state, const char *name)

@@ -75,10 +75,11 @@ static void add_host(struct state *state, struct host_spec spec)
 static void add_class(struct state *state, const char *name, uint32_t cpus,
                       uint32_t gib)
 {
-    apply(state, (struct change){
-                     .kind = CHANGE_CLASS_CREATE,
-                     .class_create = {.name = text_of(name),
-                                      .resources = {cpus * 1000, gib * 1024}}});
+    apply(state,
+          (struct change){
+              .kind = CHANGE_CLASS_CREATE,
+              .class_create = {.name = text_of(name),
+                               .resources = {cpus * 1000, gib * 1024, 0, 0}}});
 }
 
 /* Zones za, zb and zc, classes of 1, 2 and 4 CPUs with 2 GiB each. A policy, so

@@ -72,9 +72,9 @@ static struct state *region(void)
     add_host(state, "a1", 0, 8000);
     add_host(state, "b0", 1, 8000);
     apply(state,
-          (struct change){
-              .kind = CHANGE_CLASS_CREATE,
-              .class_create = {text_of("small"), {2000, 2048, 10, 0}, 0}});
+          (struct change){.kind = CHANGE_CLASS_CREATE,
+                          .class_create = {.name = text_of("small"),
+                                           .resources = {2000, 2048, 10, 0}}});
     add_vm(state, "vm0");
     return state;
 }
@@ -247,9 +247,9 @@ static void a_host_takes_no_more_vms_than_it_can_report(void **unused)
     (void)unused;
     add_zone(state, "za");
     add_host(state, "a0", 0, 1024000);
-    apply(state,
-          (struct change){.kind = CHANGE_CLASS_CREATE,
-                          .class_create = {text_of("tiny"), {1, 1, 0, 0}, 0}});
+    apply(state, (struct change){.kind = CHANGE_CLASS_CREATE,
+                                 .class_create = {.name = text_of("tiny"),
+                                                  .resources = {1, 1, 0, 0}}});
     for (int i = 0; i < PLACEMENT_HOST_VMS_MAX; i++) {
         snprintf(name, sizeof(name), "vm%d", i);
         add_vm(state, name);
@@ -268,9 +268,11 @@ static void a_class_is_placed_only_where_it_is_offered(void **unused)
 
     (void)unused;
     assign(state, "vm0", "a0");
-    apply(state, (struct change){.kind = CHANGE_CLASS_CREATE,
-                                 .class_create = {
-                                     text_of("zonal"), {1000, 1024, 0, 0}, 1}});
+    apply(state,
+          (struct change){.kind = CHANGE_CLASS_CREATE,
+                          .class_create = {.name = text_of("zonal"),
+                                           .resources = {1000, 1024, 0, 0},
+                                           .zone_mask = 1}});
     change.vm_create = (struct change_vm_create){
         .name = text_of("vm1"),
         .class = {state_class_at(state, 1)->uid},
