@@ -192,7 +192,7 @@ static void run_pass(struct failover *failover, struct turn_plan *plan)
 
     begin_pass(failover, plan);
     while ((slot = pending_first(&failover->pending)) != SLOT_NONE &&
-           look.assigned < FAILOVER_ASSIGN_MAX &&
+           look.assigned < failover->assign_max &&
            look.looks < FAILOVER_LOOKS_MAX &&
            look.preemptions < PREEMPTIONS_MAX &&
            plan->entry.len < TURN_BYTES_SOFT_MAX) {
@@ -233,7 +233,7 @@ static void plan_failover(struct turn_controller *controller,
     if (!evacuator_is_deciding(&failover->evacuator)) {
         run_pass(failover, plan);
     } else if (evacuator_decide(&failover->evacuator, plan,
-                                FAILOVER_ASSIGN_MAX)) {
+                                failover->assign_max)) {
         failover->dirty = true;
     }
 }
@@ -244,6 +244,7 @@ void failover_init(struct failover *failover, const struct judge *judge)
         .controller = {plan_failover},
         .judge = judge,
         .next_look_ms = UINT64_MAX,
+        .assign_max = FAILOVER_ASSIGN_MAX,
     };
     pending_init(&failover->pending);
     evacuator_init(&failover->evacuator);

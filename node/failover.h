@@ -29,6 +29,7 @@ struct failover {
      * the others have until then to follow. 0: not waiting. */
     uint64_t settle_until_ms;
     bool had_hosts;
+    uint32_t assign_max; /* In one turn. */
 };
 
 void failover_init(struct failover *failover, const struct judge *judge);

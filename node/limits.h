@@ -23,9 +23,11 @@
 #define LANE_MUTATION_MAX 16384
 #define LANE_READ_MAX     65536
 
-/* Assignments that controllers make in one turn: a lost zone is placed in
- * batches, so that the loop is never held up for long. */
-#define FAILOVER_ASSIGN_MAX 2000
+/* Assignments that failover makes in one turn: a lost zone is placed in
+ * batches, so that the loop is never held up for long. Each touches VMs
+ * anywhere, so that the scratch copies a page for nearly each: some 8 us in
+ * all. */
+#define FAILOVER_ASSIGN_MAX 1000
 
 /* Pending VMs that one turn looks at: those for which there is no room cost
  * less than those that are placed, some 100 ns each. */
@@ -86,10 +88,12 @@
 #define PLAN_HOSTS_MAX 10000
 
 /* What one slice of a plan does; each takes some milliseconds at most. Fencing
- * a host releases its VMs (ten or so). */
-#define PLAN_SLICE_HOSTS   100
-#define PLAN_SLICE_VMS     1000
-#define PLAN_SLICE_MEMBERS 500
+ * a host releases its VMs (ten or so), each on a page that the clone then has
+ * to copy; so does placing one. */
+#define PLAN_SLICE_HOSTS   20
+#define PLAN_SLICE_PLACED  300
+#define PLAN_SLICE_VMS     300
+#define PLAN_SLICE_MEMBERS 300
 #define PLAN_SLICE_LOOKS   20000
 #define PLAN_SLICE_REASONS 4
 

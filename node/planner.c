@@ -82,6 +82,7 @@ void planner_begin(struct planner *planner, const struct planner_start *start,
     failover_init(&planner->failover, &planner->judge);
     failover_lead(&planner->failover, planner->before);
     planner->failover.had_hosts = true;
+    planner->failover.assign_max = PLAN_SLICE_PLACED;
     map_init(&planner->steps);
     map_init(&planner->starts);
     planner->result->revision = state_revision(start->state);
