@@ -112,13 +112,16 @@ static void count_members(struct evacuation *evacuation, uint32_t tally,
         CHECK(vm != NULL);
         if (vm->host != SLOT_NONE) {
             uint32_t domain = evacuation->hosts[vm->host].domain;
-            uint32_t slot =
-                members_slot(evacuation, key_of(tally, MEMBER_DOMAIN, domain));
 
-            evacuation->members.base[slot]++;
-            slot =
+            uint32_t of_domain =
+                members_slot(evacuation, key_of(tally, MEMBER_DOMAIN, domain));
+            uint32_t of_host;
+
+            /* Looking for a slot may move them all. */
+            evacuation->members.base[of_domain]++;
+            of_host =
                 members_slot(evacuation, key_of(tally, MEMBER_HOST, vm->host));
-            evacuation->members.base[slot]++;
+            evacuation->members.base[of_host]++;
         }
         next = vm->group_next_plus1;
     }

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#define SEEDS     60
+#define SEEDS     15
 #define STEPS     120
 #define RUN_TIMES 1000
 #define ASKS      100
