@@ -110,6 +110,7 @@ void query_init(struct placement_query *query, struct placer *placer,
                 const struct state *state, const struct vm *vm,
                 uint32_t prefer_zone)
 {
+    reserve_find(placer, state);
     query->placer = placer;
     query->state = state;
     query->vm = vm;
