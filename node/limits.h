@@ -50,7 +50,7 @@
 #define FAILOVER_RELOOK_MS 10000
 
 /* VMs that a slice of the headroom's proof works for. */
-#define HEADROOM_SLICE_VMS 10000
+#define HEADROOM_SLICE_VMS 5000
 
 /* Members of groups that one turn makes or deletes. */
 #define GROUP_MEMBERS_MAX 1000

@@ -291,7 +291,7 @@ static bool check_drivers(struct api_reply *reply,
     return true;
 }
 
-static void register_hosts(struct turn_plan *plan, struct change *change,
+static void register_hosts(struct turn_plan *plan, struct change change,
                            uint32_t count)
 {
     char name[NAME_BYTES];
@@ -300,12 +300,12 @@ static void register_hosts(struct turn_plan *plan, struct change *change,
     while (count > 0) {
         int len = snprintf(name, sizeof(name), "new-%u", ++number);
 
-        change->host_register.name = (struct text){name, (uint32_t)len};
-        change->host_register.host_id = change->host_register.name;
-        change->host_register.boot_id = change->host_register.name;
-        if (state_host_named(plan->scratch, change->host_register.name) ==
+        change.host_register.name = (struct text){name, (uint32_t)len};
+        change.host_register.host_id = change.host_register.name;
+        change.host_register.boot_id = change.host_register.name;
+        if (state_host_named(plan->scratch, change.host_register.name) ==
             NULL) {
-            turn_change(plan, change);
+            turn_change(plan, &change);
             count--;
         }
     }
@@ -349,7 +349,7 @@ static bool add_hosts(const Holdfast__V1__PlanAddHosts *add,
             .named = amounts.named,
             .named_count = amounts.named_count,
         };
-        register_hosts(plan, &change, add->count);
+        register_hosts(plan, change, add->count);
     }
     bytes_close(&labels);
     return good;
