@@ -306,17 +306,10 @@ void evacuation_unlink(struct evacuation *evacuation, uint32_t host)
     }
 }
 
-void evacuation_reset_rooms(struct evacuation *evacuation)
+void evacuation_link_all(struct evacuation *evacuation)
 {
     size_t words = (size_t)evacuation->grid.rows * evacuation->grid.stride / 64;
 
-    memcpy(evacuation->rooms, evacuation->room_base,
-           evacuation->host_slots * sizeof(struct room));
-    if (evacuation->extras != NULL) {
-        memcpy(evacuation->extras, evacuation->extra_base,
-               evacuation->host_slots * sizeof(struct room_extra));
-    }
-    memcpy(evacuation->zones, evacuation->zone_base, sizeof(evacuation->zones));
     for (uint32_t i = 0; i < evacuation->part_count; i++) {
         memset(evacuation->parts[i].filled, 0, words * sizeof(uint64_t));
     }
@@ -326,6 +319,18 @@ void evacuation_reset_rooms(struct evacuation *evacuation)
             evacuation_link(evacuation, slot);
         }
     }
+}
+
+void evacuation_reset_rooms(struct evacuation *evacuation)
+{
+    memcpy(evacuation->rooms, evacuation->room_base,
+           evacuation->host_slots * sizeof(struct room));
+    if (evacuation->extras != NULL) {
+        memcpy(evacuation->extras, evacuation->extra_base,
+               evacuation->host_slots * sizeof(struct room_extra));
+    }
+    memcpy(evacuation->zones, evacuation->zone_base, sizeof(evacuation->zones));
+    evacuation_link_all(evacuation);
 }
 
 /* --- Taking and giving back ----------------------------------------------- */

@@ -230,9 +230,6 @@ struct evacuation {
     struct fleet *fleet; /* NULL: nobody asks for domains or labels. */
     enum evacuation_stage stage;
     uint32_t cursor;
-    bool enforce; /* Headroom: only what recovers may be placed here. */
-    bool limited;
-    bool capped; /* The pass with start_parallel was tried. */
     struct pass_options limit;
 
     struct wish *wishes;
@@ -253,8 +250,6 @@ struct evacuation {
     uint16_t *part_of; /* PARTS_MAX: no VMs there. */
     struct part *parts;
     uint32_t part_count;
-    bool mixed; /* Too many kinds of hosts: parts are zones. */
-    struct grid grid;
     struct room *room_base;
     struct room *rooms;
     struct room_extra *extra_base; /* NULL: nobody asks. */
@@ -273,6 +268,7 @@ struct evacuation {
     uint32_t *zone_counts_base;
     uint32_t *zone_counts; /* By tally and zone. */
     struct tally_map members;
+    struct grid grid;
 
     uint32_t *potential; /* By cell; of the pass's score. */
     enum evacuation_score potential_of;
@@ -286,7 +282,6 @@ struct evacuation {
     uint32_t *best; /* As placed, of the best pass so far. */
     uint64_t *best_missing;
     uint32_t best_missing_count;
-    bool has_best;
 
     /* Making room: */
     uint32_t *planned_first; /* Items by host: the first one; */
@@ -294,7 +289,6 @@ struct evacuation {
     uint64_t *leaving;       /* A bit for each VM that makes room. */
     uint64_t *freed;         /* A bit for each host that one is to leave. */
     uint32_t failed_wish;
-    bool exchanging;
     struct helper_step *helpers;
     uint32_t helper_count;
     uint32_t helper_capacity;
@@ -302,6 +296,13 @@ struct evacuation {
     uint32_t step_count;
     uint32_t helper; /* The next one to be written. */
     uint32_t unplaced;
+    bool enforce; /* Headroom: only what recovers may be placed here. */
+    bool limited;
+    bool capped; /* The pass with start_parallel was tried. */
+    bool mixed;  /* Too many kinds of hosts: parts are zones. */
+    bool has_best;
+    bool replayed;
+    bool exchanging;
 };
 
 /* --- evacuate_collect.c: what is to be placed --------------------------- */
@@ -341,6 +342,9 @@ uint32_t evacuation_cell(const struct grid *grid, uint32_t cpu_milli,
 
 /* All rooms as they were, each in its cell. */
 void evacuation_reset_rooms(struct evacuation *evacuation);
+
+/* Each host into the cell where it belongs now. */
+void evacuation_link_all(struct evacuation *evacuation);
 
 void evacuation_link(struct evacuation *evacuation, uint32_t host);
 
@@ -405,5 +409,31 @@ bool evacuation_search_next(struct evacuation *evacuation, bool better,
 /* After the passes, if something is missing. */
 void evacuation_room_begin(struct evacuation *evacuation);
 bool evacuation_room_work(struct evacuation *evacuation, uint32_t *budget);
+
+/* What a VM costs of a slice: it looks at many hosts, and at VMs there. */
+uint32_t evacuation_item_cost(const struct evacuation *evacuation);
+
+/* Whether the item may go to any host that has room for its wish, and leave it
+ * again. */
+bool evacuation_is_plain(const struct evacuation *evacuation, uint32_t item);
+
+/* Others are yet to leave it: whoever comes before them in the plan must not
+ * count on their room. */
+bool evacuation_is_freed(const struct evacuation *evacuation, uint32_t host);
+bool evacuation_host_allowed(const struct evacuation *evacuation,
+                             const struct wish *wish, uint32_t host);
+
+/* Puts the item on the host, or takes it off, and its host into the right
+ * cell. */
+void evacuation_put_item(struct evacuation *evacuation, uint32_t item,
+                         uint32_t host);
+void evacuation_pull_item(struct evacuation *evacuation, uint32_t item);
+
+/* --- evacuate_exchange.c -------------------------------------------------- */
+
+/* Small losses only: this looks at all VMs for each VM. */
+#define EVACUATION_EXCHANGE_MAX 4000
+
+bool evacuation_exchange_work(struct evacuation *evacuation, uint32_t *budget);
 
 #endif

@@ -14,8 +14,12 @@
 /* Hosts that are looked at for one VM. */
 #define HOSTS_MAX_LOOKED 4096
 
-/* What a VM costs of a slice: it looks at many hosts. */
-#define ITEM_COST 200
+uint32_t evacuation_item_cost(const struct evacuation *evacuation)
+{
+    uint32_t hosts = evacuation->open_hosts;
+
+    return 200 + 2 * (hosts < HOSTS_MAX_LOOKED ? hosts : HOSTS_MAX_LOOKED);
+}
 
 /* What is reserved is not known here: who must leave it alone stays as the pass
  * has it. */
@@ -28,7 +32,7 @@ static bool is_settled(const struct evacuation *evacuation, uint32_t item)
             state_counts(evacuation->state)->reservations > 0);
 }
 
-static bool is_plain(const struct evacuation *evacuation, uint32_t item)
+bool evacuation_is_plain(const struct evacuation *evacuation, uint32_t item)
 {
     const struct item *it = &evacuation->items[item];
 
@@ -57,10 +61,8 @@ static void list_remove(struct evacuation *evacuation, uint32_t item,
     *link = evacuation->planned_next[item];
 }
 
-/* Puts the item on the host, or takes it off, and its host into the right
- * cell. */
-static void put_item(struct evacuation *evacuation, uint32_t item,
-                     uint32_t host)
+void evacuation_put_item(struct evacuation *evacuation, uint32_t item,
+                         uint32_t host)
 {
     const struct item *it = &evacuation->items[item];
 
@@ -74,7 +76,7 @@ static void put_item(struct evacuation *evacuation, uint32_t item,
     }
 }
 
-static void pull_item(struct evacuation *evacuation, uint32_t item)
+void evacuation_pull_item(struct evacuation *evacuation, uint32_t item)
 {
     const struct item *it = &evacuation->items[item];
     uint32_t host = evacuation->best[item];
@@ -102,20 +104,38 @@ void evacuation_room_begin(struct evacuation *evacuation)
     evacuation->freed = memory_alloc_array(hosts / 64 + 1, sizeof(uint64_t));
     evacuation_reset_rooms(evacuation);
     evacuation_tally_reset(evacuation);
-    for (uint32_t i = 0; i < evacuation->item_count; i++) {
-        uint32_t host = evacuation->best[i];
+    evacuation->failed_wish = NONE;
+}
+
+/* Takes what the best pass took; then all hosts go into their cells anew, for
+ * one by one they would be looked for in these. */
+static bool replay_work(struct evacuation *evacuation, uint32_t *budget)
+{
+    for (; evacuation->cursor<evacuation->item_count && * budget> 0;
+         evacuation->cursor++, --*budget) {
+        const struct item *it = &evacuation->items[evacuation->cursor];
+        uint32_t host = evacuation->best[evacuation->cursor];
 
         if (host != NONE) {
-            put_item(evacuation, i, host);
+            evacuation_take(evacuation, &evacuation->wishes[it->wish], host);
+            list_add(evacuation, evacuation->cursor, host);
+            if (it->tally != NONE) {
+                evacuation_group_count(evacuation, it->tally, host, 1);
+            }
         }
     }
-    evacuation->failed_wish = NONE;
+    if (evacuation->cursor < evacuation->item_count) {
+        return false;
+    }
+    evacuation_link_all(evacuation);
+    *budget = 0;
+    return true;
 }
 
 /* --- A place -------------------------------------------------------------- */
 
-static bool host_allowed(const struct evacuation *evacuation,
-                         const struct wish *wish, uint32_t host)
+bool evacuation_host_allowed(const struct evacuation *evacuation,
+                             const struct wish *wish, uint32_t host)
 {
     uint16_t part = evacuation->part_of[host];
 
@@ -123,9 +143,7 @@ static bool host_allowed(const struct evacuation *evacuation,
            evacuation_part_allowed(evacuation, wish, &evacuation->parts[part]);
 }
 
-/* Others are yet to leave it: whoever comes before them in the plan must not
- * count on their room. */
-static bool is_freed(const struct evacuation *evacuation, uint32_t host)
+bool evacuation_is_freed(const struct evacuation *evacuation, uint32_t host)
 {
     return (evacuation->freed[host / 64] >> host % 64 & 1) != 0;
 }
@@ -135,40 +153,50 @@ static uint32_t find_in_cell(const struct evacuation *evacuation,
                              const struct wish *wish, uint32_t first,
                              uint32_t but)
 {
-    while (first != NONE && (first == but || is_freed(evacuation, first) ||
-                             !evacuation_host_fits(evacuation, wish, first))) {
+    while (first != NONE &&
+           (first == but || evacuation_is_freed(evacuation, first) ||
+            !evacuation_host_fits(evacuation, wish, first))) {
         first = evacuation->rooms[first].next;
     }
     return first;
+}
+
+static uint32_t find_in_row(const struct evacuation *evacuation,
+                            const struct wish *wish, const struct part *part,
+                            uint32_t row, uint32_t but)
+{
+    const struct grid *grid = &evacuation->grid;
+    uint32_t column = wish->need.memory_mib / grid->memory_unit;
+
+    for (uint32_t word = column / 64; word < grid->stride / 64; word++) {
+        uint64_t bits = part->filled[row * grid->stride / 64 + word];
+
+        bits &= word == column / 64 ? UINT64_MAX << column % 64 : UINT64_MAX;
+        for (; bits != 0; bits &= bits - 1) {
+            uint32_t cell = row * grid->stride + word * 64 +
+                            (uint32_t)__builtin_ctzll(bits);
+            uint32_t host =
+                find_in_cell(evacuation, wish, part->heads[cell], but);
+
+            if (host != NONE) {
+                return host;
+            }
+        }
+    }
+    return NONE;
 }
 
 static uint32_t find_in_part(const struct evacuation *evacuation,
                              const struct wish *wish, const struct part *part,
                              uint32_t but)
 {
-    const struct grid *grid = &evacuation->grid;
-    uint32_t column = wish->need.memory_mib / grid->memory_unit;
+    uint32_t row = wish->need.cpu_milli / evacuation->grid.cpu_unit;
+    uint32_t host = NONE;
 
-    for (uint32_t row = wish->need.cpu_milli / grid->cpu_unit; row < grid->rows;
-         row++) {
-        for (uint32_t word = column / 64; word < grid->stride / 64; word++) {
-            uint64_t bits = part->filled[row * grid->stride / 64 + word];
-
-            bits &=
-                word == column / 64 ? UINT64_MAX << column % 64 : UINT64_MAX;
-            for (; bits != 0; bits &= bits - 1) {
-                uint32_t cell = row * grid->stride + word * 64 +
-                                (uint32_t)__builtin_ctzll(bits);
-                uint32_t host =
-                    find_in_cell(evacuation, wish, part->heads[cell], but);
-
-                if (host != NONE) {
-                    return host;
-                }
-            }
-        }
+    for (; host == NONE && row < evacuation->grid.rows; row++) {
+        host = find_in_row(evacuation, wish, part, row, but);
     }
-    return NONE;
+    return host;
 }
 
 /* A host with room for a plain VM, with little to spare; NONE. */
@@ -196,7 +224,7 @@ static bool rules_allow(struct evacuation *evacuation, uint32_t item,
     const struct item *it = &evacuation->items[item];
     const struct wish *wish = &evacuation->wishes[it->wish];
 
-    if (it->special || !host_allowed(evacuation, wish, host)) {
+    if (it->special || !evacuation_host_allowed(evacuation, wish, host)) {
         return false;
     }
     if (wish->selector_blob != 0) {
@@ -251,15 +279,15 @@ static bool shift_planned(struct evacuation *evacuation, uint32_t item,
             &evacuation->wishes[evacuation->items[other].wish];
         uint32_t target;
 
-        if (!is_plain(evacuation, other) || its->extra ||
+        if (!evacuation_is_plain(evacuation, other) || its->extra ||
             !fits_with(evacuation, wish, host, &its->need)) {
             continue;
         }
         target = find_plain(evacuation, its, host);
         if (target != NONE) {
-            pull_item(evacuation, other);
-            put_item(evacuation, other, target);
-            put_item(evacuation, item, host);
+            evacuation_pull_item(evacuation, other);
+            evacuation_put_item(evacuation, other, target);
+            evacuation_put_item(evacuation, item, host);
             return true;
         }
     }
@@ -278,12 +306,12 @@ static bool replace_planned(struct evacuation *evacuation, uint32_t item,
         const struct item *its = &evacuation->items[other];
         const struct wish *its_wish = &evacuation->wishes[its->wish];
 
-        if (is_plain(evacuation, other) && !its_wish->extra &&
+        if (evacuation_is_plain(evacuation, other) && !its_wish->extra &&
             its_wish->right == wish->right && its->priority <= it->priority &&
             its_wish->need.cpu_milli < wish->need.cpu_milli &&
             fits_with(evacuation, wish, host, &its_wish->need)) {
-            pull_item(evacuation, other);
-            put_item(evacuation, item, host);
+            evacuation_pull_item(evacuation, other);
+            evacuation_put_item(evacuation, item, host);
             return true;
         }
     }
@@ -389,7 +417,7 @@ static bool move_running(struct evacuation *evacuation, uint32_t item,
             evacuation_link(evacuation, target);
             add_helper(evacuation, (struct helper_step){item, slot, target,
                                                         EVACUATION_MOVE});
-            put_item(evacuation, item, host);
+            evacuation_put_item(evacuation, item, host);
             return true;
         }
         slot = vm->host_next;
@@ -502,15 +530,24 @@ static bool preempt(struct evacuation *evacuation, uint32_t item)
     const struct wish *wish = &evacuation->wishes[evacuation->items[item].wish];
     uint32_t max = state_policy(evacuation->state)->preempt_max;
     struct victims best = {.host = NONE};
+    /* In a large fleet each VM looks at other hosts. */
+    uint64_t first = (uint64_t)item * HOSTS_MAX_LOOKED;
+    uint32_t looked = 0;
 
     max = max < PLACEMENT_VICTIMS_MAX ? max : PLACEMENT_VICTIMS_MAX;
-    for (uint32_t host = 0; host < evacuation->host_slots; host++) {
+    for (uint32_t i = 0;
+         max > 0 && i < evacuation->host_slots && looked < HOSTS_MAX_LOOKED;
+         i++) {
+        uint32_t host = (uint32_t)((first + i) % evacuation->host_slots);
         struct victims here = {.host = host};
         static const struct resources any = {UINT32_MAX, UINT32_MAX, 0, 0};
 
-        if (max == 0 || !rules_allow(evacuation, item, host) ||
-            !fits_with(evacuation, wish, host, &any) ||
-            !choose_victims(evacuation, item, max, &here)) {
+        if (!rules_allow(evacuation, item, host) ||
+            !fits_with(evacuation, wish, host, &any)) {
+            continue;
+        }
+        looked++;
+        if (!choose_victims(evacuation, item, max, &here)) {
             continue;
         }
         if (best.host == NONE || here.count < best.count ||
@@ -529,7 +566,7 @@ static bool preempt(struct evacuation *evacuation, uint32_t item)
         add_helper(evacuation, (struct helper_step){item, best.vms[i], NONE,
                                                     EVACUATION_PREEMPT});
     }
-    put_item(evacuation, item, best.host);
+    evacuation_put_item(evacuation, item, best.host);
     return true;
 }
 
@@ -540,12 +577,12 @@ static bool place_directly(struct evacuation *evacuation, uint32_t item)
     const struct wish *wish = &evacuation->wishes[evacuation->items[item].wish];
     uint32_t host;
 
-    if (!is_plain(evacuation, item)) {
+    if (!evacuation_is_plain(evacuation, item)) {
         return false;
     }
     host = find_plain(evacuation, wish, NONE);
     if (host != NONE) {
-        put_item(evacuation, item, host);
+        evacuation_put_item(evacuation, item, host);
     }
     return host != NONE;
 }
@@ -582,65 +619,7 @@ static bool place_somehow(struct evacuation *evacuation, uint32_t item)
            preempt(evacuation, item);
 }
 
-/* --- Several small ones for a large one ----------------------------------- */
-
-/* Takes the item off its host and fills that with what has no place, from the
- * end of the list or its beginning; keeps it if as much CPU is in use, by more
- * VMs. */
-static bool exchange(struct evacuation *evacuation, uint32_t item,
-                     bool smallest_first)
-{
-    uint32_t host = evacuation->best[item];
-    const struct item *it = &evacuation->items[item];
-    uint64_t wanted = evacuation->wishes[it->wish].need.cpu_milli;
-    uint32_t placed[64];
-    uint32_t count = 0;
-    uint64_t cpu = 0;
-
-    pull_item(evacuation, item);
-    for (uint32_t i = 0; i < evacuation->item_count && count < 64; i++) {
-        uint32_t other = smallest_first ? evacuation->item_count - 1 - i : i;
-        const struct item *its = &evacuation->items[other];
-        const struct wish *wish = &evacuation->wishes[its->wish];
-
-        if (other == item || evacuation->best[other] != NONE ||
-            !is_plain(evacuation, other) || its->priority != it->priority ||
-            wish->right != evacuation->wishes[it->wish].right ||
-            !host_allowed(evacuation, wish, host) ||
-            !evacuation_host_fits(evacuation, wish, host)) {
-            continue;
-        }
-        put_item(evacuation, other, host);
-        placed[count++] = other;
-        cpu += wish->need.cpu_milli;
-    }
-    if (cpu > wanted || (cpu == wanted && count > 1)) {
-        return true;
-    }
-    while (count > 0) {
-        pull_item(evacuation, placed[--count]);
-    }
-    put_item(evacuation, item, host);
-    return false;
-}
-
-/* Small losses only: this looks at all VMs for each VM. */
-#define EXCHANGE_ITEMS_MAX 4000
-
-static bool exchange_work(struct evacuation *evacuation, uint32_t *budget)
-{
-    while (evacuation->cursor<evacuation->item_count && * budget> 0) {
-        uint32_t item = evacuation->cursor++;
-
-        *budget -= *budget < ITEM_COST ? *budget : ITEM_COST;
-        if (evacuation->best[item] != NONE && is_plain(evacuation, item) &&
-            !is_freed(evacuation, evacuation->best[item]) &&
-            !exchange(evacuation, item, true)) {
-            exchange(evacuation, item, false);
-        }
-    }
-    return evacuation->cursor == evacuation->item_count;
-}
+/* --- All of them ---------------------------------------------------------- */
 
 static bool anything_missing(const struct evacuation *evacuation)
 {
@@ -654,6 +633,8 @@ static bool anything_missing(const struct evacuation *evacuation)
 
 static bool fill_work(struct evacuation *evacuation, uint32_t *budget)
 {
+    uint32_t cost = evacuation_item_cost(evacuation);
+
     while (evacuation->cursor<evacuation->item_count && * budget> 0) {
         uint32_t item = evacuation->cursor++;
         const struct item *it = &evacuation->items[item];
@@ -665,7 +646,7 @@ static bool fill_work(struct evacuation *evacuation, uint32_t *budget)
         if (it->tally == NONE && it->wish == evacuation->failed_wish) {
             continue;
         }
-        *budget -= *budget < ITEM_COST ? *budget : ITEM_COST;
+        *budget -= *budget < cost ? *budget : cost;
         if (!place_somehow(evacuation, item)) {
             evacuation->failed_wish = it->wish;
         }
@@ -675,16 +656,21 @@ static bool fill_work(struct evacuation *evacuation, uint32_t *budget)
 
 bool evacuation_room_work(struct evacuation *evacuation, uint32_t *budget)
 {
+    if (!evacuation->replayed) {
+        evacuation->replayed = replay_work(evacuation, budget);
+        evacuation->cursor = evacuation->replayed ? 0 : evacuation->cursor;
+        return false;
+    }
     if (!evacuation->exchanging) {
         if (!fill_work(evacuation, budget)) {
             return false;
         }
         evacuation->cursor = 0;
         evacuation->exchanging = true;
-        if (evacuation->item_count > EXCHANGE_ITEMS_MAX ||
+        if (evacuation->item_count > EVACUATION_EXCHANGE_MAX ||
             !anything_missing(evacuation)) {
             return true;
         }
     }
-    return exchange_work(evacuation, budget);
+    return evacuation_exchange_work(evacuation, budget);
 }
