@@ -238,26 +238,19 @@ struct evacuation {
     uint32_t *class_wish; /* First wish of each class. */
     struct item *items;
     struct item *spare_items; /* For sorting, then for the steps. */
-    uint32_t item_count;
     struct run *runs;
-    uint32_t run_count;
     uint32_t *run_order;
     uint32_t *run_skip; /* How many of each come late. */
-    uint32_t level_count;
 
     const struct fleet_host *hosts; /* Of the fleet, if there is one. */
-    uint32_t host_slots;
-    uint16_t *part_of; /* PARTS_MAX: no VMs there. */
+    uint16_t *part_of;              /* PARTS_MAX: no VMs there. */
     struct part *parts;
-    uint32_t part_count;
     struct room *room_base;
     struct room *rooms;
     struct room_extra *extra_base; /* NULL: nobody asks. */
     struct room_extra *extras;
     struct zone_room zone_base[ZONES_MAX];
     struct zone_room zones[ZONES_MAX];
-    uint32_t zone_slots;
-    uint32_t open_hosts;
     struct cell_queue queues[ZONES_MAX];
     uint32_t *aside;
 
@@ -275,24 +268,32 @@ struct evacuation {
     struct pass pass;
     uint32_t *placed;  /* Host of each item in the pass. */
     uint64_t *missing; /* CPU without a place, by level. */
-    uint32_t missing_count;
 
     uint32_t try; /* Passes that were tried, but for the capped one. */
     struct search search;
     uint32_t *best; /* As placed, of the best pass so far. */
     uint64_t *best_missing;
-    uint32_t best_missing_count;
 
     /* Making room: */
     uint32_t *planned_first; /* Items by host: the first one; */
     uint32_t *planned_next;  /* the next one of each. */
     uint64_t *leaving;       /* A bit for each VM that makes room. */
     uint64_t *freed;         /* A bit for each host that one is to leave. */
-    uint32_t failed_wish;
     struct helper_step *helpers;
     uint32_t helper_count;
     uint32_t helper_capacity;
     struct evacuation_step *steps;
+    /* Counts, kept apart from what they count to leave no gaps. */
+    uint32_t item_count;
+    uint32_t run_count;
+    uint32_t level_count;
+    uint32_t host_slots;
+    uint32_t part_count;
+    uint32_t zone_slots;
+    uint32_t open_hosts;
+    uint32_t missing_count;
+    uint32_t best_missing_count;
+    uint32_t failed_wish;
     uint32_t step_count;
     uint32_t helper; /* The next one to be written. */
     uint32_t unplaced;
