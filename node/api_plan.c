@@ -150,6 +150,8 @@ static char *reason_of(struct arena *arena, const struct plan *plan,
                  plan_text(plan, step->from_zone));
     } else if (step->kind == PLAN_MOVE && step->cause == MOVE_CAUSE_REBALANCE) {
         snprintf(words, sizeof(words), "evens out the zones");
+    } else if (step->kind == PLAN_MOVE && step->cause == MOVE_CAUSE_PLAN) {
+        snprintf(words, sizeof(words), "a rule of its group is broken");
     } else {
         snprintf(words, sizeof(words), "%s", reasons[step->kind]);
     }

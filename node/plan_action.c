@@ -428,8 +428,7 @@ static bool begin_group(struct plan_action *action, struct turn_plan *plan,
                    ? ""
                    : message->update_group->group->name;
         update_group(message->update_group, plan, reply);
-        action->rebalances = true;
-        action->group_only = true;
+        action->regroup = group_named(plan, name);
     }
     action->group = group_named(plan, name);
     return reply->code == RPC_OK;

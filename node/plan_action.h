@@ -17,12 +17,12 @@ struct plan_action {
     uint32_t *fences; /* Slots of hosts that are lost. */
     uint32_t fence_count;
     uint32_t fenced;
-    struct group_id group; /* To be brought to its count; uid 0: none. */
+    struct group_id group;   /* To be brought to its count; uid 0: none. */
+    struct group_id regroup; /* Its rules are new; likewise. */
     bool drains;
     bool rebalances;
-    bool group_only; /* Rebalances the members of the group alone. */
-    bool loss;       /* Nobody could do it. */
-    bool imagined;   /* Likewise: what it needs is not there. */
+    bool loss;     /* Nobody could do it. */
+    bool imagined; /* Likewise: what it needs is not there. */
 };
 
 /* Checks the action and decides what it says, in the plan of a clone; what

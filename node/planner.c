@@ -233,8 +233,7 @@ static void control_group(struct planner *planner)
 /* Moves become claims: all of them hold at once, as they will when the plan is
  * applied. */
 static uint32_t claim_moves(struct planner *planner,
-                            const struct rebalance_move *moves, uint32_t count,
-                            uint32_t group_plus1)
+                            const struct rebalance_move *moves, uint32_t count)
 {
     struct turn_plan *plan = &planner->plan;
     uint32_t claimed = 0;
@@ -245,8 +244,7 @@ static uint32_t claim_moves(struct planner *planner,
 
         if (moves[i].host == SLOT_NONE || vm->moving != MOVE_NONE ||
             vm->host == SLOT_NONE || vm->state == VM_STOPPING ||
-            vm->state == VM_LOST ||
-            (group_plus1 != 0 && vm->group_plus1 != group_plus1)) {
+            vm->state == VM_LOST) {
             continue;
         }
         change.vm_claim = (struct change_vm_claim){
@@ -274,11 +272,10 @@ static void drain(struct planner *planner)
 
     if (planner->action.drains && may_claim(planner)) {
         planner->rounds++;
-        claimed = claim_moves(planner, moves,
-                              rebalance_drains(planner->plan.placer,
-                                               planner->plan.scratch, moves,
-                                               MOVE_BATCH_MAX, &planner->stuck),
-                              0);
+        claimed = claim_moves(
+            planner, moves,
+            rebalance_drains(planner->plan.placer, planner->plan.scratch, moves,
+                             MOVE_BATCH_MAX, &planner->stuck));
     }
     if (claimed > 0) {
         return;
@@ -290,18 +287,41 @@ static void drain(struct planner *planner)
                   planner->stuck, planner->stuck == 1 ? "" : "s",
                   planner->stuck == 1 ? "s" : "");
     }
-    enter(planner, PLANNER_REBALANCE);
+    enter(planner, PLANNER_REGROUP);
 }
 
-static uint32_t group_of(const struct planner *planner)
+/* Members that break their group's new rules; what keeps headroom has to be
+ * known for each part of them. */
+static void regroup(struct planner *planner)
 {
-    const Holdfast__V1__PlanAction *message = planner->action.message;
-    const char *name =
-        planner->action.group_only ? message->update_group->group->name : "";
-    const struct group *group = state_group_named(
-        planner->plan.scratch, (struct text){name, (uint32_t)strlen(name)});
+    struct turn_plan *plan = &planner->plan;
+    const struct group *group =
+        state_group(plan->scratch, planner->action.regroup);
+    struct rebalance_move moves[MOVE_BATCH_MAX];
+    uint32_t claimed = 0;
+    uint32_t stuck = 0;
 
-    return group == NULL ? 0 : uid_slot(group->uid) + 1;
+    if (group != NULL && may_claim(planner)) {
+        if (!headroom_work(plan->placer, plan->scratch, HEADROOM_SLICE_VMS)) {
+            return;
+        }
+        planner->rounds++;
+        claimed = claim_moves(planner, moves,
+                              rebalance_group(plan->placer, plan->scratch,
+                                              uid_slot(group->uid), moves,
+                                              MOVE_BATCH_MAX, &stuck));
+    }
+    if (claimed > 0) {
+        return;
+    }
+    if (stuck > 0) {
+        plan_warn(planner->result,
+                  "%u member%s of group '%s' break%s its rules and stay%s: "
+                  "disks, other rules, headroom or room keep them there",
+                  stuck, stuck == 1 ? "" : "s", group->name,
+                  stuck == 1 ? "s" : "", stuck == 1 ? "s" : "");
+    }
+    enter(planner, PLANNER_REBALANCE);
 }
 
 static void rebalance(struct planner *planner)
@@ -311,14 +331,12 @@ static void rebalance(struct planner *planner)
     bool running = planner->rounds > 0;
 
     if (planner->action.rebalances && may_claim(planner) &&
-        (planner->action.group_only ||
-         rebalance_is_due(planner->plan.scratch, running))) {
+        rebalance_is_due(planner->plan.scratch, running)) {
         planner->rounds++;
         claimed = claim_moves(
             planner, moves,
             rebalance_zones(planner->plan.placer, planner->plan.scratch,
-                            planner->plan.time_ms, moves, MOVE_BATCH_MAX),
-            group_of(planner));
+                            planner->plan.time_ms, moves, MOVE_BATCH_MAX));
     }
     if (claimed == 0) {
         enter(planner, PLANNER_MOVE);
@@ -444,6 +462,9 @@ bool planner_work(struct planner *planner)
         break;
     case PLANNER_DRAIN:
         drain(planner);
+        break;
+    case PLANNER_REGROUP:
+        regroup(planner);
         break;
     case PLANNER_REBALANCE:
         rebalance(planner);

@@ -56,6 +56,15 @@ uint32_t rebalance_zones(struct placer *placer, const struct state *state,
                          uint64_t time_ms, struct rebalance_move *moves,
                          uint32_t max);
 
+/* Members of the group that break its rules as these are now (of zones, and the
+ * strict ones of fault domains and hosts), with targets where they keep them;
+ * at most `max`, low priority first, then little memory, whenever they were
+ * assigned. Those that cannot leave are not among them; `stuck` counts them.
+ * Members that hold room elsewhere already count there. */
+uint32_t rebalance_group(struct placer *placer, const struct state *state,
+                         uint32_t group_slot, struct rebalance_move *moves,
+                         uint32_t max, uint32_t *stuck);
+
 /* The fewest moves that could do it by the same order: what the group rules
  * want, then in each full zone what is too much over the largest VMs that may
  * leave, those of higher priority only when the lower ones do not suffice. What

@@ -185,6 +185,49 @@ static const struct plan *plan_scale(struct office *office, const char *name,
     return make(office, &action);
 }
 
+/* A group's rules, as UpdateGroup takes them. */
+struct rules {
+    Holdfast__V1__ZoneRule zone_rule;
+    Holdfast__V1__RuleMode zone_mode;
+    uint32_t host_max; /* STRICT; 0: no such rule. */
+    const char *zone;  /* The only one; NULL: all. */
+};
+
+static const struct plan *plan_rules(struct office *office, const char *name,
+                                     struct rules rules)
+{
+    char texts[][16] = {"zone_rule", "zone_mode", "host_mode", "host_max",
+                        "zones"};
+    char *mask[] = {texts[0], texts[1], texts[2], texts[3], texts[4]};
+    char copy[NAME_BYTES];
+    char zone[NAME_BYTES];
+    char *zones = zone;
+    Holdfast__V1__Group group = HOLDFAST__V1__GROUP__INIT;
+    Holdfast__V1__PlanUpdateGroup update =
+        HOLDFAST__V1__PLAN_UPDATE_GROUP__INIT;
+    Holdfast__V1__PlanAction action = HOLDFAST__V1__PLAN_ACTION__INIT;
+
+    snprintf(copy, sizeof(copy), "%s", name);
+    group.name = copy;
+    group.zone_rule = rules.zone_rule;
+    group.zone_mode = rules.zone_mode;
+    if (rules.host_max > 0) {
+        group.host_mode = HOLDFAST__V1__RULE_MODE__RULE_MODE_STRICT;
+        group.host_max = rules.host_max;
+    }
+    if (rules.zone != NULL) {
+        snprintf(zone, sizeof(zone), "%s", rules.zone);
+        group.zones = &zones;
+        group.n_zones = 1;
+    }
+    update.group = &group;
+    update.update_mask = mask;
+    update.n_update_mask = ARRAY_LEN(mask);
+    action.action_case = ACTION(UPDATE_GROUP);
+    action.update_group = &update;
+    return make(office, &action);
+}
+
 /* --- Applying ------------------------------------------------------------- */
 
 struct applying {
@@ -399,6 +442,120 @@ static void a_scaled_group_gets_the_members_that_were_shown(void **unused)
     closed(office);
 }
 
+#define SPREAD   HOLDFAST__V1__ZONE_RULE__ZONE_RULE_SPREAD
+#define TOGETHER HOLDFAST__V1__ZONE_RULE__ZONE_RULE_TOGETHER
+#define ANY      HOLDFAST__V1__ZONE_RULE__ZONE_RULE_ANY
+#define STRICT   HOLDFAST__V1__RULE_MODE__RULE_MODE_STRICT
+#define WISH     HOLDFAST__V1__RULE_MODE__RULE_MODE_BEST_EFFORT
+
+/* The plan for these rules shows so many moves, and is what happens. */
+static void regroup(struct office *office, struct rules rules, uint32_t moves)
+{
+    const struct plan *plan = plan_rules(office, "web", rules);
+    struct shown *shown = keep_shown(plan);
+    uint32_t count = plan->step_count;
+
+    assert_int_equal(plan->counts[PLAN_MOVE], moves);
+    assert_int_equal(count, moves);
+    assert_int_equal(plan->warning_count, 0);
+    assert_null(apply(office, plan->id, false));
+    settle(office);
+    assert_happened(office, shown, count);
+    free(shown);
+    /* And then there is nothing left to do. */
+    assert_int_equal(plan_rules(office, "web", rules)->step_count, 0);
+}
+
+static void members_that_break_the_groups_new_rules_are_moved(void **unused)
+{
+    struct office *office = opened(3, 9, 40);
+    struct group_id id = office_group(office, "c", "web", 9);
+    const uint32_t *members;
+
+    (void)unused;
+    settle(office);
+    members = state_group(office->state, id)->zone_counts;
+    assert_int_equal(members[0] + members[1] + members[2], 9);
+    regroup(office, (struct rules){TOGETHER, STRICT, 0, NULL}, 6);
+    regroup(office, (struct rules){SPREAD, STRICT, 0, NULL}, 6);
+    for (uint32_t zone = 0; zone < 3; zone++) {
+        assert_int_equal(state_group(office->state, id)->zone_counts[zone], 3);
+    }
+    regroup(office, (struct rules){ANY, WISH, 0, "z1"}, 6);
+    assert_int_equal(state_group(office->state, id)->zone_counts[1], 9);
+    regroup(office, (struct rules){SPREAD, WISH, 0, NULL}, 6);
+    closed(office);
+}
+
+static void members_leave_a_host_that_has_too_many(void **unused)
+{
+    struct office *office = opened(3, 18, 40);
+    uint32_t moves = 0;
+
+    (void)unused;
+    office_group(office, "c", "web", 9);
+    settle(office);
+    for (uint32_t i = 0; i < 18; i++) {
+        uint32_t count = state_host_at(office->state, i)->vm_count;
+
+        moves += count > 1 ? count - 1 : 0;
+    }
+    /* Zones are packed. */
+    assert_int_equal(moves, 6);
+    regroup(office, (struct rules){SPREAD, STRICT, 1, NULL}, moves);
+    for (uint32_t i = 0; i < 18; i++) {
+        assert_true(state_host_at(office->state, i)->vm_count <= 1);
+    }
+    closed(office);
+}
+
+/* More than one slice of the planner decides: each knows of the former ones. */
+static void large_groups_are_moved_as_few_times_as_it_takes(void **unused)
+{
+    struct office *office = opened(3, 9, 400);
+    struct group_id id = office_group(office, "c", "web", 900);
+    const struct plan *plan;
+    uint32_t to_zone[3] = {0};
+
+    (void)unused;
+    settle(office);
+    office_group_update(office, id, NULL, false);
+    plan = plan_rules(office, "web", (struct rules){TOGETHER, STRICT, 0, NULL});
+    assert_int_equal(plan->counts[PLAN_MOVE], 600);
+    plan = plan_rules(office, "web", (struct rules){ANY, WISH, 0, "z1"});
+    assert_int_equal(plan->counts[PLAN_MOVE], 600);
+    assert_null(apply(office, plan->id, false));
+    for (int i = 0; i < 40; i++) {
+        settle(office);
+    }
+    assert_int_equal(state_group(office->state, id)->zone_counts[1], 900);
+    plan = plan_rules(office, "web", (struct rules){SPREAD, STRICT, 0, NULL});
+    assert_int_equal(plan->counts[PLAN_MOVE], 600);
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        to_zone[plan_text(plan, plan->steps[i].to_zone)[1] - '0']++;
+    }
+    assert_int_equal(to_zone[0], 300);
+    assert_int_equal(to_zone[2], 300);
+    closed(office);
+}
+
+static void members_without_a_better_place_are_told_of(void **unused)
+{
+    struct office *office = opened(3, 3, 4);
+    const struct plan *plan;
+
+    (void)unused;
+    office_group(office, "c", "web", 9);
+    settle(office);
+    /* One more fits beside the three in a zone. */
+    plan = plan_rules(office, "web", (struct rules){TOGETHER, STRICT, 0, NULL});
+    assert_int_equal(plan->counts[PLAN_MOVE], 1);
+    assert_true(plan->warning_count > 0);
+    assert_non_null(strstr(plan_text(plan, plan->warnings[0]),
+                           "5 members of group 'web' break its rules"));
+    closed(office);
+}
+
 static void plan_is_refused_when_the_state_moved_on(void **unused)
 {
     struct office *office = opened(3, 9, 40);
@@ -583,6 +740,10 @@ int main(void)
         cmocka_unit_test(a_loss_is_planned_as_failover_does_it),
         cmocka_unit_test(plan_applied_equals_plan_shown),
         cmocka_unit_test(a_scaled_group_gets_the_members_that_were_shown),
+        cmocka_unit_test(members_that_break_the_groups_new_rules_are_moved),
+        cmocka_unit_test(members_leave_a_host_that_has_too_many),
+        cmocka_unit_test(large_groups_are_moved_as_few_times_as_it_takes),
+        cmocka_unit_test(members_without_a_better_place_are_told_of),
         cmocka_unit_test(plan_is_refused_when_the_state_moved_on),
         cmocka_unit_test(what_has_no_place_is_explained),
         cmocka_unit_test(hosts_that_are_not_there_take_what_waits),
