@@ -21,9 +21,11 @@ void evacuator_abandon(struct evacuator *evacuator)
     evacuator_init(evacuator);
 }
 
-void evacuator_begin(struct evacuator *evacuator, const struct state *state)
+void evacuator_begin(struct evacuator *evacuator, const struct state *state,
+                     bool proved)
 {
     evacuator_abandon(evacuator);
+    evacuator->by_proof = !proved;
     evacuator->clone = state_clone(state);
     evacuator->evacuation = evacuation_create(evacuator->clone);
 }
@@ -38,6 +40,8 @@ bool evacuator_work(struct evacuator *evacuator)
     }
     evacuator->steps =
         evacuation_steps(evacuator->evacuation, &evacuator->count);
+    evacuator->by_proof =
+        evacuator->by_proof && evacuation_unplaced(evacuator->evacuation) > 0;
     return true;
 }
 
@@ -182,9 +186,25 @@ static void decide_preemption(const struct evacuator *evacuator,
     }
 }
 
+/* Only who has a slot. */
+static void decide_by_proof(const struct evacuator *evacuator,
+                            struct turn_plan *plan,
+                            const struct evacuation_step *step)
+{
+    const struct vm *vm = vm_of(evacuator, plan->scratch, step->vm);
+
+    if (step->kind == EVACUATION_PLACE && is_placeable(vm, plan)) {
+        (void)place_by_proof(plan, vm);
+    }
+}
+
 static void decide(const struct evacuator *evacuator, struct turn_plan *plan,
                    const struct evacuation_step *step)
 {
+    if (evacuator->by_proof) {
+        decide_by_proof(evacuator, plan, step);
+        return;
+    }
     switch (step->kind) {
     case EVACUATION_PLACE:
         decide_place(evacuator, plan, step);
@@ -200,17 +220,19 @@ static void decide(const struct evacuator *evacuator, struct turn_plan *plan,
     }
 }
 
-bool evacuator_decide(struct evacuator *evacuator, struct turn_plan *plan,
-                      uint32_t max)
+enum evacuator_progress evacuator_decide(struct evacuator *evacuator,
+                                         struct turn_plan *plan, uint32_t max)
 {
+    bool by_proof = evacuator->by_proof;
+
     CHECK(evacuator_is_deciding(evacuator));
     while (max-- > 0 && evacuator->next < evacuator->count &&
            plan->entry.len < TURN_BYTES_SOFT_MAX) {
         decide(evacuator, plan, &evacuator->steps[evacuator->next++]);
     }
     if (evacuator->next < evacuator->count) {
-        return false;
+        return EVACUATOR_GOES_ON;
     }
     evacuator_abandon(evacuator);
-    return true;
+    return by_proof ? EVACUATOR_PROVED : EVACUATOR_DONE;
 }

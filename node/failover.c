@@ -232,9 +232,20 @@ static void plan_failover(struct turn_controller *controller,
     }
     if (!evacuator_is_deciding(&failover->evacuator)) {
         run_pass(failover, plan);
-    } else if (evacuator_decide(&failover->evacuator, plan,
-                                failover->assign_max)) {
+        return;
+    }
+    switch (
+        evacuator_decide(&failover->evacuator, plan, failover->assign_max)) {
+    case EVACUATOR_PROVED:
+        failover->proved = true;
+        failover->lost = true;
         failover->dirty = true;
+        break;
+    case EVACUATOR_DONE:
+        failover->dirty = true;
+        break;
+    default:
+        break;
     }
 }
 
@@ -263,6 +274,7 @@ void failover_lead(struct failover *failover, const struct state *state)
     failover->dirty = true;
     failover->restarted = false;
     failover->lost = true;
+    failover->proved = false;
     failover->next_look_ms = UINT64_MAX;
     failover->settle_until_ms = 0;
     failover->had_hosts = state_counts(state)->hosts > 0;
@@ -304,6 +316,7 @@ void failover_note(struct failover *failover, const struct event *event)
         (event->kind == EVENT_ZONE && event->zone->state == ZONE_LOST)) {
         evacuator_abandon(&failover->evacuator);
         failover->lost = true;
+        failover->proved = false;
     }
     failover->dirty |= may_help(event);
 }
@@ -312,6 +325,7 @@ void failover_turn_failed(struct failover *failover)
 {
     failover->dirty = true;
     failover->lost = true;
+    failover->proved = false;
     evacuator_abandon(&failover->evacuator);
 }
 
@@ -323,7 +337,7 @@ bool failover_work(struct failover *failover, const struct state *state)
     if (failover->lost) {
         failover->lost = false;
         if (failover->pending.recovering_count >= EVACUATION_VMS_MIN) {
-            evacuator_begin(&failover->evacuator, state);
+            evacuator_begin(&failover->evacuator, state, failover->proved);
         }
     }
     return evacuator_work(&failover->evacuator);

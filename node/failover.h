@@ -23,7 +23,8 @@ struct failover {
     /* The pass began anew before it came to its end. It may do so once: a busy
      * region would otherwise never come to VMs of low priority. */
     bool restarted;
-    bool lost; /* Hosts were: what is planned together is not known yet. */
+    bool lost;   /* Hosts were: what is planned together is not known yet. */
+    bool proved; /* Of that loss, headroom's slots were filled already. */
     uint64_t next_look_ms; /* A restart delay ends; boot clock. */
     /* The first host of a new region would get every VM: after it registered,
      * the others have until then to follow. 0: not waiting. */

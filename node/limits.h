@@ -34,8 +34,9 @@
 #define FAILOVER_LOOKS_MAX 20000
 
 /* So many VMs that lost their hosts are planned together, in slices between
- * turns, before the first is placed: fewer are placed one by one at once. */
-#define EVACUATION_VMS_MIN 1000
+ * turns, before the first is placed: fewer are placed one by one at once, by
+ * headroom's proof if their zone is lost. */
+#define EVACUATION_VMS_MIN 16
 
 /* VMs for which a slice of an evacuation works: 10,000 take some ms, and
  * between two slices the loop does what else is due. */

@@ -2,6 +2,7 @@
 #include "node/place.h"
 
 #include "base/check.h"
+#include "placement/headroom.h"
 
 void place_reason(struct turn_plan *plan, const struct vm *vm,
                   enum pending_reason reason)
@@ -35,6 +36,24 @@ void place_unclaim(struct turn_plan *plan, const struct vm *vm)
 
     change.vm_claim.vm.uid = vm->uid;
     turn_change(plan, &change);
+}
+
+bool place_by_proof(struct turn_plan *plan, const struct vm *vm)
+{
+    const struct host *last = vm->last_host == SLOT_NONE
+                                  ? NULL
+                                  : state_host_at(plan->scratch, vm->last_host);
+    uint32_t slot = headroom_backup(plan->placer, uid_slot(vm->uid));
+
+    if (slot == SLOT_NONE || !vm->recovering || vm->moving != MOVE_NONE ||
+        last == NULL ||
+        state_zone_at(plan->scratch, last->zone)->state == ZONE_UP ||
+        placer_refusal(plan->placer, plan->scratch, vm, slot) !=
+            PLACEMENT_REFUSAL_COUNT) {
+        return false;
+    }
+    place_assign(plan, vm, slot);
+    return true;
 }
 
 /* The zone where it was, if that is well: a lost host's VMs stay there. */
@@ -314,6 +333,9 @@ enum pending_reason place_vm(struct turn_plan *plan, const struct vm *vm)
         }
         place_unclaim(plan, vm);
         vm = state_vm(plan->scratch, id);
+    }
+    if (place_by_proof(plan, vm)) {
+        return PENDING_NONE;
     }
     return choose_and_place(plan, vm);
 }

@@ -12,6 +12,11 @@
  * or sets and returns the reason. The record is not valid afterwards. */
 enum pending_reason place_vm(struct turn_plan *plan, const struct vm *vm);
 
+/* Its zone is lost, and headroom kept a slot for that: to that host, if it is
+ * as the proof has it. What is decided so takes nothing that was kept for
+ * others. False, and nothing changed: there is no such slot (any more). */
+bool place_by_proof(struct turn_plan *plan, const struct vm *vm);
+
 /* To this host, which takes it. */
 void place_assign(struct turn_plan *plan, const struct vm *vm,
                   uint32_t host_slot);

@@ -237,6 +237,9 @@ void placer_vm_changed(struct placer *placer, const struct state *state,
     struct known_vm to = known_of(vm);
 
     known_work(&placer->known, KNOWN_BUDGET);
+    /* Before the hosts: a VM that takes its slot must have given it back when
+     * the host is seen to be fuller, or the slots of others would have to go. */
+    headroom_vm_changed(placer->headroom, state, slot);
     if (from.host_plus1 != 0 && from.host_plus1 != to.host_plus1) {
         host_changed(placer, state, from.host_plus1 - 1);
     }
@@ -249,7 +252,6 @@ void placer_vm_changed(struct placer *placer, const struct state *state,
     if (to.claim_plus1 != 0) {
         host_changed(placer, state, to.claim_plus1 - 1);
     }
-    headroom_vm_changed(placer->headroom, state, slot);
     if (memcmp(&from, &to, sizeof(from)) == 0) {
         return;
     }
