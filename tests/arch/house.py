@@ -60,9 +60,10 @@ PURE = {
 IMPURE_BASE = ["clock", "log"]
 
 # All of the C library that pure code uses: memory, strings, sorting; and what
-# the compiler makes of counting bits.
+# the compiler makes of counting bits and of dividing numbers of 128 bits:
+# shares of a fleet are compared and rounded as integers.
 PURE_SYMBOLS = re.compile(
-    r"__popcountdi2|"
+    r"__popcountdi2|__u(div|mod)ti3|"
     r"_?_?(mem(cpy|move|set|cmp|chr)|str(len|n?cmp|chr|rchr|spn|cspn|str|nlen)|"
     r"v?sn?printf|bcmp|strtou?ll?)(_chk)?|qsort|bsearch|malloc|calloc|realloc|free|"
     r"__ctype_b_loc|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|"
