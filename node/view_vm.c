@@ -29,11 +29,30 @@ static const char *held_message(const struct state *state, const struct vm *vm,
     }
 }
 
+/* What the record says, where nobody has a placer: on a follower, and while a
+ * turn is under way. To make one would cost as much as a new leader's
+ * beginning. */
+static void recorded_choice(const struct vm *vm,
+                            struct placement_choice *choice)
+{
+    *choice = (struct placement_choice){
+        .host = SLOT_NONE,
+        .reason = (enum pending_reason)vm->pending_reason,
+        .headroom = {SLOT_NONE, SLOT_NONE, 0},
+    };
+}
+
+static bool is_queued(const struct vm *vm)
+{
+    return vm->pending_reason == PENDING_NONE ||
+           vm->pending_reason == PENDING_QUEUED ||
+           vm->pending_reason == PENDING_PREEMPTED;
+}
+
 static char *pending_message(struct arena *arena, const struct state *state,
                              const struct vm *vm, struct placer *placer)
 {
     struct placement_request request = {vm, SLOT_NONE};
-    struct placer *own = NULL;
     struct placement_choice choice;
     char words[512];
     const char *held = held_message(state, vm, words, sizeof(words));
@@ -41,13 +60,13 @@ static char *pending_message(struct arena *arena, const struct state *state,
     if (held != NULL) {
         return view_string(arena, held);
     }
-    if (placer == NULL) {
-        own = placer_create();
-        placer_rebuild(own, state);
-        placer = own;
+    if (placer != NULL) {
+        placer_choose(placer, state, &request, &choice);
+    } else if (is_queued(vm)) {
+        return view_string(arena, "it waits for the leader to place it");
+    } else {
+        recorded_choice(vm, &choice);
     }
-    placer_choose(placer, state, &request, &choice);
-    placer_destroy(own);
     if (choice.host == SLOT_NONE && choice.retry) {
         return view_string(arena, "whether headroom allows it is being worked "
                                   "out");
