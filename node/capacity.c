@@ -24,6 +24,9 @@ void capacity_begin(struct capacity *capacity,
     };
     capacity->start.state = capacity->state;
     capacity->start.placer = NULL;
+    if (start->placer != NULL) {
+        placer_share(capacity->placer, start->placer);
+    }
     for (uint32_t i = 0; i < count; i++) {
         capacity->classes[i].slot = classes[i];
     }
@@ -209,6 +212,7 @@ static void begin_loss(struct capacity *capacity)
     capacity->action.zone_loss = &capacity->loss;
     planner_begin(&capacity->planner, &capacity->start, &capacity->action, true,
                   &capacity->reply);
+    placer_share(capacity->planner.plan.placer, capacity->placer);
     capacity->planning = true;
 }
 

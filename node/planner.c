@@ -88,6 +88,9 @@ void planner_begin(struct planner *planner, const struct planner_start *start,
     planner->result->revision = state_revision(start->state);
     planner->result->time_ms = start->time_ms;
     zones_before(planner, start->placer);
+    if (start->placer != NULL) {
+        placer_share(planner->plan.placer, start->placer);
+    }
     placer_rebuild(planner->plan.placer, planner->plan.scratch);
 }
 

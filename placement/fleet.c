@@ -221,6 +221,10 @@ static void registered(struct fleet *fleet, const struct state *state,
     entry->capacity = host->capacity;
     entry->pool_mask = host->pool_mask;
     entry->driver_mask = host->driver_mask;
+    entry->named_mask = 0;
+    for (uint32_t i = 0; i < NAMED_MAX; i++) {
+        entry->named_mask |= (uint8_t)((host->named_capacity.of[i] > 0) << i);
+    }
     for (uint32_t i = 0; i < SELECTORS_MAX; i++) {
         if (fleet->selectors[i].blob != 0) {
             select_host(&fleet->selectors[i],

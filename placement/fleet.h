@@ -24,9 +24,10 @@ struct fleet_host {
     uint32_t labels_blob;
     uint32_t vm_count; /* With those that have claims. */
     uint8_t driver_mask;
-    bool up;       /* HOST_UP. */
-    bool cordoned; /* Or draining. */
-    uint8_t padding[5];
+    uint8_t named_mask; /* Bit i: has some of the named resource i. */
+    bool up;            /* HOST_UP. */
+    bool cordoned;      /* Or draining. */
+    uint8_t padding[4];
 };
 
 struct fleet;

@@ -137,7 +137,8 @@ static void apply(struct trial *trial, const struct change *change)
 
 /* A placer of its own that enforces, whatever the policy is, so that it looks
  * for places that keep headroom. */
-static void trial_begin(struct trial *trial, const struct state *state)
+static void trial_begin(struct trial *trial, const struct placer *placer,
+                        const struct state *state)
 {
     struct change change = {.kind = CHANGE_POLICY};
 
@@ -147,6 +148,7 @@ static void trial_begin(struct trial *trial, const struct state *state)
     change.policy.policy.headroom = HEADROOM_ENFORCE;
     state_apply(trial->state, &change, NULL);
     trial->placer = placer_create();
+    placer_share(trial->placer, placer);
     placer_rebuild(trial->placer, trial->state);
     settle(trial);
 }
@@ -288,12 +290,11 @@ bool headroom_allows_drain(const struct placer *placer,
     uint32_t count;
     bool allowed = true;
 
-    (void)placer;
     *out = (struct placement_headroom){SLOT_NONE, SLOT_NONE, 0};
     if (state_policy(state)->headroom == HEADROOM_OFF) {
         return true;
     }
-    trial_begin(&trial, state);
+    trial_begin(&trial, placer, state);
     for (uint32_t i = 0; i < state_zone_slots(state); i++) {
         struct headroom_zone zone;
 

@@ -42,18 +42,22 @@ static bool same_kind(const struct placer_kind *a, const struct placer_kind *b)
            a->named_mask == b->named_mask && a->gpu == b->gpu;
 }
 
-static struct placer_kind kind_of(const struct host *host)
+static struct placer_kind kind_of(const struct fleet_host *host)
 {
-    struct placer_kind kind = {
+    return (struct placer_kind){
         .pool_mask = host->pool_mask,
         .driver_mask = host->driver_mask,
+        .named_mask = host->named_mask,
         .gpu = host->capacity.gpu_count > 0,
     };
+}
 
-    for (uint32_t i = 0; i < NAMED_MAX; i++) {
-        kind.named_mask |= (uint8_t)((host->named_capacity.of[i] > 0) << i);
-    }
-    return kind;
+/* What kinds and the scale look at. */
+static bool same_traits(const struct fleet_host *a, const struct fleet_host *b)
+{
+    return a->zone == b->zone && a->pool_mask == b->pool_mask &&
+           a->driver_mask == b->driver_mask && a->named_mask == b->named_mask &&
+           memcmp(&a->capacity, &b->capacity, sizeof(a->capacity)) == 0;
 }
 
 /* The number of a kind of hosts; the last one is for all that come later. */
@@ -113,21 +117,20 @@ static void grow_hosts(struct placer_index *index, uint32_t slots)
     }
 }
 
-void index_host_changed(struct placer *placer, const struct state *state,
-                        uint32_t slot, const struct fleet_host *former)
+void index_host_changed(struct placer *placer, uint32_t slot,
+                        const struct fleet_host *former)
 {
     struct placer_index *index = &placer->index;
     const struct fleet_host *host = &fleet_hosts(placer->fleet)[slot];
 
-    grow_hosts(index, fleet_slots(placer->fleet));
-    if (memcmp(&former->capacity, &host->capacity, sizeof(host->capacity)) !=
-            0 ||
-        former->zone != host->zone) {
-        count_scale(index, former, false);
-        count_scale(index, host, true);
+    if (same_traits(former, host)) {
+        return;
     }
+    grow_hosts(index, fleet_slots(placer->fleet));
+    count_scale(index, former, false);
+    count_scale(index, host, true);
     if (host->zone != SLOT_NONE) {
-        struct placer_kind kind = kind_of(state_host_at(state, slot));
+        struct placer_kind kind = kind_of(host);
 
         if (!same_kind(&index->kinds[index->kind_of[slot]], &kind)) {
             index->kind_of[slot] = (uint8_t)kind_number(index, &kind);
@@ -135,7 +138,7 @@ void index_host_changed(struct placer *placer, const struct state *state,
     }
 }
 
-void index_reset(struct placer *placer, const struct state *state)
+void index_reset(struct placer *placer)
 {
     struct placer_index *index = &placer->index;
     const struct fleet_host hole = {.zone = SLOT_NONE};
@@ -147,8 +150,9 @@ void index_reset(struct placer *placer, const struct state *state)
     memset(index->memory_log2, 0, sizeof(index->memory_log2));
     memset(index->kinds, 0, sizeof(index->kinds));
     index->table_checked = false;
+    grow_hosts(index, fleet_slots(placer->fleet));
     for (uint32_t slot = 0; slot < fleet_slots(placer->fleet); slot++) {
-        index_host_changed(placer, state, slot, &hole);
+        index_host_changed(placer, slot, &hole);
     }
 }
 
@@ -241,6 +245,28 @@ static struct ranks_scale scale_of(const struct placer_index *index,
     return scale;
 }
 
+static bool same_scale(const struct ranks_scale *a, const struct ranks_scale *b)
+{
+    return a->cpu_milli == b->cpu_milli && a->memory_mib == b->memory_mib &&
+           a->cpu_max_milli == b->cpu_max_milli &&
+           a->memory_max_mib == b->memory_max_mib &&
+           a->cells_max == b->cells_max;
+}
+
+void index_share(struct placer_index *index, const struct placer_index *from)
+{
+    if (from->table == NULL || from->table == index->table) {
+        return;
+    }
+    index_forget(index);
+    ranks_table_destroy(index->table);
+    memcpy(index->sizes, from->sizes, sizeof(index->sizes));
+    index->size_count = from->size_count;
+    index->scale = from->scale;
+    index->table = ranks_table_share(from->table);
+    index->table_checked = false;
+}
+
 /* The table fits the classes, hosts and zones as they are. */
 static void prepare_table(struct placer_index *index, const struct state *state)
 {
@@ -257,7 +283,7 @@ static void prepare_table(struct placer_index *index, const struct state *state)
     index->table_checked = true;
     if (index->table != NULL && index->size_count == count &&
         memcmp(index->sizes, sizes, sizeof(sizes)) == 0 &&
-        memcmp(&index->scale, &scale, sizeof(scale)) == 0) {
+        same_scale(&index->scale, &scale)) {
         return;
     }
     index_forget(index);

@@ -177,9 +177,12 @@ struct placer;
 /* All views are to be made anew. */
 void index_forget(struct placer_index *index);
 
-void index_reset(struct placer *placer, const struct state *state);
-void index_host_changed(struct placer *placer, const struct state *state,
-                        uint32_t slot, const struct fleet_host *former);
+/* Takes over what another one has compiled, in case it suits. */
+void index_share(struct placer_index *index, const struct placer_index *from);
+
+void index_reset(struct placer *placer);
+void index_host_changed(struct placer *placer, uint32_t slot,
+                        const struct fleet_host *former);
 void index_zones_changed(struct placer *placer, const struct state *state);
 void index_class_changed(struct placer *placer, const struct state *state,
                          uint32_t slot);

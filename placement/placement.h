@@ -18,6 +18,10 @@ struct placer;
 struct placer *placer_create(void);
 void placer_destroy(struct placer *placer);
 
+/* Takes over what another placer worked out that does not depend on the VMs,
+ * for one of the same region: answers stay the same, the first comes sooner. */
+void placer_share(struct placer *placer, const struct placer *other);
+
 /* Tells that the state is another one now, or has changed in ways that were
  * not told one by one (new leader, restore, settings). */
 void placer_rebuild(struct placer *placer, const struct state *state);

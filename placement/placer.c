@@ -40,6 +40,11 @@ void placer_destroy(struct placer *placer)
     free(placer);
 }
 
+void placer_share(struct placer *placer, const struct placer *other)
+{
+    index_share(&placer->index, &other->index);
+}
+
 struct headroom *placer_headroom(const struct placer *placer)
 {
     return placer->headroom;
@@ -152,7 +157,7 @@ void placer_rebuild(struct placer *placer, const struct state *state)
                placer->host_size * sizeof(*placer->preemptible));
     }
     placer->preemptible_known = false;
-    index_reset(placer, state);
+    index_reset(placer);
     reserve_reset(placer, state);
     reserve_find(placer, state);
     headroom_reset(placer->headroom, state);
@@ -188,7 +193,7 @@ static void host_changed(struct placer *placer, const struct state *state,
         /* Its members count elsewhere now. */
         counts_reset(&placer->counts);
     }
-    index_host_changed(placer, state, slot, &former);
+    index_host_changed(placer, slot, &former);
     reserve_host_changed(placer, slot);
     index_update(placer, slot);
     headroom_host_changed(placer->headroom, state, slot);

@@ -28,7 +28,7 @@ static void forget_all(struct ranks *ranks)
     store_reset(&ranks->store);
 }
 
-struct ranks *ranks_create(const struct ranks_table *table, uint32_t parts,
+struct ranks *ranks_create(struct ranks_table *table, uint32_t parts,
                            uint32_t hosts_max)
 {
     struct ranks *ranks = memory_alloc(sizeof(*ranks));
@@ -78,6 +78,7 @@ void ranks_copy(struct ranks *ranks, const struct ranks *from)
 {
     CHECK(ranks->table == from->table && ranks->parts == from->parts);
     CHECK(ranks->hosts_max == from->hosts_max);
+    ranks->asked = from->asked;
     memcpy(ranks->bits, from->bits, bits_of(ranks) * sizeof(*ranks->bits));
     memcpy(ranks->cells, from->cells, cells_of(ranks) * sizeof(*ranks->cells));
     memcpy(ranks->places, from->places,
@@ -99,7 +100,8 @@ static struct bitmap_shape shape_of(const struct ranks *ranks)
     return (struct bitmap_shape){ranks->bit_words, ranks->bit_summary};
 }
 
-/* A cell of a part has hosts now: marks its rank for every size that fits. */
+/* A cell of a part has hosts now: marks its rank for every size that is asked
+ * for and fits. */
 static void mark(struct ranks *ranks, uint32_t part, uint32_t cell)
 {
     const struct ranks_table *table = ranks->table;
@@ -107,19 +109,50 @@ static void mark(struct ranks *ranks, uint32_t part, uint32_t cell)
     uint64_t *bits = ranks->bits +
                      (size_t)part * (table->size_count + 1) * ranks->bit_stride;
 
-    for (uint32_t size = 0; size < table->size_count; size++) {
+    for (uint64_t rest = ranks->asked; rest != 0; rest &= rest - 1) {
+        uint32_t size = (uint32_t)__builtin_ctzll(rest);
+
         if (row[size] != RANK_NONE) {
-            bitmap_set(bits, shape_of(ranks), row[size]);
+            bitmap_set(bits + (size_t)size * ranks->bit_stride, shape_of(ranks),
+                       row[size]);
         }
-        bits += ranks->bit_stride;
     }
-    bitmap_set(bits, shape_of(ranks), cell);
+    bitmap_set(bits + (size_t)table->size_count * ranks->bit_stride,
+               shape_of(ranks), cell);
 }
 
 static struct ranks_cell *cell_at(const struct ranks *ranks, uint32_t part,
                                   uint32_t cell)
 {
     return &ranks->cells[(size_t)part * ranks->table->cells + cell];
+}
+
+void ranks_ask(struct ranks *ranks, uint32_t size)
+{
+    const struct ranks_table *table = ranks->table;
+    struct bitmap_shape shape = shape_of(ranks);
+    uint64_t *bits = ranks->bits;
+
+    if ((ranks->asked >> size & 1) != 0) {
+        return;
+    }
+    table_compile(ranks->table, size);
+    ranks->asked |= UINT64_C(1) << size;
+    for (uint32_t part = 0; part < ranks->parts; part++) {
+        const uint64_t *cells =
+            bits + (size_t)table->size_count * ranks->bit_stride;
+        uint32_t cell = bitmap_first(cells, shape);
+
+        for (; cell != RANKS_NONE; cell = bitmap_next(cells, shape, cell + 1)) {
+            uint16_t rank = table->rank[(size_t)cell * table->stride + size];
+
+            if (rank != RANK_NONE) {
+                bitmap_set(bits + (size_t)size * ranks->bit_stride, shape,
+                           rank);
+            }
+        }
+        bits += (size_t)(table->size_count + 1) * ranks->bit_stride;
+    }
 }
 
 static void place(struct ranks *ranks, const struct ranks_host *host)

@@ -52,7 +52,9 @@ struct ranks_scale {
     uint32_t cells_max;
 };
 
-/* The compiled order: immutable, shared by any number of indexes. */
+/* The compiled order, shared by any number of indexes and placers of a thread.
+ * What it says never changes; a size's ranks are worked out when an index is
+ * first asked for it, which takes a millisecond or two. */
 struct ranks_table;
 
 /* Equal sizes become one, their popularities are added. `count` is at most
@@ -61,6 +63,9 @@ struct ranks_table;
 struct ranks_table *ranks_table_create(const struct ranks_size *sizes,
                                        uint32_t count,
                                        const struct ranks_scale *scale);
+
+/* One owner more; each destroys it, the last one frees it. */
+struct ranks_table *ranks_table_share(struct ranks_table *table);
 void ranks_table_destroy(struct ranks_table *table);
 
 /* What a VM wants, ready to be asked for. */
@@ -95,7 +100,7 @@ struct ranks;
 
 /* Empty. The table is lent for as long as the index lives. Host numbers are
  * below `hosts_max`, part numbers below `parts`. */
-struct ranks *ranks_create(const struct ranks_table *table, uint32_t parts,
+struct ranks *ranks_create(struct ranks_table *table, uint32_t parts,
                            uint32_t hosts_max);
 void ranks_destroy(struct ranks *ranks);
 

@@ -37,6 +37,14 @@ struct ranks_table {
     uint16_t *cell;        /* [size * cells + rank] */
     uint16_t *by_leftover; /* Position of a cell when sorted by leftover. */
     uint64_t *value;       /* Of a cell: sum over sizes of weight x slots. */
+    uint64_t compiled;     /* Bit i: size i has its ranks. */
+    uint32_t owners;
+    /* For compiling more sizes; NULL when all are done. */
+    uint16_t *order; /* All cells by leftover. */
+    uint16_t *spare;
+    uint64_t *keys; /* By cell. */
+    uint32_t *cpu_slots;
+    uint32_t *memory_slots;
 };
 
 /* The hosts of a cell, ascending. None; one: `at` is it; few: `at` is where
@@ -93,7 +101,7 @@ struct ranks_scratch {
 };
 
 struct ranks {
-    const struct ranks_table *table;
+    struct ranks_table *table;
     uint32_t parts;
     uint32_t hosts_max;
     uint32_t bit_words;   /* Of one bitmap over ranks: the lowest level, */
@@ -101,8 +109,10 @@ struct ranks {
     uint32_t bit_stride;  /* All three. */
     /* [(part * (size_count + 1) + size) * bit_stride]; the last "size" has the
      * cells themselves. A set bit may be of an empty cell, a clear one not of
-     * a cell with hosts. */
+     * a cell with hosts. Bits of sizes that nobody asked for yet mean nothing.
+     */
     uint64_t *bits;
+    uint64_t asked;           /* Bit i: for size i. */
     struct ranks_cell *cells; /* [part * table->cells + cell] */
     struct ranks_place *places;
     struct ranks_store store;
@@ -130,6 +140,9 @@ static inline uint32_t table_cell(const struct ranks_table *table,
            axis_range(&table->memory, memory_mib);
 }
 
+/* The size gets its ranks, if it has none. */
+void table_compile(struct ranks_table *table, uint32_t size);
+
 /* How many of each size fit into `amounts` of one kind, less `taken` each, as
  * far as that goes: [range * size_count + size]. */
 void table_slots(const struct ranks_table *table, const struct ranks_axis *axis,
@@ -150,6 +163,11 @@ static inline uint64_t table_value(const struct ranks_table *table,
     }
     return value;
 }
+
+/* --- ranks.c --- */
+
+/* The bits of a size are kept from now on. */
+void ranks_ask(struct ranks *ranks, uint32_t size);
 
 /* --- ranks_axis.c --- */
 /* Cuts at all values of `sizes`; between them at multiples of their greatest

@@ -200,63 +200,52 @@ static void sort_cells(uint16_t *cells, uint16_t *spare, uint32_t count,
     }
 }
 
-/* What compiling needs beside the table. */
-struct compilation {
-    uint16_t *order; /* All cells by leftover. */
-    uint16_t *spare;
-    uint64_t *keys; /* By cell. */
-    uint32_t *cpu_slots;
-    uint32_t *memory_slots;
-};
-
-static void value_cells(struct ranks_table *table, struct compilation *work)
+static void value_cells(struct ranks_table *table)
 {
     uint32_t cell = 0;
 
-    table_slots(table, &table->cpu, 0, work->cpu_slots);
-    table_slots(table, &table->memory, 0, work->memory_slots);
+    table_slots(table, &table->cpu, 0, table->cpu_slots);
+    table_slots(table, &table->memory, 0, table->memory_slots);
     for (uint32_t i = 0; i < table->cpu.count; i++) {
         for (uint32_t j = 0; j < table->memory.count; j++, cell++) {
             table->value[cell] = table_value(
-                table, work->cpu_slots + (size_t)i * table->size_count,
-                work->memory_slots + (size_t)j * table->size_count);
-            work->keys[cell] = table->cpu_price * table->cpu.start[i] +
-                               table->memory_price * table->memory.start[j];
-            work->order[cell] = (uint16_t)cell;
+                table, table->cpu_slots + (size_t)i * table->size_count,
+                table->memory_slots + (size_t)j * table->size_count);
+            table->keys[cell] = table->cpu_price * table->cpu.start[i] +
+                                table->memory_price * table->memory.start[j];
+            table->order[cell] = (uint16_t)cell;
         }
     }
-    sort_cells(work->order, work->spare, table->cells, work->keys);
+    sort_cells(table->order, table->spare, table->cells, table->keys);
     for (uint32_t i = 0; i < table->cells; i++) {
-        table->by_leftover[work->order[i]] = (uint16_t)i;
+        table->by_leftover[table->order[i]] = (uint16_t)i;
     }
 }
 
 /* The scores of all cells where the size fits. */
-static void score_cells(const struct ranks_table *table, uint32_t size,
-                        struct compilation *work)
+static void score_cells(struct ranks_table *table, uint32_t size)
 {
     uint32_t cpu_milli = table->sizes[size].cpu_milli;
     uint32_t memory_mib = table->sizes[size].memory_mib;
 
-    table_slots(table, &table->cpu, cpu_milli, work->cpu_slots);
-    table_slots(table, &table->memory, memory_mib, work->memory_slots);
+    table_slots(table, &table->cpu, cpu_milli, table->cpu_slots);
+    table_slots(table, &table->memory, memory_mib, table->memory_slots);
     for (uint32_t i = axis_range(&table->cpu, cpu_milli); i < table->cpu.count;
          i++) {
         uint32_t j = axis_range(&table->memory, memory_mib);
         uint32_t cell = i * table->memory.count + j;
 
         for (; j < table->memory.count; j++, cell++) {
-            work->keys[cell] =
+            table->keys[cell] =
                 table->value[cell] -
-                table_value(table,
-                            work->cpu_slots + (size_t)i * table->size_count,
-                            work->memory_slots + (size_t)j * table->size_count);
+                table_value(
+                    table, table->cpu_slots + (size_t)i * table->size_count,
+                    table->memory_slots + (size_t)j * table->size_count);
         }
     }
 }
 
-static void rank_cells(struct ranks_table *table, uint32_t size,
-                       struct compilation *work)
+static void rank_cells(struct ranks_table *table, uint32_t size)
 {
     uint16_t *cells = table->cell + (size_t)size * table->cells;
     uint32_t cpu_first = axis_range(&table->cpu, table->sizes[size].cpu_milli);
@@ -264,9 +253,9 @@ static void rank_cells(struct ranks_table *table, uint32_t size,
         axis_range(&table->memory, table->sizes[size].memory_mib);
     uint32_t count = 0;
 
-    score_cells(table, size, work);
+    score_cells(table, size);
     for (uint32_t i = 0; i < table->cells; i++) {
-        uint16_t cell = work->order[i];
+        uint16_t cell = table->order[i];
 
         table->rank[(size_t)cell * table->stride + size] = RANK_NONE;
         if (cell / table->memory.count >= cpu_first &&
@@ -274,7 +263,7 @@ static void rank_cells(struct ranks_table *table, uint32_t size,
             cells[count++] = cell;
         }
     }
-    sort_cells(cells, work->spare, count, work->keys);
+    sort_cells(cells, table->spare, count, table->keys);
     for (uint32_t rank = 0; rank < count; rank++) {
         table->rank[(size_t)cells[rank] * table->stride + size] =
             (uint16_t)rank;
@@ -282,37 +271,55 @@ static void rank_cells(struct ranks_table *table, uint32_t size,
     table->fits[size] = count;
 }
 
-static void compile(struct ranks_table *table)
+static void forget_scratch(struct ranks_table *table)
 {
-    uint32_t cells = table->cells;
-    uint32_t sizes = table->size_count;
-    struct compilation work = {
-        .order = memory_alloc_array(cells, sizeof(*work.order)),
-        .spare = memory_alloc_array(cells, sizeof(*work.spare)),
-        .keys = memory_alloc_array(cells, sizeof(*work.keys)),
-        .cpu_slots = memory_alloc_array((size_t)table->cpu.count * sizes + 1,
-                                        sizeof(*work.cpu_slots)),
-        .memory_slots =
-            memory_alloc_array((size_t)table->memory.count * sizes + 1,
-                               sizeof(*work.memory_slots)),
-    };
+    free(table->order);
+    free(table->spare);
+    free(table->keys);
+    free(table->cpu_slots);
+    free(table->memory_slots);
+    table->order = NULL;
+    table->spare = NULL;
+    table->keys = NULL;
+    table->cpu_slots = NULL;
+    table->memory_slots = NULL;
+}
 
-    table->stride = (sizes + 7) / 8 * 8;
-    table->rank = memory_alloc_array((size_t)cells * table->stride + 1,
-                                     sizeof(*table->rank));
-    table->cell =
-        memory_alloc_array((size_t)cells * sizes + 1, sizeof(*table->cell));
+void table_compile(struct ranks_table *table, uint32_t size)
+{
+    uint64_t all = table->size_count == 64
+                       ? UINT64_MAX
+                       : (UINT64_C(1) << table->size_count) - 1;
+
+    if ((table->compiled >> size & 1) != 0) {
+        return;
+    }
+    rank_cells(table, size);
+    table->compiled |= UINT64_C(1) << size;
+    if (table->compiled == all) {
+        forget_scratch(table);
+    }
+}
+
+static void prepare(struct ranks_table *table)
+{
+    size_t cells = table->cells;
+    size_t sizes = table->size_count;
+
+    table->stride = (table->size_count + 7) / 8 * 8;
+    table->rank =
+        memory_alloc_array(cells * table->stride + 1, sizeof(*table->rank));
+    table->cell = memory_alloc_array(cells * sizes + 1, sizeof(*table->cell));
     table->by_leftover = memory_alloc_array(cells, sizeof(*table->by_leftover));
     table->value = memory_alloc_array(cells, sizeof(*table->value));
-    value_cells(table, &work);
-    for (uint32_t size = 0; size < sizes; size++) {
-        rank_cells(table, size, &work);
-    }
-    free(work.order);
-    free(work.spare);
-    free(work.keys);
-    free(work.cpu_slots);
-    free(work.memory_slots);
+    table->order = memory_alloc_array(cells, sizeof(*table->order));
+    table->spare = memory_alloc_array(cells, sizeof(*table->spare));
+    table->keys = memory_alloc_array(cells, sizeof(*table->keys));
+    table->cpu_slots = memory_alloc_array(table->cpu.count * sizes + 1,
+                                          sizeof(*table->cpu_slots));
+    table->memory_slots = memory_alloc_array(table->memory.count * sizes + 1,
+                                             sizeof(*table->memory_slots));
+    value_cells(table);
 }
 
 struct ranks_table *ranks_table_create(const struct ranks_size *sizes,
@@ -325,15 +332,23 @@ struct ranks_table *ranks_table_create(const struct ranks_size *sizes,
     set_prices(table, scale);
     set_weights(table);
     cut(table, scale);
-    compile(table);
+    prepare(table);
+    table->owners = 1;
+    return table;
+}
+
+struct ranks_table *ranks_table_share(struct ranks_table *table)
+{
+    table->owners++;
     return table;
 }
 
 void ranks_table_destroy(struct ranks_table *table)
 {
-    if (table == NULL) {
+    if (table == NULL || --table->owners > 0) {
         return;
     }
+    forget_scratch(table);
     axis_close(&table->cpu);
     axis_close(&table->memory);
     free(table->rank);

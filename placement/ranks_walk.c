@@ -213,6 +213,8 @@ void ranks_walk_begin(struct ranks_walk *walk, struct ranks *ranks,
     };
     if (want->size == RANKS_NONE) {
         walk->cells = collect(ranks, part, want);
+    } else {
+        ranks_ask(ranks, want->size);
     }
 }
 
@@ -263,6 +265,7 @@ uint32_t ranks_best(struct ranks *ranks, uint32_t part,
 
     CHECK(part < ranks->parts);
     if (want->size != RANKS_NONE) {
+        ranks_ask(ranks, want->size);
         return best_ranked(ranks, part, want->size);
     }
     ranks_walk_begin(&walk, ranks, part, want);
