@@ -27,6 +27,13 @@ enum planted {
     PLANTED_STORM_STAYS,       /* Who led goes on to see a storm. */
     PLANTED_NEVER_IDLE,        /* Every turn writes. */
     PLANTED_GIVES_UP,          /* A node ends for nothing. */
+    PLANTED_RULE_IGNORED,      /* A VM's host selector does not count. */
+    PLANTED_CLAIM_KEPT,        /* Room is held for who has gone elsewhere. */
+    PLANTED_PREEMPTS_EQUALS,   /* Stops VMs of any priority for another. */
+    PLANTED_MEMBER_MISSING,    /* A group has one member less than it wants. */
+    PLANTED_DRAIN_RESTS,       /* Nothing leaves what is drained. */
+    PLANTED_HEADROOM_FREE,     /* Room for a zone's loss is given away. */
+    PLANTED_SWINGS,            /* What was moved is moved back. */
     PLANTED_COUNT
 };
 

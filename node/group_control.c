@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/planted.h"
 #include "node/group_fields.h"
 #include "node/limits.h"
 #include "node/place.h"
@@ -350,7 +351,7 @@ static uint32_t decide(struct turn_plan *plan, const struct group *group,
                               wanted < max ? wanted : max);
     }
     if (census->count < wanted && group->class_slot != SLOT_NONE) {
-        wanted -= census->count;
+        wanted -= census->count + (PLANTED(MEMBER_MISSING) ? 1 : 0);
         return make_members(plan, (struct group_id){group->uid},
                             wanted < max ? wanted : max, wants_room);
     }

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/planted.h"
 #include "node/limits.h"
 #include "node/move_budget.h"
 #include "node/place.h"
@@ -286,7 +287,7 @@ static void run_drains(struct move_control *control, struct turn_plan *plan,
     uint32_t count;
 
     control->stuck = 0;
-    if (!has_drains(plan->scratch) ||
+    if (!has_drains(plan->scratch) || PLANTED(DRAIN_RESTS) ||
         !move_budget_left(budget, plan->scratch)) {
         return;
     }

@@ -2,6 +2,7 @@
 #include "node/place.h"
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "placement/headroom.h"
 
 void place_reason(struct turn_plan *plan, const struct vm *vm,
@@ -69,7 +70,13 @@ static void choose(struct turn_plan *plan, const struct vm *vm,
                    struct placement_choice *choice)
 {
     struct placement_request request = {vm, preferred_zone(plan->scratch, vm)};
+    struct vm other = *vm;
 
+    if (PLANTED(RULE_IGNORED) || PLANTED(HEADROOM_FREE)) {
+        other.selector_blob = PLANTED(RULE_IGNORED) ? 0 : vm->selector_blob;
+        other.recovering |= PLANTED(HEADROOM_FREE);
+        request.vm = &other;
+    }
     placer_choose(plan->placer, plan->scratch, &request, choice);
 }
 
@@ -238,7 +245,12 @@ static bool preempt(struct turn_plan *plan, const struct vm *vm)
 {
     struct vm_id id = {vm->uid};
     struct placement_preemption preemption;
+    struct vm greedy = *vm;
 
+    if (PLANTED(PREEMPTS_EQUALS)) {
+        greedy.priority = UINT16_MAX;
+        vm = &greedy;
+    }
     if (vm->moving != MOVE_NONE ||
         state_policy(plan->scratch)->preempt_max == 0 ||
         !placer_preempt(plan->placer, plan->scratch, vm, &preemption)) {

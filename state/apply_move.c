@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/planted.h"
 #include "state/internal.h"
 
 #include <stdlib.h>
@@ -27,7 +28,9 @@ static void account(struct state *state, const struct vm *vm, int sign)
     struct host *host = record_edit(state, TABLE_HOST, vm->move_host);
     const struct class *class = class_of(state, vm);
 
-    resources_add(&host->claimed, &class->resources, sign);
+    if (sign > 0 || !PLANTED(CLAIM_KEPT)) {
+        resources_add(&host->claimed, &class->resources, sign);
+    }
     amounts_add(&host->named_claimed, &class->named, sign);
     CHECK(sign > 0 || host->claim_count > 0);
     host->claim_count += (uint32_t)sign;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "tests/sim/check_placement.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -208,58 +209,6 @@ static void check_replicas_agree(struct sim_node *node, const struct seen *now)
     }
 }
 
-/* --- Rule 6: capacity holds -------------------------------------------------
- */
-
-static void check_host(struct sim_world *world, const struct state *state,
-                       const struct host *host)
-{
-    struct resources used = {0};
-    uint32_t slot = host->vm_first;
-    uint32_t count = 0;
-
-    for (; slot != SLOT_NONE; slot = state_vm_at(state, slot)->host_next) {
-        const struct vm *vm = state_vm_at(state, slot);
-        const struct class *class = state_class_at(state, vm->class_slot);
-
-        if (vm->host != uid_slot(host->uid)) {
-            sim_violation(world, "capacity-holds",
-                          "vm %s is in the list of %s and not on it", vm->name,
-                          host->name);
-            return;
-        }
-        if (vm->zone != SLOT_NONE && vm->zone != host->zone) {
-            sim_violation(world, "capacity-holds",
-                          "zonal vm %s is on %s in another zone", vm->name,
-                          host->name);
-        }
-        used.cpu_milli += class->resources.cpu_milli;
-        used.memory_mib += class->resources.memory_mib;
-        count++;
-    }
-    if (used.cpu_milli > host->capacity.cpu_milli ||
-        used.memory_mib > host->capacity.memory_mib ||
-        used.cpu_milli != host->used.cpu_milli || count != host->vm_count) {
-        sim_violation(world, "capacity-holds",
-                      "%s has %" PRIu32 " VMs with %" PRIu32
-                      " milli CPU, says %" PRIu32 ", of %" PRIu32,
-                      host->name, count, used.cpu_milli, host->used.cpu_milli,
-                      host->capacity.cpu_milli);
-    }
-}
-
-static void check_capacity_holds(struct sim_world *world,
-                                 const struct state *state)
-{
-    for (uint32_t slot = 0; slot < state_host_slots(state); slot++) {
-        const struct host *host = state_host_at(state, slot);
-
-        if (host != NULL) {
-            check_host(world, state, host);
-        }
-    }
-}
-
 /* --- Rule 7: watches have no gaps ------------------------------------------
  */
 
@@ -379,7 +328,7 @@ void sim_check_node(struct sim_node *node)
     check_watches(node, &now);
     if (now.index > check->newest_index) {
         check->newest_index = now.index;
-        check_capacity_holds(node->world, state);
+        sim_check_sums(node->world, state);
         check_settings(node->world, state);
         check_time(node->world, state);
     }
@@ -394,45 +343,6 @@ void sim_check_node_starts(struct sim_node *node)
 /* --- When all is over -------------------------------------------------------
  */
 
-/* Whether the host could take the VM, as far as the VM's class, zone, driver
- * and disks tell: written down a second time on purpose. */
-static bool host_fits(const struct state *state, const struct host *host,
-                      const struct vm *vm)
-{
-    const struct class *class = state_class_at(state, vm->class_slot);
-    const struct zone *zone = state_zone_at(state, host->zone);
-
-    return host->state == HOST_UP && !host->cordoned && !zone->cordoned &&
-           zone->state == ZONE_UP &&
-           (vm->zone == SLOT_NONE || vm->zone == host->zone) &&
-           (class->zone_mask == 0 ||
-            (class->zone_mask >> host->zone & 1) != 0) &&
-           (host->driver_mask >> vm->driver & 1) != 0 &&
-           (vm->pool_mask & ~host->pool_mask) == 0 &&
-           host->capacity.cpu_milli - host->used.cpu_milli >=
-               class->resources.cpu_milli &&
-           host->capacity.memory_mib - host->used.memory_mib >=
-               class->resources.memory_mib &&
-           host->capacity.disk_gib - host->used.disk_gib >=
-               class->resources.disk_gib;
-}
-
-/* A VM that waits although a host could take it has been forgotten. */
-static bool waits_rightly(const struct state *state, const struct vm *vm)
-{
-    if (vm->state != VM_PENDING) {
-        return false;
-    }
-    for (uint32_t slot = 0; slot < state_host_slots(state); slot++) {
-        const struct host *host = state_host_at(state, slot);
-
-        if (host != NULL && host_fits(state, host, vm)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool zone_is_there(const struct state *state, uint32_t slot)
 {
     return slot == SLOT_NONE || state_zone_at(state, slot)->state == ZONE_UP;
@@ -445,7 +355,7 @@ static void count_vm(const struct state *state, const struct vm *vm,
         census->running++;
     } else if (vm->state == VM_LOST) {
         census->waiting_host++;
-    } else if (!waits_rightly(state, vm)) {
+    } else if (!sim_waits_rightly(state, vm)) {
         census->other++;
     } else if (!zone_is_there(state, vm->zone)) {
         census->waiting_zone++;
@@ -480,7 +390,7 @@ static void check_vm_at_rest(struct sim_world *world, const struct state *state,
     const struct sim_host *host = map_get(&world->check->copies, vm->uid);
     bool wanted = vm->desired == DESIRED_RUNNING;
 
-    if (wanted && host == NULL && waits_rightly(state, vm)) {
+    if (wanted && host == NULL && sim_waits_rightly(state, vm)) {
         return;
     }
     if (wanted && (vm->state != VM_RUNNING || host == NULL)) {
@@ -597,6 +507,8 @@ void sim_check_rest(struct sim_world *world)
                 node->paused_until_us / SIM_SECOND, state_revision(state));
         }
     }
+    sim_check_groups_at_rest(world, state);
+    sim_check_drains_at_rest(world, state);
     check_strays(world, state);
     check_unknown(world);
 }

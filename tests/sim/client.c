@@ -5,12 +5,17 @@
 #include "base/memory.h"
 #include "node/api.h"
 #include "tests/sim/check.h"
+#include "tests/sim/check_headroom.h"
+#include "tests/sim/field.h"
 #include "tests/sim/fleet.h"
 #include "tests/sim/founder.h"
+#include "tests/sim/groups.h"
 #include "tests/sim/node.h"
 #include "tests/sim/operator.h"
 #include "tests/sim/record.h"
 #include "tests/sim/sharer.h"
+#include "tests/sim/steward.h"
+#include "tests/sim/wish.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -57,10 +62,12 @@ struct operation {
     size_t len;
     uint64_t number; /* Answers of former ones are void. */
     uint32_t attempts;
-    bool again; /* Answered, and asked once more with the same id. */
+    bool again;   /* Answered, and asked once more with the same id. */
+    bool dry_run; /* Its revision is one that will not be. */
     uint64_t revision;
     uint64_t uid;
     struct sim_record record;
+    sim_told_fn told; /* OTHER; may be NULL. */
 };
 
 struct sim_client {
@@ -74,6 +81,7 @@ struct sim_client {
     uint64_t numbers;
     struct operation op;
     struct belief_of vms[SIM_VMS_MAX];
+    struct sim_groups groups;
 };
 
 /* --- One attempt: to a node, perhaps on to the leader, into a turn, back ----
@@ -126,8 +134,12 @@ static void plan_call(struct turn_request *request, struct turn_plan *plan)
 {
     struct call *call = container_of(request, struct call, request);
     size_t before = plan->change_count;
+    struct sim_headroom headroom;
 
+    sim_headroom_read(plan, call->method->path, &headroom);
     api_mutate(call->method, call->message, plan, &call->reply);
+    sim_check_admission(call->client->world, plan, &headroom,
+                        call->method->path);
     sim_check_refusal(call->client->world,
                       call->reply.code != RPC_OK &&
                           plan->change_count != before + call->reply.kept,
@@ -270,6 +282,13 @@ static uint64_t pause_us(struct sim_client *client)
                : sim_between(client->world, 20 * SIM_MS, 3 * SIM_SECOND);
 }
 
+static void tell_asker(struct sim_client *client, const struct sim_told *told)
+{
+    if (client->op.told != NULL && !client->op.again) {
+        client->op.told(client, told);
+    }
+}
+
 static void give_up(struct sim_client *client)
 {
     struct operation *op = &client->op;
@@ -278,6 +297,7 @@ static void give_up(struct sim_client *client)
     sim_trace(client->world, "c%" PRIu32 " #%" PRIu64 " gives up",
               client->index, op->number);
     sim_record_unknown(&op->record, client->world, client->index);
+    tell_asker(client, &(struct sim_told){0});
     /* It may take effect at any time from now on; so the name is not used any
      * more. */
     if (op->kind == OP_CREATE || op->kind == OP_DELETE) {
@@ -327,33 +347,6 @@ static void attempt(struct sim_client *client)
 /* --- Answers ----------------------------------------------------------------
  */
 
-static uint64_t number_field(const ProtobufCMessage *message, const char *name)
-{
-    const ProtobufCFieldDescriptor *field =
-        message == NULL ? NULL
-                        : protobuf_c_message_descriptor_get_field_by_name(
-                              message->descriptor, name);
-
-    if (field == NULL || field->type != PROTOBUF_C_TYPE_UINT64) {
-        return 0;
-    }
-    return *(const uint64_t *)(const void *)((const char *)message +
-                                             field->offset);
-}
-
-static const ProtobufCMessage *vm_field(const ProtobufCMessage *message)
-{
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field_by_name(message->descriptor,
-                                                        "vm");
-
-    return field == NULL
-               ? NULL
-               : *(ProtobufCMessage *const *)(const void *)((const char *)
-                                                                message +
-                                                            field->offset);
-}
-
 static void believe(struct sim_client *client, bool ok, const char *reason,
                     uint64_t uid)
 {
@@ -365,7 +358,8 @@ static void believe(struct sim_client *client, bool ok, const char *reason,
         vm->uid = uid;
     } else if (op->kind == OP_DELETE && ok) {
         vm->belief = DELETED;
-    } else if (op->kind == OP_CREATE && vm->belief == ABSENT) {
+    } else if (op->kind == OP_CREATE && vm->belief == ABSENT &&
+               (!client->world->rich || strcmp(reason, "NAME_TAKEN") == 0)) {
         sim_violation(client->world, "once",
                       "create of a VM that was never there: %s", reason);
     } else if ((op->kind == OP_GET || op->kind == OP_DELETE) &&
@@ -391,17 +385,24 @@ static void take_ok(struct sim_client *client, const struct call *call)
     ProtobufCMessage *response = protobuf_c_message_unpack(
         call->method->output, NULL, call->reply.response.len,
         call->reply.response.data);
-    uint64_t revision = number_field(response, "revision");
+    uint64_t revision = sim_field_number(response, "revision");
     uint64_t uid =
-        response == NULL ? 0 : number_field(vm_field(response), "uid");
+        response == NULL
+            ? 0
+            : sim_field_number(sim_field_message(response, "vm"), "uid");
 
     CHECK(response != NULL);
     if (!op->again) {
         sim_record_ok(&op->record, world, client->index, response);
+        tell_asker(client,
+                   &(struct sim_told){.known = true, .response = response});
     }
     protobuf_c_message_free_unpacked(response, NULL);
     if (must_fail(op->kind)) {
         sim_violation(world, "settings-are-safe", "bad input was accepted");
+    }
+    if (op->dry_run) {
+        return;
     }
     if (op->again) {
         /* Rule 4: one effect, the first answer. */
@@ -442,7 +443,7 @@ static void answer(struct sim_client *client, const struct call *call)
               op->vm, call->reply.code == RPC_OK ? "ok" : call->reply.reason);
     if (call->reply.code == RPC_OK) {
         take_ok(client, call);
-        if (!op->again && call->method->mutate != NULL &&
+        if (!op->again && !op->dry_run && call->method->mutate != NULL &&
             op->kind != OP_SETUP && sim_chance(world, 100)) {
             op->again = true;
             op->attempts = 0;
@@ -457,6 +458,8 @@ static void answer(struct sim_client *client, const struct call *call)
         sim_violation(world, SIM_SET_UP, "%s", call->reply.message);
     } else {
         sim_record_refused(&op->record, world, client->index, &call->reply);
+        tell_asker(client, &(struct sim_told){.known = true,
+                                              .reason = call->reply.reason});
         believe(client, false, call->reply.reason, 0);
     }
     if (op->kind == OP_SETUP) {
@@ -489,6 +492,7 @@ static void ask(struct sim_client *client, enum op_kind kind, uint32_t vm,
                              .vm = vm,
                              .method = method_of(method),
                              .number = ++client->numbers};
+    op->dry_run = sim_field_flag(message, "dry_run");
     op->len = protobuf_c_message_get_packed_size(message);
     op->message = memory_alloc(op->len + 1);
     protobuf_c_message_pack(message, op->message);
@@ -515,26 +519,25 @@ static void ask_create(struct sim_client *client, uint32_t vm)
     Holdfast__V1__CreateVmRequest request =
         HOLDFAST__V1__CREATE_VM_REQUEST__INIT;
     Holdfast__V1__Vm wish = HOLDFAST__V1__VM__INIT;
-    struct sim_template template;
-    char class[] = "small";
+    struct sim_wish parts;
+    char group[SIM_GROUP_NAME];
     char zone[8] = "";
     char name[24];
     char id[40];
 
     vm_name(client, vm, name);
     request_id(client, id);
-    sim_template_init(&template);
+    sim_wish_init(&parts, world);
+    sim_wish_of_vm(&parts, &wish);
     wish.name = name;
-    wish.class_name = class;
-    wish.template_ = &template.message;
-    wish.priority = (uint32_t)sim_below(world, 1001);
-    if (sim_chance(world, 200)) {
-        wish.on_partition = HOLDFAST__V1__ON_PARTITION__ON_PARTITION_KEEP;
-    }
     if (sim_chance(world, 100)) {
         (void)snprintf(zone, sizeof(zone), "z%" PRIu64,
                        1 + sim_below(world, world->node_count));
         wish.zone = zone;
+    }
+    if (world->rich && sim_chance(world, 200) &&
+        sim_groups_some(client, group)) {
+        wish.group = group;
     }
     request.vm = &wish;
     request.request_id = id;
@@ -649,6 +652,13 @@ void sim_client_ask(struct sim_client *client, const char *method,
     ask(client, OP_OTHER, 0, method, message);
 }
 
+void sim_client_ask_told(struct sim_client *client, const char *method,
+                         const ProtobufCMessage *message, sim_told_fn told)
+{
+    ask(client, OP_OTHER, 0, method, message);
+    client->op.told = told;
+}
+
 void sim_client_ask_setup(struct sim_client *client, const char *method,
                           const ProtobufCMessage *message)
 {
@@ -663,6 +673,21 @@ void sim_client_request_id(const struct sim_client *client, char id[40])
 struct sim_world *sim_client_world(const struct sim_client *client)
 {
     return client->world;
+}
+
+uint32_t sim_client_index(const struct sim_client *client)
+{
+    return client->index;
+}
+
+struct sim_groups *sim_client_groups(struct sim_client *client)
+{
+    return &client->groups;
+}
+
+const struct sim_groups *sim_client_groups_of(const struct sim_client *client)
+{
+    return &client->groups;
 }
 
 static void begin_on_vm(struct sim_client *client)
@@ -729,14 +754,48 @@ static uint32_t choose_node(struct sim_client *client)
     return node;
 }
 
+/* Zones and hosts: are they cordoned; in a rich region, are they drained? */
+static uint32_t things_to_tidy(const struct sim_world *world)
+{
+    return (world->node_count + world->host_count) * (world->rich ? 2 : 1);
+}
+
+static void tidy(struct sim_client *client)
+{
+    uint32_t things = client->world->node_count + client->world->host_count;
+    uint32_t at = client->tidied++;
+
+    if (at < things) {
+        sim_operator_tidies(client, at);
+    } else {
+        sim_steward_tidies(client, at - things);
+    }
+}
+
+/* What only rich regions have; false: something else. */
+static bool begin_rich(struct sim_client *client)
+{
+    if (!client->world->rich) {
+        return false;
+    }
+    if (sim_chance(client->world, 80)) {
+        sim_steward_acts(client);
+        return true;
+    }
+    if (sim_chance(client->world, 110)) {
+        sim_groups_act(client);
+        return true;
+    }
+    return false;
+}
+
 static void begin(struct sim_client *client)
 {
     struct sim_world *world = client->world;
 
-    if (client->stopped &&
-        (client->index != 0 || world->lost_us != 0 ||
-         world->options.fleet != NULL ||
-         client->tidied == world->node_count + world->host_count)) {
+    if (client->stopped && (client->index != 0 || world->lost_us != 0 ||
+                            world->options.fleet != NULL ||
+                            client->tidied == things_to_tidy(world))) {
         return;
     }
     client->node = choose_node(client);
@@ -749,7 +808,9 @@ static void begin(struct sim_client *client)
     } else if (world->options.fleet != NULL) {
         begin_on_fleet(client);
     } else if (client->stopped) {
-        sim_operator_tidies(client, client->tidied++);
+        tidy(client);
+    } else if (begin_rich(client)) {
+        return;
     } else if (sim_chance(world, 40) && !world->options.only_zone_loss) {
         sim_operator_acts(client);
     } else if (sim_chance(world, 10)) {
@@ -809,6 +870,7 @@ void sim_client_check(const struct sim_client *client)
     const struct state *state = sim_world_leader(world)->engine.state;
     char name[24];
 
+    sim_groups_check(client);
     for (uint32_t i = 0; i < SIM_VMS_MAX; i++) {
         const struct belief_of *vm = &client->vms[i];
         const struct vm *there;

@@ -5,6 +5,7 @@
 #include "tests/sim/fleet.h"
 #include "tests/sim/node.h"
 #include "tests/sim/operator.h"
+#include "tests/sim/terrain.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -57,14 +58,27 @@ static void create_class(struct sim_client *client, Holdfast__V1__Class *class)
     sim_client_ask_setup(client, "CreateClass", &request.base);
 }
 
-static void create_small_class(struct sim_client *client)
+/* Plain regions have the first one alone. */
+static void create_sim_class(struct sim_client *client, uint32_t at)
 {
+    const struct sim_class *from = &sim_classes[at];
     Holdfast__V1__Class class = HOLDFAST__V1__CLASS__INIT;
     Holdfast__V1__Resources resources = HOLDFAST__V1__RESOURCES__INIT;
-    char name[] = "small";
+    Holdfast__V1__Resources__NamedEntry entry =
+        HOLDFAST__V1__RESOURCES__NAMED_ENTRY__INIT;
+    Holdfast__V1__Resources__NamedEntry *entries[] = {&entry};
+    char name[16];
+    char named[] = SIM_NAMED;
 
-    resources.cpu_milli = 1000;
-    resources.memory_mib = 1024;
+    (void)snprintf(name, sizeof(name), "%s", from->name);
+    resources.cpu_milli = from->cpu_milli;
+    resources.memory_mib = from->memory_mib;
+    resources.disk_gib = from->disk_gib;
+    resources.gpu_count = from->gpu_count;
+    entry.key = named;
+    entry.value = from->named;
+    resources.named = entries;
+    resources.n_named = from->named > 0;
     class.name = name;
     class.resources = &resources;
     create_class(client, &class);
@@ -239,7 +253,7 @@ uint32_t sim_founder_steps(const struct sim_world *world)
     uint32_t steps = 0;
 
     if (fleet == NULL) {
-        return world->node_count + 1;
+        return world->node_count + (world->rich ? SIM_CLASSES : 1);
     }
     for (int i = 0; i < PART_COUNT; i++) {
         steps += part_size(fleet->manifest, (enum part)i);
@@ -257,7 +271,7 @@ bool sim_founder_asks(struct sim_client *client, uint32_t step)
         if (step < world->node_count) {
             create_zone(client, sim_zone_name(world, step));
         } else {
-            create_small_class(client);
+            create_sim_class(client, step - world->node_count);
         }
         return true;
     }

@@ -8,6 +8,7 @@
 #include "state/state.h"
 #include "tests/sim/check.h"
 #include "tests/sim/fleet.h"
+#include "tests/sim/terrain.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -758,19 +759,6 @@ static struct text lend(const char *string)
     return (struct text){string, (uint32_t)strlen(string)};
 }
 
-static void be_default(struct sim_host *host)
-{
-    uint32_t hosts_in_zone = host->world->options.hosts_in_zone;
-
-    host->zone = host->index / hosts_in_zone;
-    (void)snprintf(host->name, sizeof(host->name), "z%" PRIu32 "-h%" PRIu32,
-                   host->zone + 1, host->index % hosts_in_zone + 1);
-    host->fault_domain = "";
-    host->capacity = (struct resources){16000, 16384, 100, 0};
-    host->driver_mask = 1 << DRIVER_EXEC;
-    host->guest_count = SIM_GUESTS_MIN;
-}
-
 static void keep_labels(struct sim_host *host, const Holdfast__V1__Host *spec)
 {
     struct label *labels =
@@ -821,7 +809,7 @@ struct sim_host *sim_host_create(struct sim_world *world, uint32_t index)
     host->world = world;
     host->index = index;
     if (world->options.fleet == NULL) {
-        be_default(host);
+        sim_terrain_host(host);
     } else {
         be_of_fleet(host);
     }

@@ -9,6 +9,7 @@
 
 #include "agent/core.h"
 #include "agent/retry.h"
+#include "state/change.h"
 #include "tests/sim/stream.h"
 #include "tests/sim/world.h"
 
@@ -40,6 +41,8 @@ struct sim_host {
     char name[SIM_NAME_ROOM];
     const char *fault_domain;
     struct resources capacity;
+    struct named_amount named;
+    uint32_t named_count; /* 0 or 1 */
     struct text *pools;
     uint32_t pool_count;
     uint32_t driver_mask;

@@ -70,7 +70,8 @@ static void usage(FILE *out)
         "was broken, 2: the command or the\nfleet is wrong, 6: VMs would find "
         "no host.\n\n"
         "Without -f, for those who work on Holdfast, a small region:\n"
-        "  [--zones N] [--hosts N] [--vms N] [--replay] [--zone-loss "
+        "  [--zones N] [--hosts N] [--vms N] [--variety plain|rich] "
+        "[--replay] [--zone-loss "
         "leader|other] [--shrink] [--keep N,N,...]\n"
         "  [--history FILE] [--commit NAME]\n"
         "With --replay each seed is lived through twice and must give the "
@@ -173,6 +174,7 @@ static const struct option long_options[] = {
     {"zones", required_argument, NULL, 'z'},
     {"hosts", required_argument, NULL, 'h'},
     {"vms", required_argument, NULL, 'v'},
+    {"variety", required_argument, NULL, 'y'},
     {"zone-loss", required_argument, NULL, 'l'},
     {"replay", no_argument, NULL, 'r'},
     {"commit", required_argument, NULL, 'c'},
@@ -189,6 +191,18 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
+static void choose_variety(struct run *run, const char *name)
+{
+    run->options.variety = strcmp(name, "plain") == 0  ? SIM_PLAIN
+                           : strcmp(name, "rich") == 0 ? SIM_RICH
+                                                       : SIM_BY_SEED;
+    if (run->options.variety == SIM_BY_SEED && strcmp(name, "by-seed") != 0) {
+        (void)fprintf(
+            stderr, "--variety: '%s' is none of plain, rich, by-seed\n", name);
+        exit(2);
+    }
+}
+
 /* False: it is one of the others. */
 static bool take_small_region(struct run *run, int option)
 {
@@ -201,6 +215,9 @@ static bool take_small_region(struct run *run, int option)
         break;
     case 'v':
         run->options.vms = (uint32_t)number(optarg);
+        break;
+    case 'y':
+        choose_variety(run, optarg);
         break;
     case 'l':
         run->options.only_zone_loss = true;
@@ -335,9 +352,12 @@ static void tell_times(const char *what, uint64_t *times_us, size_t count)
 static void tell_again(const struct run *run, const struct sim_options *options)
 {
     printf("again: %s --first %" PRIu64 " --seeds 1 --zones %" PRIu32
-           " --hosts %" PRIu32 " --vms %" PRIu32,
+           " --hosts %" PRIu32 " --vms %" PRIu32 "%s",
            run->program, options->seed, options->zones, options->hosts_in_zone,
-           options->vms);
+           options->vms,
+           options->variety == SIM_RICH    ? " --variety rich"
+           : options->variety == SIM_PLAIN ? " --variety plain"
+                                           : "");
     for (size_t i = 0, said = 0; i < options->keep_count; i++) {
         if (options->keep[i]) {
             printf("%s%zu", said == 0 ? " --keep " : ",", i);

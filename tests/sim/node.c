@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "node/limits.h"
 #include "tests/sim/check.h"
+#include "tests/sim/check_placement.h"
 #include "tests/sim/stream.h"
 
 #include <inttypes.h>
@@ -404,6 +405,16 @@ void sim_node_destroy(struct sim_node *node)
     free(node);
 }
 
+static void apply(struct replica_owner *owner, uint64_t index, uint64_t term,
+                  const uint8_t *data, size_t len)
+{
+    struct engine *engine = container_of(owner, struct engine, owner);
+    struct sim_node *node = node_of(engine);
+
+    sim_check_entry(node, index, data, len);
+    node->apply(owner, index, term, data, len);
+}
+
 static int start_engine(struct sim_node *node)
 {
     struct sim_world *world = node->world;
@@ -423,6 +434,7 @@ static int start_engine(struct sim_node *node)
         .seed = random_u64(&world->random),
     };
     struct engine_time now = sim_node_time(node);
+    int rv;
 
     for (uint32_t i = 0; i < world->node_count; i++) {
         (void)snprintf(addresses[i], sizeof(addresses[i]), "n%" PRIu32 ":7000",
@@ -430,7 +442,10 @@ static int start_engine(struct sim_node *node)
         members[i] = (struct replica_member){(uint64_t)i + 1, addresses[i],
                                              REPLICA_VOTER};
     }
-    return engine_start(&node->engine, &config, &node->environment, &now);
+    rv = engine_start(&node->engine, &config, &node->environment, &now);
+    node->apply = node->engine.owner.apply;
+    node->engine.owner.apply = apply;
+    return rv;
 }
 
 void sim_node_start(struct sim_node *node)

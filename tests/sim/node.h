@@ -30,6 +30,9 @@ struct sim_node {
     struct sim_disk *disk;
     uint64_t disk_us; /* A storage job takes so long at most. */
     struct engine engine;
+    /* The engine's own, behind the checks. */
+    void (*apply)(struct replica_owner *owner, uint64_t index, uint64_t term,
+                  const uint8_t *data, size_t len);
     struct replica_environment environment;
     struct replica_transport transport;
     struct storage storage;

@@ -49,17 +49,26 @@ static const struct {
     {PLANTED_STORM_STAYS, "storm-stays", "followers-judge-nothing", 1},
     {PLANTED_NEVER_IDLE, "never-idle", "idle-is-still", 1},
     {PLANTED_GIVES_UP, "gives-up", "no-failure", 1},
+    {PLANTED_RULE_IGNORED, "rule-ignored", "rules-hold", 1},
+    {PLANTED_CLAIM_KEPT, "claim-kept", "claims-hold", 1},
+    {PLANTED_PREEMPTS_EQUALS, "preempts-equals", "preemption-is-just", 1},
+    {PLANTED_MEMBER_MISSING, "member-missing", "groups-converge", 1},
+    {PLANTED_DRAIN_RESTS, "drain-rests", "drains-end", 1},
+    {PLANTED_HEADROOM_FREE, "headroom-free", "headroom-holds", 1},
+    {PLANTED_SWINGS, "swings", "idle-is-still", 1},
 };
 
 /* A story that breaks a rule gets shorter, and still breaks it. */
 static bool shrinks(uint64_t seed)
 {
     struct sim_options options = sim_options_default(seed);
-    struct sim_world *world = sim_world_create(&options);
+    struct sim_world *world;
     bool *keep;
     size_t left;
     size_t all;
 
+    options.variety = SIM_PLAIN;
+    world = sim_world_create(&options);
     sim_world_run(world);
     all = world->fault_count;
     keep = memory_alloc_array(all + 1, sizeof(*keep));
@@ -71,7 +80,7 @@ static bool shrinks(uint64_t seed)
 }
 
 /* In a child: some bugs end the process before any rule is asked. */
-static bool catches(uint64_t seed, const char *rule)
+static bool catches(uint64_t seed, enum sim_variety variety, const char *rule)
 {
     int status;
     pid_t child = fork();
@@ -79,9 +88,11 @@ static bool catches(uint64_t seed, const char *rule)
     CHECK(child >= 0);
     if (child == 0) {
         struct sim_options options = sim_options_default(seed);
-        struct sim_world *world = sim_world_create(&options);
+        struct sim_world *world;
         size_t len = strlen(rule);
 
+        options.variety = variety;
+        world = sim_world_create(&options);
         sim_world_run(world);
         _exit(strncmp(world->violation, rule, len) == 0 &&
                       world->violation[len] == ':'
@@ -90,6 +101,12 @@ static bool catches(uint64_t seed, const char *rule)
     }
     CHECK(waitpid(child, &status, 0) == child);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Those of placement need what rich regions have. */
+static enum sim_variety variety_of(enum planted bug)
+{
+    return bug >= PLANTED_RULE_IGNORED ? SIM_RICH : SIM_PLAIN;
 }
 
 int main(int argc, char **argv)
@@ -106,7 +123,7 @@ int main(int argc, char **argv)
         }
         planted = bugs[i].bug;
         while (seed < bugs[i].first + SEEDS_MAX &&
-               !catches(seed, bugs[i].rule)) {
+               !catches(seed, variety_of(bugs[i].bug), bugs[i].rule)) {
             seed++;
         }
         if (seed == bugs[i].first + SEEDS_MAX) {

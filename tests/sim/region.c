@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "tests/sim/check.h"
+#include "tests/sim/check_placement.h"
 #include "tests/sim/client.h"
 #include "tests/sim/fault.h"
 #include "tests/sim/fleet.h"
@@ -11,6 +12,7 @@
 #include "tests/sim/host.h"
 #include "tests/sim/node.h"
 #include "tests/sim/record.h"
+#include "tests/sim/terrain.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -30,11 +32,14 @@ struct sim_world *sim_world_create(const struct sim_options *options)
     CHECK(options->clients >= 1 && options->clients <= SIM_CLIENTS_MAX);
     CHECK(options->vms / options->clients <= SIM_VMS_MAX);
     world->options = *options;
+    sim_terrain_init(world);
+    options = &world->options;
     random_init(&world->random, options->seed);
     list_init(&world->streams);
     history_init(&world->history);
     world->delay_us = options->delay_us;
     world->check = sim_check_create(world);
+    world->rules = sim_rules_create();
     world->node_count = options->fleet == NULL
                             ? options->zones
                             : (uint32_t)options->fleet->manifest->n_zones;
@@ -72,6 +77,7 @@ void sim_world_destroy(struct sim_world *world)
     }
     CHECK(list_empty(&world->streams));
     sim_check_destroy(world->check);
+    sim_rules_destroy(world->rules);
     history_close(&world->history);
     free(world->heap);
     free(world->hosts);

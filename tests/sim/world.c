@@ -69,7 +69,6 @@ struct sim_options sim_options_default(uint64_t seed)
     return (struct sim_options){
         .seed = seed,
         .zones = 3,
-        .hosts_in_zone = 2,
         .clients = 3,
         .vms = 24,
         .trouble_us = 120 * SIM_SECOND,

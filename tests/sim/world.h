@@ -59,10 +59,14 @@ extern const char *const sim_fault_words[SIM_FAULT_COUNT];
 
 struct sim_fleet;
 
+/* How many kinds of things a region has; see terrain.h. */
+enum sim_variety { SIM_BY_SEED, SIM_PLAIN, SIM_RICH };
+
 struct sim_options {
     uint64_t seed;
+    enum sim_variety variety;
     uint32_t zones;
-    uint32_t hosts_in_zone;
+    uint32_t hosts_in_zone; /* 0: as the seed has it. */
     uint32_t clients;
     uint32_t vms;        /* Names that the clients use. */
     uint64_t trouble_us; /* How long there are faults. */
@@ -131,6 +135,7 @@ struct sim_figures {
 };
 
 struct sim_check;
+struct sim_rules;
 
 /* The rule that what is to be simulated can be built. */
 #define SIM_SET_UP "set-up"
@@ -144,12 +149,16 @@ struct sim_world {
     size_t heap_capacity;
     uint64_t numbers;
 
+    bool rich;          /* See terrain.h; likewise: */
+    uint32_t host_size; /* which of its sizes hosts have. */
+
     uint32_t node_count;
     uint32_t host_count;
     struct sim_node *nodes[SIM_ZONES_MAX];
     struct sim_host **hosts;
     struct sim_client *clients[SIM_CLIENTS_MAX];
     struct sim_check *check;
+    struct sim_rules *rules;
     struct list streams; /* All that are open. */
 
     /* The network: [from zone][to zone], and a host's way to everybody. */
