@@ -3,6 +3,7 @@
  * ClassService. */
 #include "base/check.h"
 #include "node/api_check.h"
+#include "node/api_headroom.h"
 #include "node/api_rules.h"
 #include "node/api_size.h"
 #include "node/group_fields.h"
@@ -318,7 +319,9 @@ void api_update_class(const ProtobufCMessage *message, struct turn_plan *plan,
         return;
     }
     change.class_update = (struct change_class_update){.class = {class->uid}};
-    if (!take_fields(reply, plan->scratch, class, request, update, &amounts)) {
+    if (!take_fields(reply, plan->scratch, class, request, update, &amounts) ||
+        ((update->mask & CLASS_UPDATE_ZONES) != 0 &&
+         !api_check_class_headroom(reply, plan, class, update->zone_mask))) {
         return;
     }
     turn_change(plan, &change);

@@ -27,7 +27,7 @@ static void fail_headroom(struct api_reply *reply, const struct state *state,
                           const struct placement_headroom *missing)
 {
     const struct class *class = NULL;
-    char words[256] = "its size";
+    char words[256] = "";
     char zone[NAME_BYTES + 8] = "a zone";
 
     if (missing->zone != SLOT_NONE) {
@@ -42,9 +42,10 @@ static void fail_headroom(struct api_reply *reply, const struct state *state,
         view_class_words(state, class, words, sizeof(words));
     }
     api_fail(reply, API_HEADROOM,
-             "headroom: if %s were then lost, %u VM%s of %s would find "
-             "no room in the other zones; add hosts there, or stop others",
-             zone, missing->count, missing->count == 1 ? "" : "s", words);
+             "headroom: if %s were then lost, %u VM%s%s%s would find no room "
+             "in the other zones; add hosts there, or stop others",
+             zone, missing->count, missing->count == 1 ? "" : "s",
+             class == NULL ? "" : " of ", words);
 }
 
 bool api_check_choice(struct api_reply *reply, const struct state *state,
@@ -230,21 +231,45 @@ bool api_check_members_headroom(struct api_reply *reply, struct turn_plan *plan,
     return true;
 }
 
+static bool check_answer(struct api_reply *reply, const struct state *state,
+                         enum headroom_answer answer,
+                         const struct placement_headroom *missing)
+{
+    if (answer == HEADROOM_ASK_AGAIN) {
+        fail_unknown(reply);
+    } else if (answer == HEADROOM_NO) {
+        fail_headroom(reply, state, missing);
+    }
+    return answer == HEADROOM_YES;
+}
+
 bool api_check_drain_headroom(struct api_reply *reply,
                               const struct turn_plan *plan, uint32_t host_slot,
                               uint32_t zone_slot)
 {
-    struct placement_headroom missing = {SLOT_NONE, SLOT_NONE, 0};
+    struct placement_headroom missing;
 
-    if (!api_headroom_is_enforced(plan->scratch) ||
-        headroom_allows_drain(plan->placer, plan->scratch, host_slot, zone_slot,
-                              &missing)) {
-        return true;
-    }
-    if (missing.count == 0) {
-        fail_unknown(reply);
-    } else {
-        fail_headroom(reply, plan->scratch, &missing);
-    }
-    return false;
+    return !api_headroom_is_enforced(plan->scratch) ||
+           check_answer(reply, plan->scratch,
+                        headroom_allows_drain(plan->placer, plan->scratch,
+                                              host_slot, zone_slot, &missing),
+                        &missing);
+}
+
+/* Only zones that are taken away can do harm. */
+bool api_check_class_headroom(struct api_reply *reply,
+                              const struct turn_plan *plan,
+                              const struct class *class, uint64_t zone_mask)
+{
+    uint64_t before = class->zone_mask == 0 ? UINT64_MAX : class->zone_mask;
+    uint64_t after = zone_mask == 0 ? UINT64_MAX : zone_mask;
+    struct placement_headroom missing;
+
+    return !api_headroom_is_enforced(plan->scratch) || (before & ~after) == 0 ||
+           class->vm_count == 0 ||
+           check_answer(reply, plan->scratch,
+                        headroom_allows_class(plan->placer, plan->scratch,
+                                              uid_slot(class->uid), zone_mask,
+                                              &missing),
+                        &missing);
 }

@@ -36,6 +36,11 @@ bool api_check_drain_headroom(struct api_reply *reply,
                               const struct turn_plan *plan, uint32_t host_slot,
                               uint32_t zone_slot);
 
+/* All VMs of a class where it stays offered: in these zones (0: in all). */
+bool api_check_class_headroom(struct api_reply *reply,
+                              const struct turn_plan *plan,
+                              const struct class *class, uint64_t zone_mask);
+
 bool api_headroom_is_enforced(const struct state *state);
 
 #endif

@@ -41,7 +41,6 @@ static bool is_risk(const struct api_reply *reply)
 {
     return reply->code != RPC_OK &&
            (reply->reason == api_error_entry(API_HEADROOM)->reason ||
-            reply->reason == api_error_entry(API_HEADROOM_UNKNOWN)->reason ||
             reply->reason == api_error_entry(API_QUORUM_NEEDED)->reason);
 }
 

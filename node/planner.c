@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "node/api_errors.h"
 #include "node/group_control.h"
 #include "node/limits.h"
 #include "node/planner_record.h"
@@ -160,6 +161,22 @@ static void enter(struct planner *planner, enum planner_phase phase)
     planner->rounds = 0;
 }
 
+/* Headroom is being worked out for the action, by what prepare() does. Each
+ * host that is named may need that once. */
+static bool is_unknown_yet(struct planner *planner)
+{
+    struct api_reply *reply = planner->reply;
+
+    if (planner->brief || planner->rounds++ > PLAN_NAMES_MAX ||
+        reply->reason != api_error_entry(API_HEADROOM_UNKNOWN)->reason) {
+        return false;
+    }
+    reply->code = RPC_OK;
+    reply->reason = NULL;
+    reply->message[0] = '\0';
+    return true;
+}
+
 /* Whether something may be done is also a question of headroom, and what a plan
  * changes of it is a question of how it was. */
 static void prepare(struct planner *planner)
@@ -174,11 +191,12 @@ static void prepare(struct planner *planner)
     if (!planner->brief && !planner->result->headroom) {
         zones_before(planner, planner->plan.placer);
     }
-    enter(planner,
-          plan_action_begin(&planner->action, planner->message, &planner->plan,
-                            planner->result, planner->reply)
-              ? PLANNER_FENCE
-              : PLANNER_FAILED);
+    if (plan_action_begin(&planner->action, planner->message, &planner->plan,
+                          planner->result, planner->reply)) {
+        enter(planner, PLANNER_FENCE);
+    } else if (!is_unknown_yet(planner)) {
+        enter(planner, PLANNER_FAILED);
+    }
 }
 
 /* Failover as it would go on, turn after turn, until nothing is left that it

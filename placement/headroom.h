@@ -53,11 +53,32 @@ uint32_t headroom_backup(const struct placer *placer, uint32_t vm_slot);
 bool headroom_work(struct placer *placer, const struct state *state,
                    uint32_t budget);
 
-/* Whether the loss of each zone would still be survived if these hosts (or all
- * hosts of the zone) took no VMs and their own were placed elsewhere: may they
- * be drained? False: `out` says what is missing. */
-bool headroom_allows_drain(const struct placer *placer,
-                           const struct state *state, uint32_t host_slot,
-                           uint32_t zone_slot, struct placement_headroom *out);
+/* ASK_AGAIN: it is being worked out by headroom_work(). */
+enum headroom_answer { HEADROOM_YES, HEADROOM_NO, HEADROOM_ASK_AGAIN };
+
+/* VMs and hosts up to which the next two questions are answered at once, within
+ * a few milliseconds; in larger regions they are worked out on a copy, between
+ * turns. The answer is kept for so long, by the state's time, unless another
+ * drain begins or hosts come: VMs come and go all the time, and what admits and
+ * moves those keeps headroom by itself. */
+#define HEADROOM_AT_ONCE        4096
+#define HEADROOM_ANSWER_KEPT_MS 30000
+
+/* Whether the loss of each zone would still be survived if this host (or all
+ * hosts of the zone; the other is SLOT_NONE) took no VMs and its own were
+ * placed elsewhere: may it be drained? As if headroom were enforced; with OFF
+ * yes. NO: `out` says what is missing. */
+enum headroom_answer headroom_allows_drain(struct placer *placer,
+                                           const struct state *state,
+                                           uint32_t host_slot,
+                                           uint32_t zone_slot,
+                                           struct placement_headroom *out);
+
+/* Likewise if the class were offered in these zones alone (0: in all). */
+enum headroom_answer headroom_allows_class(struct placer *placer,
+                                           const struct state *state,
+                                           uint32_t class_slot,
+                                           uint64_t zone_mask,
+                                           struct placement_headroom *out);
 
 #endif

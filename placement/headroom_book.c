@@ -61,6 +61,7 @@ static void clear(struct headroom *headroom)
 {
     headroom_rules_close(headroom);
     headroom_replan_close(headroom);
+    headroom_what_if_close(headroom);
     witness_close(&headroom->witness);
     for (uint32_t i = 0; i < ZONES_MAX; i++) {
         free(headroom->zones[i].missing);

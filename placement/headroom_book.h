@@ -152,6 +152,7 @@ struct headroom {
     struct headroom_dirty dirty;
     struct headroom_job job;
     struct headroom_hint hint;
+    struct headroom_what_if *what_if; /* NULL: nobody has asked. */
 };
 
 /* For a placer, whose fleet knows the hosts of the state of each call. */
@@ -176,8 +177,6 @@ void headroom_class_changed(struct headroom *headroom,
 /* headroom_work() without the placer. */
 bool headroom_run(struct headroom *headroom, const struct state *state,
                   uint32_t budget);
-
-enum headroom_answer { HEADROOM_YES, HEADROOM_NO, HEADROOM_ASK_AGAIN };
 
 /* Whether the VM may have this host (a slot) in mode ENFORCE: with it every
  * zone's loss can still be survived. Moves other VMs' slots for it. NO: says
@@ -266,6 +265,12 @@ bool headroom_settle_all(struct headroom *headroom, uint32_t *budget);
 /* A group's members' slots are looked at; those that break its rules become
  * TODO. */
 void headroom_recheck_group(struct headroom *headroom, uint32_t group);
+
+/* --- headroom_what_if.c --- */
+
+/* Works on the question that was asked; true when it is answered. */
+bool headroom_what_if_step(struct headroom *headroom, uint32_t budget);
+void headroom_what_if_close(struct headroom *headroom);
 
 /* --- headroom_replan.c -----------------------------------------------------
  */

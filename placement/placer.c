@@ -243,7 +243,8 @@ void placer_vm_changed(struct placer *placer, const struct state *state,
 
     known_work(&placer->known, KNOWN_BUDGET);
     /* Before the hosts: a VM that takes its slot must have given it back when
-     * the host is seen to be fuller, or the slots of others would have to go. */
+     * the host is seen to be fuller, or the slots of others would have to go.
+     */
     headroom_vm_changed(placer->headroom, state, slot);
     if (from.host_plus1 != 0 && from.host_plus1 != to.host_plus1) {
         host_changed(placer, state, from.host_plus1 - 1);

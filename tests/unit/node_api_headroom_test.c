@@ -120,12 +120,40 @@ static void enforced_headroom_refuses_before_anything_is_made(void **unused)
     desk_destroy(desk);
 }
 
+static void a_class_stays_offered_where_headroom_needs_it(void **unused)
+{
+    struct desk *desk = desk_create();
+
+    (void)unused;
+    /* 12 of 24 slots: two zones are enough for each, one is not. */
+    fill(desk, "a", 12);
+    desk_ok(desk, "UpdateSettings",
+            "{settings: {headroom: enforce}, update_mask: [headroom]}");
+    desk_settle(desk);
+    desk_refused(desk, "UpdateClass",
+                 "{vm_class: {name: small, zones: [z1]}, update_mask: [zones]}",
+                 "HEADROOM", "'small'");
+    desk_ok(desk, "UpdateClass",
+            "{vm_class: {name: small, zones: [z1, z2, z3]}, update_mask: "
+            "[zones]}");
+    desk_ok(desk, "UpdateClass",
+            "{vm_class: {name: small, zones: [z1, z2]}, update_mask: [zones]}");
+    desk_ok(desk, "UpdateClass",
+            "{vm_class: {name: small}, update_mask: [zones]}");
+    desk_ok(desk, "UpdateSettings",
+            "{settings: {headroom: warn}, update_mask: [headroom]}");
+    desk_ok(desk, "UpdateClass",
+            "{vm_class: {name: small, zones: [z1]}, update_mask: [zones]}");
+    desk_destroy(desk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(named_resources_are_counted_on_hosts),
         cmocka_unit_test(a_selector_needs_a_host_with_its_labels),
         cmocka_unit_test(a_drain_that_costs_headroom_needs_a_word),
+        cmocka_unit_test(a_class_stays_offered_where_headroom_needs_it),
         cmocka_unit_test(enforced_headroom_refuses_before_anything_is_made),
     };
 
