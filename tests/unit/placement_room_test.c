@@ -30,9 +30,10 @@ static uint64_t class_uid(const struct state *state, const char *name)
 static void add_class(struct state *state, const char *name, uint32_t cpus)
 {
     apply(state,
-          (struct change){.kind = CHANGE_CLASS_CREATE,
-                          .class_create = {text_of(name),
-                                           {cpus * 1000, cpus * 1024, 0, 0}}});
+          (struct change){
+              .kind = CHANGE_CLASS_CREATE,
+              .class_create = {.name = text_of(name),
+                               .resources = {cpus * 1000, cpus * 1024, 0, 0}}});
 }
 
 static void add_host(struct state *state, const char *name)
