@@ -25,6 +25,7 @@ void sim_headroom_read(const struct turn_plan *plan, const char *path,
         return;
     }
     headroom->revision = state_revision(state);
+    headroom->assigned = state_counts(state)->vms_by_state[VM_ASSIGNED];
     while (!headroom_work(plan->placer, state, PROOF_BUDGET)) {
     }
     for (uint32_t i = 0; i < state_zone_slots(state); i++) {
@@ -55,6 +56,11 @@ void sim_check_admission(struct sim_world *world, const struct turn_plan *plan,
         return;
     }
     sim_headroom_read(plan, path, &after);
+    /* Who got no host was not let in: it waits, or it is STOPPING still and has
+     * to find a place again afterwards. */
+    if (after.assigned <= before->assigned) {
+        return;
+    }
     for (uint32_t i = 0; i < state_zone_slots(plan->scratch); i++) {
         if (((before->known & after.known) >> i & 1) != 0 &&
             after.unplaceable[i] > before->unplaceable[i]) {

@@ -14,6 +14,7 @@
 struct sim_headroom {
     uint64_t revision; /* 0: headroom is not kept. */
     uint64_t known;    /* Bit i: of the zone in slot i. */
+    uint32_t assigned; /* VMs that were given a host and do not start yet. */
     uint32_t unplaceable[ZONES_MAX];
 };
 
