@@ -18,8 +18,24 @@ static size_t bits_of(const struct ranks *ranks)
            ranks->bit_stride;
 }
 
+static size_t fresh_of(const struct ranks *ranks)
+{
+    return (size_t)ranks->parts * ranks->table->size_count * FRESH_MAX;
+}
+
+static void forget_fresh(struct ranks *ranks)
+{
+    memset(ranks->fresh, 0xff, ranks->parts * sizeof(*ranks->fresh));
+    memset(ranks->fresh_ranks, 0xff,
+           fresh_of(ranks) * sizeof(*ranks->fresh_ranks));
+    for (uint32_t part = 0; part < ranks->parts; part++) {
+        ranks->fresh[part].next = 0;
+    }
+}
+
 static void forget_all(struct ranks *ranks)
 {
+    forget_fresh(ranks);
     memset(ranks->bits, 0, bits_of(ranks) * sizeof(*ranks->bits));
     memset(ranks->cells, 0, cells_of(ranks) * sizeof(*ranks->cells));
     for (uint32_t host = 0; host < ranks->hosts_max; host++) {
@@ -47,6 +63,10 @@ struct ranks *ranks_create(struct ranks_table *table, uint32_t parts,
     ranks->cells = memory_alloc_array(cells_of(ranks), sizeof(*ranks->cells));
     ranks->places =
         memory_alloc_array((size_t)hosts_max + 1, sizeof(*ranks->places));
+    ranks->fresh = memory_alloc_array(parts, sizeof(*ranks->fresh));
+    ranks->fresh_ranks =
+        memory_alloc_array(fresh_of(ranks) + 1, sizeof(*ranks->fresh_ranks));
+    forget_fresh(ranks);
     store_init(&ranks->store, hosts_max);
     for (uint32_t host = 0; host < hosts_max; host++) {
         ranks->places[host].part = PART_NONE;
@@ -60,6 +80,8 @@ void ranks_destroy(struct ranks *ranks)
         return;
     }
     free(ranks->bits);
+    free(ranks->fresh);
+    free(ranks->fresh_ranks);
     free(ranks->cells);
     free(ranks->places);
     store_close(&ranks->store);
@@ -80,6 +102,9 @@ void ranks_copy(struct ranks *ranks, const struct ranks *from)
     CHECK(ranks->hosts_max == from->hosts_max);
     ranks->asked = from->asked;
     memcpy(ranks->bits, from->bits, bits_of(ranks) * sizeof(*ranks->bits));
+    memcpy(ranks->fresh, from->fresh, ranks->parts * sizeof(*ranks->fresh));
+    memcpy(ranks->fresh_ranks, from->fresh_ranks,
+           fresh_of(ranks) * sizeof(*ranks->fresh_ranks));
     memcpy(ranks->cells, from->cells, cells_of(ranks) * sizeof(*ranks->cells));
     memcpy(ranks->places, from->places,
            ranks->hosts_max * sizeof(*ranks->places));
@@ -100,38 +125,100 @@ static struct bitmap_shape shape_of(const struct ranks *ranks)
     return (struct bitmap_shape){ranks->bit_words, ranks->bit_summary};
 }
 
-/* A cell of a part has hosts now: marks its rank for every size that is asked
- * for and fits. */
-static void mark(struct ranks *ranks, uint32_t part, uint32_t cell)
-{
-    const struct ranks_table *table = ranks->table;
-    const uint16_t *row = table->rank + (size_t)cell * table->stride;
-    uint64_t *bits = ranks->bits +
-                     (size_t)part * (table->size_count + 1) * ranks->bit_stride;
-
-    for (uint64_t rest = ranks->asked; rest != 0; rest &= rest - 1) {
-        uint32_t size = (uint32_t)__builtin_ctzll(rest);
-
-        if (row[size] != RANK_NONE) {
-            bitmap_set(bits + (size_t)size * ranks->bit_stride, shape_of(ranks),
-                       row[size]);
-        }
-    }
-    bitmap_set(bits + (size_t)table->size_count * ranks->bit_stride,
-               shape_of(ranks), cell);
-}
-
 static struct ranks_cell *cell_at(const struct ranks *ranks, uint32_t part,
                                   uint32_t cell)
 {
     return &ranks->cells[(size_t)part * ranks->table->cells + cell];
 }
 
+static uint64_t *bits_at(const struct ranks *ranks, uint32_t part,
+                         uint32_t size)
+{
+    return ranks->bits +
+           ((size_t)part * (ranks->table->size_count + 1) + size) *
+               ranks->bit_stride;
+}
+
+static const uint16_t *row_of(const struct ranks *ranks, uint32_t cell)
+{
+    return ranks->table->rank + (size_t)cell * ranks->table->stride;
+}
+
+/* Marks the rank of a cell for every size that is asked for and fits. */
+static void mark(struct ranks *ranks, uint32_t part, uint32_t cell)
+{
+    const uint16_t *row = row_of(ranks, cell);
+
+    for (uint64_t rest = ranks->asked; rest != 0; rest &= rest - 1) {
+        uint32_t size = (uint32_t)__builtin_ctzll(rest);
+
+        if (row[size] != RANK_NONE) {
+            bitmap_set(bits_at(ranks, part, size), shape_of(ranks), row[size]);
+        }
+    }
+}
+
+static uint16_t *fresh_ranks_of(const struct ranks *ranks, uint32_t part,
+                                uint32_t at)
+{
+    return ranks->fresh_ranks +
+           (size_t)part * ranks->table->size_count * FRESH_MAX + at;
+}
+
+static uint32_t fresh_find(const struct ranks_fresh *fresh, uint32_t cell)
+{
+    uint32_t at = 0;
+
+    while (at < FRESH_MAX && fresh->cells[at] != cell) {
+        at++;
+    }
+    return at;
+}
+
+/* A cell of a part has hosts now. */
+static void freshen(struct ranks *ranks, uint32_t part, uint32_t cell)
+{
+    struct ranks_fresh *fresh = &ranks->fresh[part];
+    const uint16_t *row = row_of(ranks, cell);
+    uint32_t at = fresh_find(fresh, FRESH_NONE);
+    uint16_t *to;
+
+    if (at == FRESH_MAX) {
+        at = fresh->next;
+        fresh->next = (uint16_t)((at + 1) % FRESH_MAX);
+        mark(ranks, part, fresh->cells[at]);
+    }
+    fresh->cells[at] = (uint16_t)cell;
+    to = fresh_ranks_of(ranks, part, at);
+    for (uint64_t rest = ranks->asked; rest != 0; rest &= rest - 1) {
+        uint32_t size = (uint32_t)__builtin_ctzll(rest);
+
+        to[(size_t)size * FRESH_MAX] = row[size];
+    }
+    bitmap_set(bits_at(ranks, part, ranks->table->size_count), shape_of(ranks),
+               cell);
+}
+
+/* A cell of a part has no hosts any more. */
+static void wither(struct ranks *ranks, uint32_t part, uint32_t cell)
+{
+    struct ranks_fresh *fresh = &ranks->fresh[part];
+    uint32_t at = fresh_find(fresh, cell);
+    uint16_t *to;
+
+    if (at == FRESH_MAX) {
+        return;
+    }
+    fresh->cells[at] = FRESH_NONE;
+    to = fresh_ranks_of(ranks, part, at);
+    for (uint64_t rest = ranks->asked; rest != 0; rest &= rest - 1) {
+        to[(size_t)__builtin_ctzll(rest) * FRESH_MAX] = RANK_NONE;
+    }
+}
+
 void ranks_ask(struct ranks *ranks, uint32_t size)
 {
-    const struct ranks_table *table = ranks->table;
     struct bitmap_shape shape = shape_of(ranks);
-    uint64_t *bits = ranks->bits;
 
     if ((ranks->asked >> size & 1) != 0) {
         return;
@@ -139,19 +226,15 @@ void ranks_ask(struct ranks *ranks, uint32_t size)
     table_compile(ranks->table, size);
     ranks->asked |= UINT64_C(1) << size;
     for (uint32_t part = 0; part < ranks->parts; part++) {
-        const uint64_t *cells =
-            bits + (size_t)table->size_count * ranks->bit_stride;
+        const uint64_t *cells = bits_at(ranks, part, ranks->table->size_count);
+        uint64_t *bits = bits_at(ranks, part, size);
         uint32_t cell = bitmap_first(cells, shape);
 
         for (; cell != RANKS_NONE; cell = bitmap_next(cells, shape, cell + 1)) {
-            uint16_t rank = table->rank[(size_t)cell * table->stride + size];
-
-            if (rank != RANK_NONE) {
-                bitmap_set(bits + (size_t)size * ranks->bit_stride, shape,
-                           rank);
+            if (row_of(ranks, cell)[size] != RANK_NONE) {
+                bitmap_set(bits, shape, row_of(ranks, cell)[size]);
             }
         }
-        bits += (size_t)(table->size_count + 1) * ranks->bit_stride;
     }
 }
 
@@ -187,6 +270,8 @@ void ranks_load(struct ranks *ranks, const struct ranks_host *hosts,
             if (cell->count > 0) {
                 cell_reserve(&ranks->store, cell);
                 mark(ranks, part, i);
+                bitmap_set(bits_at(ranks, part, ranks->table->size_count),
+                           shape_of(ranks), i);
             }
         }
     }
@@ -196,6 +281,17 @@ void ranks_load(struct ranks *ranks, const struct ranks_host *hosts,
         cell_append(&ranks->store,
                     cell_at(ranks, hosts[i].part, ranks->places[host].cell),
                     host);
+    }
+}
+
+static void leave(struct ranks *ranks, uint32_t host)
+{
+    const struct ranks_place *place = &ranks->places[host];
+    struct ranks_cell *cell = cell_at(ranks, place->part, place->cell);
+
+    cell_remove(&ranks->store, cell, host);
+    if (cell->count == 0) {
+        wither(ranks, place->part, place->cell);
     }
 }
 
@@ -214,28 +310,23 @@ void ranks_set(struct ranks *ranks, uint32_t host, uint32_t part,
         return;
     }
     if (place->part != PART_NONE) {
-        cell_remove(&ranks->store, cell_at(ranks, place->part, place->cell),
-                    host);
+        leave(ranks, host);
     }
     place->part = (uint16_t)part;
     place->cell = (uint16_t)to;
     cell = cell_at(ranks, part, to);
     if (cell->count == 0) {
-        mark(ranks, part, to);
+        freshen(ranks, part, to);
     }
     cell_add(&ranks->store, cell, host);
 }
 
 void ranks_remove(struct ranks *ranks, uint32_t host)
 {
-    struct ranks_place *place;
-
     CHECK(host < ranks->hosts_max);
-    place = &ranks->places[host];
-    if (place->part != PART_NONE) {
-        cell_remove(&ranks->store, cell_at(ranks, place->part, place->cell),
-                    host);
-        place->part = PART_NONE;
+    if (ranks->places[host].part != PART_NONE) {
+        leave(ranks, host);
+        ranks->places[host].part = PART_NONE;
     }
 }
 
@@ -264,6 +355,8 @@ void ranks_figures(const struct ranks *ranks, struct ranks_figures *figures)
         .cells = table->cells,
         .sizes = table->size_count,
         .bytes = bits_of(ranks) * sizeof(*ranks->bits) +
+                 ranks->parts * sizeof(*ranks->fresh) +
+                 fresh_of(ranks) * sizeof(*ranks->fresh_ranks) +
                  cells_of(ranks) * sizeof(*ranks->cells) +
                  ranks->hosts_max * sizeof(*ranks->places) +
                  store->ids_size * sizeof(*store->ids) +

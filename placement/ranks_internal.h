@@ -100,6 +100,17 @@ struct ranks_scratch {
     uint32_t memory_mib;
 };
 
+/* Cells of a part that got hosts lately, whose ranks are not in the bitmaps: a
+ * host that is being filled passes through a cell for a few VMs only, so most
+ * of them are empty again before they would have to be marked for each size. */
+#define FRESH_MAX  8
+#define FRESH_NONE UINT16_MAX
+
+struct ranks_fresh {
+    uint16_t cells[FRESH_MAX]; /* FRESH_NONE: unused. */
+    uint16_t next;             /* The one that makes way. */
+};
+
 struct ranks {
     struct ranks_table *table;
     uint32_t parts;
@@ -109,10 +120,15 @@ struct ranks {
     uint32_t bit_stride;  /* All three. */
     /* [(part * (size_count + 1) + size) * bit_stride]; the last "size" has the
      * cells themselves. A set bit may be of an empty cell, a clear one not of
-     * a cell with hosts. Bits of sizes that nobody asked for yet mean nothing.
+     * a cell with hosts that is not fresh. Bits of sizes that nobody asked for
+     * yet mean nothing.
      */
     uint64_t *bits;
-    uint64_t asked;           /* Bit i: for size i. */
+    uint64_t asked;            /* Bit i: for size i. */
+    struct ranks_fresh *fresh; /* By part. */
+    /* [(part * size_count + size) * FRESH_MAX]: the ranks of fresh cells;
+     * RANK_NONE where there is none, or it is in the bitmap. */
+    uint16_t *fresh_ranks;
     struct ranks_cell *cells; /* [part * table->cells + cell] */
     struct ranks_place *places;
     struct ranks_store store;
@@ -259,6 +275,19 @@ static inline uint32_t bitmap_first(const uint64_t *bits,
     group = (uint32_t)__builtin_ctzll(top);
     word = group * 64 + (uint32_t)__builtin_ctzll(bits[shape.words + group]);
     return word * 64 + (uint32_t)__builtin_ctzll(bits[word]);
+}
+
+/* The lowest of fresh ranks at or after `from`, or RANK_NONE. */
+static inline uint32_t fresh_next(const uint16_t *ranks, uint32_t from)
+{
+    uint32_t best = RANK_NONE;
+
+    for (uint32_t i = 0; i < FRESH_MAX; i++) {
+        uint32_t rank = ranks[i] >= from ? ranks[i] : RANK_NONE;
+
+        best = rank < best ? rank : best;
+    }
+    return best;
 }
 
 static inline void bitmap_set(uint64_t *bits, struct bitmap_shape shape,

@@ -30,20 +30,25 @@ static const struct ranks_cell *cell_at(const struct ranks *ranks,
 static uint32_t next_ranked(struct ranks *ranks, uint32_t part, uint32_t size,
                             uint32_t *rank)
 {
-    const uint16_t *cells =
-        ranks->table->cell + (size_t)size * ranks->table->cells;
+    const struct ranks_table *table = ranks->table;
+    const uint16_t *cells = table->cell + (size_t)size * table->cells;
     uint64_t *bits = bits_of(ranks, part, size);
+    uint32_t fresh =
+        fresh_next(ranks->fresh_ranks +
+                       ((size_t)part * table->size_count + size) * FRESH_MAX,
+                   *rank);
 
     for (;;) {
-        uint32_t cell;
-
         *rank = bitmap_next(bits, shape_of(ranks), *rank);
+        if (*rank >= fresh && fresh != RANK_NONE) {
+            *rank = fresh;
+            return cells[fresh];
+        }
         if (*rank == RANKS_NONE) {
             return RANKS_NONE;
         }
-        cell = cells[*rank];
-        if (cell_at(ranks, part, cell)->count > 0) {
-            return cell;
+        if (cell_at(ranks, part, cells[*rank])->count > 0) {
+            return cells[*rank];
         }
         bitmap_clear(bits, shape_of(ranks), *rank);
     }
@@ -51,23 +56,12 @@ static uint32_t next_ranked(struct ranks *ranks, uint32_t part, uint32_t size,
 
 static uint32_t best_ranked(struct ranks *ranks, uint32_t part, uint32_t size)
 {
-    const uint16_t *cells =
-        ranks->table->cell + (size_t)size * ranks->table->cells;
-    uint64_t *bits = bits_of(ranks, part, size);
+    uint32_t rank = 0;
+    uint32_t cell = next_ranked(ranks, part, size, &rank);
 
-    for (;;) {
-        uint32_t rank = bitmap_first(bits, shape_of(ranks));
-        const struct ranks_cell *cell;
-
-        if (rank == RANKS_NONE) {
-            return RANKS_NONE;
-        }
-        cell = cell_at(ranks, part, cells[rank]);
-        if (cell->count > 0) {
-            return cell_first(&ranks->store, cell);
-        }
-        bitmap_clear(bits, shape_of(ranks), rank);
-    }
+    return cell == RANKS_NONE
+               ? RANKS_NONE
+               : cell_first(&ranks->store, cell_at(ranks, part, cell));
 }
 
 /* Slots in what is left of each range, kept for the next of the same size. */
