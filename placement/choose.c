@@ -12,20 +12,27 @@
 static uint32_t order_zones(const struct placement_query *query,
                             uint64_t not_zones, uint32_t *zones)
 {
+    struct placement_share loads[ZONES_MAX];
     uint32_t count = 0;
 
     for (uint32_t zone = 0; zone < state_zone_slots(query->state); zone++) {
+        const struct zone *record = state_zone_at(query->state, zone);
+        struct placement_share load;
         uint32_t at = count;
 
-        if (state_zone_at(query->state, zone) == NULL ||
-            (not_zones >> zone & 1) != 0 || !filter_zone(query, zone)) {
+        if (record == NULL || (not_zones >> zone & 1) != 0 ||
+            !filter_zone(query, zone)) {
             continue;
         }
-        while (at > 0 && compare_zones(query, zone, zones[at - 1], false) < 0) {
+        load = placement_zone_load(record);
+        while (at > 0 && compare_loaded_zones(query, zone, load, zones[at - 1],
+                                              loads[at - 1]) < 0) {
             zones[at] = zones[at - 1];
+            loads[at] = loads[at - 1];
             at--;
         }
         zones[at] = zone;
+        loads[at] = load;
         count++;
     }
     return count;

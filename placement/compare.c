@@ -5,13 +5,7 @@
  * by cross-multiplication: no rounding, no floating point. */
 #include "placement/internal.h"
 
-/* A share of a whole, part / whole; compared without dividing. */
-struct share {
-    uint64_t part;
-    uint64_t whole;
-};
-
-static int compare_shares(struct share a, struct share b)
+static int compare_shares(struct placement_share a, struct placement_share b)
 {
     unsigned __int128 left = (unsigned __int128)a.part * b.whole;
     unsigned __int128 right = (unsigned __int128)b.part * a.whole;
@@ -19,16 +13,18 @@ static int compare_shares(struct share a, struct share b)
     return left < right ? -1 : left > right;
 }
 
-static struct share larger(struct share a, struct share b)
+static struct placement_share larger(struct placement_share a,
+                                     struct placement_share b)
 {
     return compare_shares(a, b) < 0 ? b : a;
 }
 
-/* The fullest of CPU and memory: what runs out first. */
-static struct share zone_load(const struct zone *zone)
+struct placement_share placement_zone_load(const struct zone *zone)
 {
-    struct share cpu = {zone->used.cpu_milli, zone->capacity.cpu_milli};
-    struct share memory = {zone->used.memory_mib, zone->capacity.memory_mib};
+    struct placement_share cpu = {zone->used.cpu_milli,
+                                  zone->capacity.cpu_milli};
+    struct placement_share memory = {zone->used.memory_mib,
+                                     zone->capacity.memory_mib};
 
     return larger(cpu, memory);
 }
@@ -56,20 +52,31 @@ static int compare_by_group(const struct placement_query *query, uint32_t a,
     }
 }
 
-int compare_zones(const struct placement_query *query, uint32_t a, uint32_t b,
-                  bool rule_only)
+int compare_loaded_zones(const struct placement_query *query, uint32_t a,
+                         struct placement_share load_a, uint32_t b,
+                         struct placement_share load_b)
 {
     int order = compare_by_group(query, a, b);
 
-    if (order != 0 || rule_only) {
-        return order;
-    }
-    order = compare_numbers(a != query->prefer_zone, b != query->prefer_zone);
     if (order == 0) {
-        order = compare_shares(zone_load(state_zone_at(query->state, a)),
-                               zone_load(state_zone_at(query->state, b)));
+        order =
+            compare_numbers(a != query->prefer_zone, b != query->prefer_zone);
+    }
+    if (order == 0) {
+        order = compare_shares(load_a, load_b);
     }
     return order != 0 ? order : compare_numbers(a, b);
+}
+
+int compare_zones(const struct placement_query *query, uint32_t a, uint32_t b,
+                  bool rule_only)
+{
+    if (rule_only) {
+        return compare_by_group(query, a, b);
+    }
+    return compare_loaded_zones(
+        query, a, placement_zone_load(state_zone_at(query->state, a)), b,
+        placement_zone_load(state_zone_at(query->state, b)));
 }
 
 int compare_members(const struct placement_candidate *a,

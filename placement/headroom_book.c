@@ -12,10 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* While so many are stuck, those are tried again at each relief; with more,
- * once for a sixteenth of their number. */
-#define STUCK_FEW 4096
-
 static uint64_t zone_bit(uint32_t zone)
 {
     return UINT64_C(1) << zone;
@@ -225,7 +221,7 @@ static void mark_group(struct headroom *headroom, uint32_t group)
 }
 
 /* Whether a slot is still right after rules have changed. */
-static void verify(struct headroom *headroom, uint32_t item)
+void headroom_verify(struct headroom *headroom, uint32_t item)
 {
     struct witness_item *at = item_at(headroom, item);
     const struct vm *vm = state_vm_at(headroom->state, item);
@@ -283,7 +279,7 @@ void headroom_recheck_group(struct headroom *headroom, uint32_t slot)
     /* Members that were made since the book was loaded have items. */
     witness_reserve(&headroom->witness, 0, state_vm_slots(state));
     for (uint32_t next = group->vm_first_plus1; next != 0;) {
-        verify(headroom, next - 1);
+        headroom_verify(headroom, next - 1);
         next = state_vm_at(state, next - 1)->group_next_plus1;
     }
     if (headroom_strict_group(state, slot + 1) == NULL) {
@@ -379,7 +375,7 @@ static void end_item(struct headroom *headroom, uint32_t slot)
     }
 }
 
-static void update_vm(struct headroom *headroom, uint32_t slot)
+void headroom_update_vm(struct headroom *headroom, uint32_t slot)
 {
     const struct state *state = headroom->state;
     const struct vm *vm =
@@ -425,7 +421,7 @@ void headroom_vm_changed(struct headroom *headroom, const struct state *state,
 {
     headroom->state = state;
     if (vms_are_loaded(headroom, slot)) {
-        update_vm(headroom, slot);
+        headroom_update_vm(headroom, slot);
     }
 }
 
@@ -471,7 +467,7 @@ static void evict_excess(struct headroom *headroom, uint32_t host)
     }
 }
 
-static void update_host(struct headroom *headroom, uint32_t slot)
+void headroom_update_host(struct headroom *headroom, uint32_t slot)
 {
     static const struct fleet_host hole = {.zone = SLOT_NONE};
     struct witness *witness = &headroom->witness;
@@ -509,7 +505,7 @@ void headroom_host_changed(struct headroom *headroom, const struct state *state,
     headroom->state = state;
     if (headroom->phase >= HEADROOM_LOAD_VMS ||
         (headroom->phase == HEADROOM_LOAD_HOSTS && slot < headroom->scan_at)) {
-        update_host(headroom, slot);
+        headroom_update_host(headroom, slot);
     }
 }
 
@@ -549,179 +545,4 @@ void headroom_class_changed(struct headroom *headroom,
         headroom->phase != HEADROOM_IDLE) {
         headroom->sweep_at = 0;
     }
-}
-
-/* --- Work ----------------------------------------------------------------- */
-
-/* Which of CPU and memory runs out first in the fleet. */
-static void weigh(struct headroom *headroom)
-{
-    const struct witness *witness = &headroom->witness;
-    struct resource_sum room = {0, 0, 0};
-    struct resource_sum capacity = {0, 0, 0};
-
-    for (uint32_t zone = 0; zone < witness->zone_count; zone++) {
-        room.cpu_milli += witness->room[zone].cpu_milli;
-        room.memory_mib += witness->room[zone].memory_mib;
-        capacity.cpu_milli += witness->capacity[zone].cpu_milli;
-        capacity.memory_mib += witness->capacity[zone].memory_mib;
-    }
-    headroom->memory_first =
-        (unsigned __int128)room.memory_mib * capacity.cpu_milli <
-        (unsigned __int128)room.cpu_milli * capacity.memory_mib;
-}
-
-static bool load(struct headroom *headroom, uint32_t *budget)
-{
-    if (headroom->phase == HEADROOM_LOAD_HOSTS) {
-        witness_reserve(&headroom->witness, fleet_slots(headroom->fleet), 0);
-        while (*budget > 0 &&
-               headroom->scan_at < fleet_slots(headroom->fleet)) {
-            update_host(headroom, headroom->scan_at++);
-            (*budget)--;
-        }
-        if (headroom->scan_at < fleet_slots(headroom->fleet)) {
-            return false;
-        }
-        witness_reserve(&headroom->witness, 0, state_vm_slots(headroom->state));
-        headroom->phase = HEADROOM_LOAD_VMS;
-        headroom->scan_at = 0;
-        headroom->sweep_at = SLOT_NONE;
-        weigh(headroom);
-    }
-    while (headroom->phase == HEADROOM_LOAD_VMS) {
-        if (headroom->scan_at >= state_vm_slots(headroom->state)) {
-            headroom->phase = HEADROOM_READY;
-            break;
-        }
-        if (*budget == 0) {
-            return false;
-        }
-        (*budget)--;
-        update_vm(headroom, headroom->scan_at++);
-        /* At once: nobody waits for the book yet. */
-        headroom_settle_all(headroom, budget);
-    }
-    return true;
-}
-
-static bool sweep(struct headroom *headroom, uint32_t *budget)
-{
-    uint32_t hosts = fleet_slots(headroom->fleet);
-    uint32_t vms = state_vm_slots(headroom->state);
-
-    while (headroom->host_sweep_at != SLOT_NONE) {
-        if (headroom->host_sweep_at >= hosts) {
-            headroom->host_sweep_at = SLOT_NONE;
-            weigh(headroom);
-            break;
-        }
-        if (*budget == 0) {
-            return false;
-        }
-        (*budget)--;
-        update_host(headroom, headroom->host_sweep_at++);
-    }
-    while (headroom->sweep_at != SLOT_NONE) {
-        if (headroom->sweep_at >= vms) {
-            headroom->sweep_at = SLOT_NONE;
-            break;
-        }
-        if (*budget == 0) {
-            return false;
-        }
-        (*budget)--;
-        update_vm(headroom, headroom->sweep_at);
-        verify(headroom, headroom->sweep_at++);
-    }
-    return true;
-}
-
-static void settle_first(struct headroom *headroom, uint32_t zone)
-{
-    uint32_t item = headroom->witness.zones[zone].todo.first;
-
-    headroom_drop(headroom, item);
-    headroom_settle(headroom, item);
-}
-
-bool headroom_settle_all(struct headroom *headroom, uint32_t *budget)
-{
-    struct headroom_dirty *dirty = &headroom->dirty;
-
-    while (headroom->phase == HEADROOM_READY && dirty->count > 0) {
-        uint32_t group = dirty->slots[--dirty->count];
-
-        dirty->marked[group] = 0;
-        headroom_recheck_group(headroom, group);
-        *budget -= *budget > 0;
-        if (*budget == 0) {
-            return false;
-        }
-    }
-    for (uint32_t zone = 0; zone < headroom->witness.zone_count; zone++) {
-        while (headroom->witness.zones[zone].todo.count > 0) {
-            if (*budget == 0) {
-                return false;
-            }
-            (*budget)--;
-            settle_first(headroom, zone);
-        }
-    }
-    return true;
-}
-
-/* What is stuck becomes TODO when there has been relief for it; a plan from
- * scratch is begun when that did not help. False: there is more to do now. */
-static bool care_for_stuck(struct headroom *headroom)
-{
-    bool idle = true;
-
-    for (uint32_t i = 0; i < headroom->witness.zone_count; i++) {
-        struct witness_zone *zone = &headroom->witness.zones[i];
-        struct headroom_zone_book *book = &headroom->zones[i];
-        uint64_t relief = zone->relief - book->tried_relief;
-        uint32_t count = zone->stuck.count;
-
-        if (count == 0 || relief == 0) {
-            continue;
-        }
-        if (count <= STUCK_FEW || relief >= count / 16) {
-            book->tried_relief = zone->relief;
-            witness_unstick(&headroom->witness, i);
-            idle = false;
-        }
-    }
-    for (uint32_t i = 0; idle && i < headroom->witness.zone_count; i++) {
-        uint32_t first = headroom->witness.zones[i].stuck.first;
-
-        if (first != SLOT_NONE &&
-            headroom_replan_is_due(headroom, i,
-                                   item_at(headroom, first)->size)) {
-            headroom_replan_begin(headroom, i);
-            idle = false;
-        }
-    }
-    return idle;
-}
-
-bool headroom_run(struct headroom *headroom, const struct state *state,
-                  uint32_t budget)
-{
-    headroom->state = state;
-    if (headroom->phase == HEADROOM_IDLE) {
-        return true;
-    }
-    do {
-        if (!load(headroom, &budget) || !sweep(headroom, &budget)) {
-            return false;
-        }
-        if (headroom->job.active && !headroom_replan_step(headroom, &budget)) {
-            return false;
-        }
-        if (!headroom_settle_all(headroom, &budget)) {
-            return false;
-        }
-    } while (!care_for_stuck(headroom) && budget > 0);
-    return budget > 0;
 }

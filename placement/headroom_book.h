@@ -258,9 +258,21 @@ void headroom_drop(struct headroom *headroom, uint32_t item);
 void headroom_queue(struct headroom *headroom, uint32_t item,
                     enum witness_status status);
 
+/* What the record in the slot says now. */
+void headroom_update_vm(struct headroom *headroom, uint32_t slot);
+void headroom_update_host(struct headroom *headroom, uint32_t slot);
+
+/* Whether a slot is still right after rules have changed; else the item is
+ * TODO. */
+void headroom_verify(struct headroom *headroom, uint32_t item);
+
+/* --- headroom_work.c ------------------------------------------------------ */
+
 /* Items TODO and groups that changed, as far as the budget goes; true when
  * nothing is left. */
 bool headroom_settle_all(struct headroom *headroom, uint32_t *budget);
+
+/* --- headroom_book.c ------------------------------------------------------ */
 
 /* A group's members' slots are looked at; those that break its rules become
  * TODO. */

@@ -51,9 +51,9 @@ struct known_vm {
  * that step by step, so that a new leader does not read a million records at
  * once. */
 struct known {
-    struct state *clone; /* NULL: all are taken. */
-    struct known_vm *vms;
-    uint32_t capacity;
+    struct state *clone;     /* NULL: all are taken. */
+    struct known_vm **pages; /* NULL: none of its entries is taken. */
+    uint32_t page_count;
     uint32_t next; /* All slots below are taken. */
 };
 
@@ -326,6 +326,20 @@ struct placement_candidate {
     uint32_t host_members;
     struct ranks_order order;
 };
+
+/* A share of a whole, part / whole; compared without dividing. */
+struct placement_share {
+    uint64_t part;
+    uint64_t whole;
+};
+
+/* How full a zone is, by the fullest of CPU and memory: what runs out first. */
+struct placement_share placement_zone_load(const struct zone *zone);
+
+/* compare_zones() of zones whose loads are known. */
+int compare_loaded_zones(const struct placement_query *query, uint32_t a,
+                         struct placement_share load_a, uint32_t b,
+                         struct placement_share load_b);
 
 /* Negative when `a` is the better zone for the VM, positive when `b` is; never
  * 0. `rule_only`: by the group's rule alone, may be 0. */

@@ -19,12 +19,14 @@ struct known_vm known_of(const struct vm *vm)
     };
 }
 
+/* Entries are allocated in pages, so that no growth stalls the loop. */
+#define PAGE_LOG2 12
+#define PAGE_VMS  (1u << PAGE_LOG2)
+
 void known_reset(struct known *known, const struct state *state)
 {
     known_close(known);
     known->clone = state_clone(state);
-    known->capacity = state_vm_slots(state) + 1024;
-    known->vms = memory_alloc_array(known->capacity, sizeof(*known->vms));
 }
 
 void known_close(struct known *known)
@@ -32,8 +34,31 @@ void known_close(struct known *known)
     if (known->clone != NULL) {
         state_destroy(known->clone);
     }
-    free(known->vms);
+    for (uint32_t i = 0; i < known->page_count; i++) {
+        free(known->pages[i]);
+    }
+    free(known->pages);
     *known = (struct known){0};
+}
+
+static struct known_vm *entry_of(struct known *known, uint32_t slot)
+{
+    uint32_t page = slot >> PAGE_LOG2;
+
+    if (page >= known->page_count) {
+        uint32_t count = page + page / 2 + 16;
+
+        known->pages =
+            memory_realloc_array(known->pages, count, sizeof(*known->pages));
+        memset(known->pages + known->page_count, 0,
+               (count - known->page_count) * sizeof(*known->pages));
+        known->page_count = count;
+    }
+    if (known->pages[page] == NULL) {
+        known->pages[page] =
+            memory_alloc_array(PAGE_VMS, sizeof(struct known_vm));
+    }
+    return &known->pages[page][slot % PAGE_VMS];
 }
 
 /* What the clone says of a VM that was not told of since. */
@@ -54,7 +79,7 @@ void known_work(struct known *known, uint32_t budget)
     }
     slots = state_vm_slots(known->clone);
     for (; known->next < slots && budget > 0; known->next++, budget--) {
-        struct known_vm *vm = &known->vms[known->next];
+        struct known_vm *vm = entry_of(known, known->next);
 
         if (!vm->taken) {
             *vm = cloned(known, known->next);
@@ -68,23 +93,17 @@ void known_work(struct known *known, uint32_t budget)
 
 struct known_vm known_get(const struct known *known, uint32_t slot)
 {
-    if (slot < known->capacity && known->vms[slot].taken) {
-        return known->vms[slot];
+    uint32_t page = slot >> PAGE_LOG2;
+
+    if (page < known->page_count && known->pages[page] != NULL &&
+        known->pages[page][slot % PAGE_VMS].taken) {
+        return known->pages[page][slot % PAGE_VMS];
     }
     return cloned(known, slot);
 }
 
 void known_set(struct known *known, uint32_t slot, struct known_vm vm)
 {
-    if (slot >= known->capacity) {
-        uint32_t former = known->capacity;
-
-        known->capacity = slot + slot / 2 + 1024;
-        known->vms = memory_realloc_array(known->vms, known->capacity,
-                                          sizeof(*known->vms));
-        memset(known->vms + former, 0,
-               (known->capacity - former) * sizeof(*known->vms));
-    }
     vm.taken = 1;
-    known->vms[slot] = vm;
+    *entry_of(known, slot) = vm;
 }

@@ -7,15 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Hosts that a search looks at in a zone before it turns to the next; only when
- * all zones fail so, all hosts that could do are looked at. */
-#define WALK_SHORT 24
-
-/* Searches before the zone with most room is worked out anew. */
-#define FAVOURITE_TURNS 16
-
-/* Shares of room are compared as parts of this. */
-#define SHARE_ONE 1048576
+/* Slots beyond what is asked for that are made ready at once. */
+#define READY_AHEAD 1024
 
 void witness_init(struct witness *witness, uint32_t zone_count)
 {
@@ -65,43 +58,72 @@ static void *grow(void *array, size_t old_count, size_t count, size_t size)
     return bytes;
 }
 
-static void reserve_hosts(struct witness *witness, uint32_t count)
+static void expect_hosts(struct witness *witness, uint32_t count)
 {
-    uint32_t old = witness->host_count;
-    size_t zones = witness->zone_count;
+    size_t pairs = (size_t)count * witness->zone_count;
 
-    witness->hosts = grow(witness->hosts, old, count, sizeof(*witness->hosts));
-    witness->slots = grow(witness->slots, old * zones, count * zones,
-                          sizeof(*witness->slots));
+    witness->hosts =
+        memory_realloc_array(witness->hosts, count, sizeof(*witness->hosts));
+    witness->slots = memory_realloc_array(witness->slots, pairs + 1,
+                                          sizeof(*witness->slots));
     if (witness->named_room != NULL) {
+        size_t old = witness->host_room;
+
         witness->named_room =
             grow(witness->named_room, old, count, sizeof(*witness->named_room));
-        witness->named_sums = grow(witness->named_sums, old * zones,
-                                   count * zones, sizeof(*witness->named_sums));
+        witness->named_sums =
+            grow(witness->named_sums, old * witness->zone_count, pairs,
+                 sizeof(*witness->named_sums));
     }
-    for (uint32_t host = old; host < count; host++) {
-        witness->hosts[host].first = SLOT_NONE;
-        for (size_t i = 0; i < zones; i++) {
-            witness->slots[host * zones + i].cell = WITNESS_NO_CELL;
-        }
+    witness->host_room = count;
+}
+
+void witness_expect(struct witness *witness, uint32_t hosts, uint32_t items)
+{
+    if (hosts > witness->host_room) {
+        expect_hosts(witness, grown(witness->host_room, hosts));
+    }
+    if (items > witness->item_room) {
+        witness->item_room = grown(witness->item_room, items);
+        witness->items = memory_realloc_array(
+            witness->items, witness->item_room, sizeof(*witness->items));
+    }
+}
+
+static uint32_t ahead(uint32_t wanted, uint32_t room)
+{
+    return room - wanted > READY_AHEAD ? wanted + READY_AHEAD : room;
+}
+
+static void ready_hosts(struct witness *witness, uint32_t count)
+{
+    static const struct witness_host empty = {.first = SLOT_NONE};
+    static const struct witness_slots none = {.cell = WITNESS_NO_CELL};
+    size_t zones = witness->zone_count;
+
+    for (size_t i = witness->host_count; i < count; i++) {
+        witness->hosts[i] = empty;
+    }
+    for (size_t i = witness->host_count * zones; i < count * zones; i++) {
+        witness->slots[i] = none;
     }
     witness->host_count = count;
 }
 
 void witness_reserve(struct witness *witness, uint32_t hosts, uint32_t items)
 {
+    static const struct witness_item empty = {
+        .host = SLOT_NONE, .next = SLOT_NONE, .prev = SLOT_NONE};
+
+    witness_expect(witness, hosts, items);
     if (hosts > witness->host_count) {
-        reserve_hosts(witness, grown(witness->host_count, hosts));
+        ready_hosts(witness, ahead(hosts, witness->host_room));
     }
     if (items > witness->item_count) {
-        uint32_t count = grown(witness->item_count, items);
+        uint32_t count = ahead(items, witness->item_room);
 
-        witness->items = grow(witness->items, witness->item_count, count,
-                              sizeof(*witness->items));
         for (uint32_t i = witness->item_count; i < count; i++) {
-            witness->items[i].host = SLOT_NONE;
-            witness->items[i].next = SLOT_NONE;
-            witness->items[i].prev = SLOT_NONE;
+            witness->items[i] = empty;
         }
         witness->item_count = count;
     }
@@ -130,7 +152,7 @@ static bool names_any(const struct amounts *named)
 /* Named amounts are kept from the first size on that has any. */
 static void begin_named(struct witness *witness)
 {
-    size_t hosts = witness->host_count;
+    size_t hosts = witness->host_room;
 
     witness->named_room = memory_alloc_array(hosts, sizeof(struct amounts));
     witness->named_sums =
@@ -195,29 +217,9 @@ uint16_t witness_size(struct witness *witness, const struct class *class)
 
 /* --- Hosts and their cells ------------------------------------------------ */
 
-static uint32_t step_of(uint32_t amount, uint32_t unit)
-{
-    uint32_t value = amount / unit;
-    uint32_t octave;
-    uint32_t step;
-
-    if (value < 8) {
-        return value;
-    }
-    octave = 31 - (uint32_t)__builtin_clz(value);
-    step = 8 + (octave - 3) * 4 + (value >> (octave - 2) & 3);
-    return step < WITNESS_STEPS ? step : WITNESS_STEPS - 1;
-}
-
 static uint32_t less(uint32_t amount, uint32_t taken)
 {
     return amount > taken ? amount - taken : 0;
-}
-
-static struct witness_slots *slots_at(const struct witness *witness,
-                                      uint32_t host, uint32_t failing)
-{
-    return &witness->slots[(size_t)host * witness->zone_count + failing];
 }
 
 static uint16_t cell_of(const struct witness_host *host,
@@ -229,20 +231,15 @@ static uint16_t cell_of(const struct witness_host *host,
     if (!host->open || cpu == 0 || memory == 0) {
         return WITNESS_NO_CELL;
     }
-    return (uint16_t)(step_of(cpu, WITNESS_CPU_UNIT_MILLI) * WITNESS_STEPS +
-                      step_of(memory, WITNESS_MEMORY_UNIT_MIB));
-}
-
-static struct witness_grid **grid_at(const struct witness *witness,
-                                     uint32_t failing, uint32_t zone)
-{
-    return &witness->grids[failing * witness->zone_count + zone];
+    return (uint16_t)(witness_step(cpu, WITNESS_CPU_UNIT_MILLI) *
+                          WITNESS_STEPS +
+                      witness_step(memory, WITNESS_MEMORY_UNIT_MIB));
 }
 
 static struct witness_grid *grid_made(struct witness *witness, uint32_t failing,
                                       uint32_t zone)
 {
-    struct witness_grid **grid = grid_at(witness, failing, zone);
+    struct witness_grid **grid = witness_grid_at(witness, failing, zone);
 
     if (*grid == NULL) {
         *grid = memory_alloc(sizeof(**grid));
@@ -253,17 +250,17 @@ static struct witness_grid *grid_made(struct witness *witness, uint32_t failing,
 
 static void cell_leave(struct witness *witness, uint32_t host, uint32_t failing)
 {
-    struct witness_slots *slots = slots_at(witness, host, failing);
+    struct witness_slots *slots = witness_slots_at(witness, host, failing);
     struct witness_grid *grid =
-        *grid_at(witness, failing, witness->hosts[host].zone);
+        *witness_grid_at(witness, failing, witness->hosts[host].zone);
     uint32_t row = slots->cell / WITNESS_STEPS;
     uint32_t column = slots->cell % WITNESS_STEPS;
 
     if (slots->next != SLOT_NONE) {
-        slots_at(witness, slots->next, failing)->prev = slots->prev;
+        witness_slots_at(witness, slots->next, failing)->prev = slots->prev;
     }
     if (slots->prev != SLOT_NONE) {
-        slots_at(witness, slots->prev, failing)->next = slots->next;
+        witness_slots_at(witness, slots->prev, failing)->next = slots->next;
     } else {
         grid->heads[slots->cell] = slots->next;
         if (slots->next == SLOT_NONE) {
@@ -283,7 +280,7 @@ static void cell_leave(struct witness *witness, uint32_t host, uint32_t failing)
 static void cell_enter(struct witness *witness, uint32_t host, uint32_t failing,
                        uint16_t cell)
 {
-    struct witness_slots *slots = slots_at(witness, host, failing);
+    struct witness_slots *slots = witness_slots_at(witness, host, failing);
     struct witness_grid *grid =
         grid_made(witness, failing, witness->hosts[host].zone);
     uint32_t row = cell / WITNESS_STEPS;
@@ -293,7 +290,7 @@ static void cell_enter(struct witness *witness, uint32_t host, uint32_t failing,
     slots->prev = SLOT_NONE;
     slots->next = grid->heads[cell];
     if (slots->next != SLOT_NONE) {
-        slots_at(witness, slots->next, failing)->prev = host;
+        witness_slots_at(witness, slots->next, failing)->prev = host;
     } else {
         grid->row_mask |= UINT64_C(1) << row;
         grid->column_mask |= UINT64_C(1) << column;
@@ -306,7 +303,7 @@ static void cell_enter(struct witness *witness, uint32_t host, uint32_t failing,
 static inline void recell(struct witness *witness, uint32_t host,
                           uint32_t failing)
 {
-    struct witness_slots *slots = slots_at(witness, host, failing);
+    struct witness_slots *slots = witness_slots_at(witness, host, failing);
     uint16_t cell = cell_of(&witness->hosts[host], slots);
 
     if (cell == slots->cell) {
@@ -362,7 +359,7 @@ static bool has_other_names(const struct witness *witness, uint32_t host,
 static void move_host(struct witness *witness, uint32_t host, uint32_t zone)
 {
     for (uint32_t i = 0; i < witness->zone_count; i++) {
-        if (slots_at(witness, host, i)->cell != WITNESS_NO_CELL) {
+        if (witness_slots_at(witness, host, i)->cell != WITNESS_NO_CELL) {
             cell_leave(witness, host, i);
         }
     }
@@ -423,7 +420,8 @@ bool witness_overfull(const struct witness *witness, uint32_t host,
     static const struct witness_size nothing;
     const struct witness_size *more = beside != NULL ? beside : &nothing;
     const struct witness_host *at = &witness->hosts[host];
-    const struct witness_slots *slots = slots_at(witness, host, failing);
+    const struct witness_slots *slots =
+        witness_slots_at(witness, host, failing);
 
     if (slots->count == 0) {
         return false;
@@ -444,7 +442,8 @@ bool witness_fits(const struct witness *witness, uint32_t host,
                   uint32_t failing, const struct witness_size *size)
 {
     const struct witness_host *at = &witness->hosts[host];
-    const struct witness_slots *slots = slots_at(witness, host, failing);
+    const struct witness_slots *slots =
+        witness_slots_at(witness, host, failing);
     const struct resources *wanted = &size->resources;
 
     return (uint64_t)slots->cpu_milli + wanted->cpu_milli <=
@@ -483,7 +482,7 @@ static void held_again(struct witness *witness, uint32_t host)
     memset(&at->held, 0, sizeof(at->held));
     at->held_count = 0;
     for (uint32_t i = 0; i < witness->zone_count; i++) {
-        hold(at, slots_at(witness, host, i));
+        hold(at, witness_slots_at(witness, host, i));
     }
 }
 
@@ -550,7 +549,7 @@ void witness_put(struct witness *witness, uint32_t item, uint32_t host)
 {
     struct witness_item *of = &witness->items[item];
     struct witness_host *at = &witness->hosts[host];
-    struct witness_slots *slots = slots_at(witness, host, of->zone);
+    struct witness_slots *slots = witness_slots_at(witness, host, of->zone);
     struct witness_size *size = &witness->sizes[of->size];
     struct resources before = at->held;
 
@@ -582,7 +581,7 @@ void witness_take(struct witness *witness, uint32_t item)
     struct witness_item *of = &witness->items[item];
     uint32_t host = of->host;
     struct witness_host *at = &witness->hosts[host];
-    struct witness_slots *slots = slots_at(witness, host, of->zone);
+    struct witness_slots *slots = witness_slots_at(witness, host, of->zone);
     struct witness_size *size = &witness->sizes[of->size];
     struct resources before = at->held;
 
@@ -648,163 +647,4 @@ void witness_unstick(struct witness *witness, uint32_t zone)
         witness_list_add(witness, item, ITEM_TODO);
         item = witness->zones[zone].stuck.first;
     }
-}
-
-/* --- The search ---------------------------------------------------------- */
-
-static uint64_t share(uint64_t room, uint64_t taken, uint64_t capacity)
-{
-    return room <= taken ? 0 : (room - taken) * SHARE_ONE / capacity;
-}
-
-/* What would be left of a zone's capacity, of the scarcer of CPU and memory. */
-static uint64_t zone_share(const struct witness *witness, uint32_t failing,
-                           uint32_t zone)
-{
-    const struct resource_sum *sum =
-        &witness->sums[failing * witness->zone_count + zone];
-    const struct resource_sum *capacity = &witness->capacity[zone];
-    const struct resource_sum *room = &witness->room[zone];
-    uint64_t cpu;
-    uint64_t memory;
-
-    if (capacity->cpu_milli == 0 || capacity->memory_mib == 0) {
-        return 0;
-    }
-    cpu = share(room->cpu_milli, sum->cpu_milli, capacity->cpu_milli);
-    memory = share(room->memory_mib, sum->memory_mib, capacity->memory_mib);
-    return cpu < memory ? cpu : memory;
-}
-
-static uint32_t roomiest(const struct witness *witness, uint32_t failing,
-                         uint64_t mask)
-{
-    uint32_t best = SLOT_NONE;
-    uint64_t best_share = 0;
-
-    for (uint64_t rest = mask; rest != 0; rest &= rest - 1) {
-        uint32_t zone = (uint32_t)__builtin_ctzll(rest);
-        uint64_t at = zone_share(witness, failing, zone);
-
-        if (best == SLOT_NONE || at > best_share) {
-            best = zone;
-            best_share = at;
-        }
-    }
-    return best;
-}
-
-static uint32_t favourite(struct witness *witness, uint32_t failing,
-                          uint64_t mask)
-{
-    struct witness_zone *zone = &witness->zones[failing];
-
-    if (zone->turns == 0 || (mask >> zone->favourite & 1) == 0) {
-        zone->turns = FAVOURITE_TURNS;
-        zone->favourite = roomiest(witness, failing, mask);
-    }
-    zone->turns--;
-    return zone->favourite;
-}
-
-struct walk {
-    struct witness *witness;
-    struct witness_want *want;
-    const struct witness_grid *grid;
-    uint32_t left; /* Hosts that may still be looked at. */
-    bool cut;      /* There were more. */
-};
-
-static uint32_t walk_cell(struct walk *walk, uint32_t cell)
-{
-    struct witness_want *want = walk->want;
-    uint32_t host = walk->grid->heads[cell];
-
-    while (host != SLOT_NONE) {
-        if (walk->left == 0) {
-            walk->cut = true;
-            return SLOT_NONE;
-        }
-        walk->left--;
-        if (host != want->exclude &&
-            witness_fits(walk->witness, host, want->failing, want->size) &&
-            (want->passes == NULL || want->passes(want, host))) {
-            return host;
-        }
-        host = slots_at(walk->witness, host, want->failing)->next;
-    }
-    return SLOT_NONE;
-}
-
-/* Cells from the tightest on, line by line of the resource that goes first. */
-static uint32_t walk_grid(struct walk *walk)
-{
-    const struct resources *wanted = &walk->want->size->resources;
-    uint32_t row = step_of(wanted->cpu_milli, WITNESS_CPU_UNIT_MILLI);
-    uint32_t column = step_of(wanted->memory_mib, WITNESS_MEMORY_UNIT_MIB);
-    bool turned = walk->want->memory_first;
-    const uint64_t *lines = turned ? walk->grid->columns : walk->grid->rows;
-    uint64_t mask = turned ? walk->grid->column_mask : walk->grid->row_mask;
-    uint32_t first = turned ? column : row;
-    uint32_t across = turned ? row : column;
-    uint32_t found = SLOT_NONE;
-
-    for (mask &= UINT64_MAX << first; mask != 0 && !walk->cut;
-         mask &= mask - 1) {
-        uint32_t line = (uint32_t)__builtin_ctzll(mask);
-        uint64_t cells = lines[line] & UINT64_MAX << across;
-
-        for (; cells != 0 && !walk->cut; cells &= cells - 1) {
-            uint32_t at = (uint32_t)__builtin_ctzll(cells);
-            uint32_t cell =
-                turned ? at * WITNESS_STEPS + line : line * WITNESS_STEPS + at;
-
-            found = walk_cell(walk, cell);
-            if (found != SLOT_NONE) {
-                return found;
-            }
-        }
-    }
-    return SLOT_NONE;
-}
-
-/* `cut`: set when a host that was not looked at might do. */
-static uint32_t find_among(struct witness *witness, struct witness_want *want,
-                           uint32_t limit, bool *cut)
-{
-    uint64_t mask = want->zone_mask & ~(UINT64_C(1) << want->failing);
-
-    if (witness->zone_count < ZONES_MAX) {
-        mask &= (UINT64_C(1) << witness->zone_count) - 1;
-    }
-    for (bool first = true; mask != 0; first = false) {
-        uint32_t zone = first ? favourite(witness, want->failing, mask)
-                              : roomiest(witness, want->failing, mask);
-        struct walk walk = {witness, want,
-                            *grid_at(witness, want->failing, zone), limit,
-                            false};
-        uint32_t host;
-
-        mask &= ~(UINT64_C(1) << zone);
-        if (walk.grid == NULL) {
-            continue;
-        }
-        host = walk_grid(&walk);
-        if (host != SLOT_NONE) {
-            return host;
-        }
-        *cut |= walk.cut;
-    }
-    return SLOT_NONE;
-}
-
-uint32_t witness_find(struct witness *witness, struct witness_want *want)
-{
-    bool cut = false;
-    uint32_t host = find_among(witness, want, WALK_SHORT, &cut);
-
-    if (host == SLOT_NONE && cut) {
-        host = find_among(witness, want, UINT32_MAX, &cut);
-    }
-    return host;
 }

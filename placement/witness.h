@@ -110,8 +110,10 @@ struct witness {
      * may be NULL. */
     void (*held_changed)(struct witness *witness, uint32_t host);
     uint32_t zone_count;
-    uint32_t host_count;
-    uint32_t item_count;
+    uint32_t host_count; /* Ready for use, */
+    uint32_t item_count; /* likewise; */
+    uint32_t host_room;  /* allocated, */
+    uint32_t item_room;  /* likewise. */
     struct witness_host *hosts;
     struct amounts *named_room;  /* By host; NULL until one is named. */
     struct witness_slots *slots; /* [host * zone_count + failing zone] */
@@ -137,10 +139,42 @@ struct witness_want {
     bool (*passes)(struct witness_want *want, uint32_t host);
 };
 
+/* The step of an amount. */
+static inline uint32_t witness_step(uint32_t amount, uint32_t unit)
+{
+    uint32_t value = amount / unit;
+    uint32_t octave;
+    uint32_t step;
+
+    if (value < 8) {
+        return value;
+    }
+    octave = 31 - (uint32_t)__builtin_clz(value);
+    step = 8 + (octave - 3) * 4 + (value >> (octave - 2) & 3);
+    return step < WITNESS_STEPS ? step : WITNESS_STEPS - 1;
+}
+
+static inline struct witness_slots *witness_slots_at(
+    const struct witness *witness, uint32_t host, uint32_t failing)
+{
+    return &witness->slots[(size_t)host * witness->zone_count + failing];
+}
+
+static inline struct witness_grid **witness_grid_at(
+    const struct witness *witness, uint32_t failing, uint32_t zone)
+{
+    return &witness->grids[failing * witness->zone_count + zone];
+}
+
 void witness_init(struct witness *witness, uint32_t zone_count);
 void witness_close(struct witness *witness);
 
-/* Makes room for slots below these numbers. */
+/* Makes room for slots below these numbers, in one piece for so many as are
+ * expected, without touching it; memory that is new costs time when it is
+ * touched. */
+void witness_expect(struct witness *witness, uint32_t hosts, uint32_t items);
+
+/* Slots below these numbers are ready for use. */
 void witness_reserve(struct witness *witness, uint32_t hosts, uint32_t items);
 
 /* The number of a class's size; one that items have stays as it is. */
@@ -168,9 +202,13 @@ bool witness_overfull(const struct witness *witness, uint32_t host,
 bool witness_fits(const struct witness *witness, uint32_t host,
                   uint32_t failing, const struct witness_size *size);
 
+/* --- witness_search.c --- */
+
 /* A host for what is wanted, or SLOT_NONE: from the zone with most room, there
  * the tightest cell. Looks first at few hosts, then at all that could do. */
 uint32_t witness_find(struct witness *witness, struct witness_want *want);
+
+/* --- witness.c --- */
 
 /* The item (its size and zone are set, it is in no list) gets a slot on the
  * host, or gives it up. */
