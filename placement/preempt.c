@@ -5,6 +5,7 @@
  * among equally few those whose highest priority is lowest; then the host where
  * that is least, then the lower slot. */
 #include "base/check.h"
+#include "placement/headroom_book.h"
 #include "placement/internal.h"
 
 #include <stdlib.h>
@@ -292,6 +293,7 @@ bool placer_preempt(struct placer *placer, const struct state *state,
     struct best best = {most < PLACEMENT_VICTIMS_MAX ? most
                                                      : PLACEMENT_VICTIMS_MAX,
                         UINT32_MAX};
+    struct placement_headroom missing;
     struct placement_query query;
     struct search search;
 
@@ -311,6 +313,13 @@ bool placer_preempt(struct placer *placer, const struct state *state,
         if (best.size == 1 && best.priority == 0) {
             break;
         }
+    }
+    /* Room is not all that it takes: with it, every zone's loss must still be
+     * survived. Those that would be stopped hold no slots. */
+    if (out->host != SLOT_NONE && headroom_guards(placer, vm) &&
+        headroom_admits(placer_headroom(placer), state, vm, out->host,
+                        &missing) != HEADROOM_YES) {
+        out->host = SLOT_NONE;
     }
     return out->host != SLOT_NONE;
 }

@@ -185,6 +185,37 @@ static void a_new_leader_keeps_the_promise(void **unused)
     office_destroy(office);
 }
 
+static void enforce_headroom(struct policy *policy)
+{
+    policy->headroom = HEADROOM_ENFORCE;
+}
+
+/* Two hosts full of preemptible VMs: whichever of these went, the new one would
+ * have no slot in the other zone. */
+static void nobody_is_stopped_for_what_headroom_would_refuse(void **unused)
+{
+    static const char *const fillers[] = {"f-0", "f-1", "f-2", "f-3"};
+    struct office *office = office_create();
+    struct vm_id id;
+
+    (void)unused;
+    office_hosts(office, 2, 2, 2);
+    office_class(office, "c", 1);
+    office_policy(office, enforce_headroom);
+    for (uint32_t i = 0; i < 4; i++) {
+        office_assign(office, office_vm(office, "c", fillers[i], 0, true),
+                      i < 2 ? "h-0" : "h-1");
+    }
+    office_hosts_obey(office);
+    office_run(office, 100);
+    id = office_vm(office, "c", "new", 10, false);
+    office_run(office, 100);
+    assert_int_equal(state_vm(office->state, id)->state, VM_PENDING);
+    assert_int_equal(state_vm(office->state, id)->moving, MOVE_NONE);
+    assert_int_equal(office_count(office, VM_RUNNING), 4);
+    office_destroy(office);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +226,7 @@ int main(void)
         cmocka_unit_test(a_claim_that_cannot_be_fulfilled_is_given_up),
         cmocka_unit_test(the_loss_of_the_host_ends_a_claim),
         cmocka_unit_test(a_new_leader_keeps_the_promise),
+        cmocka_unit_test(nobody_is_stopped_for_what_headroom_would_refuse),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
