@@ -432,3 +432,23 @@ uint32_t balance_group_excess(const struct group *group, uint64_t zones,
     }
     return sum > fewest ? sum : fewest;
 }
+
+void balance_group_lack(const struct group *group, uint64_t zones,
+                        uint32_t lack[ZONES_MAX])
+{
+    uint32_t home = group->zone_rule == ZONE_RULE_TOGETHER
+                        ? home_of(group, zones)
+                        : SLOT_NONE;
+    uint32_t bottom =
+        group->zone_rule == ZONE_RULE_SPREAD ? spread_bottom(group, zones) : 0;
+
+    for (uint32_t i = 0; i < ZONES_MAX; i++) {
+        uint32_t members = group->zone_counts[i];
+
+        if (has(zones, i) && members < bottom) {
+            lack[i] += bottom - members;
+        } else if (home != SLOT_NONE && i != home) {
+            lack[home] += members;
+        }
+    }
+}

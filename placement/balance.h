@@ -81,4 +81,8 @@ bool balance_group_mends(const struct group *group, uint64_t zones,
 uint32_t balance_group_excess(const struct group *group, uint64_t zones,
                               uint32_t excess[ZONES_MAX]);
 
+/* Adds up how many members each zone has to get for that. */
+void balance_group_lack(const struct group *group, uint64_t zones,
+                        uint32_t lack[ZONES_MAX]);
+
 #endif

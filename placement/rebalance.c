@@ -34,6 +34,17 @@ bool rebalance_is_due(const struct state *state, bool running)
 
 /* --- Zones --------------------------------------------------------------- */
 
+/* What rules want comes first, and it is many VMs: with the largest of them a
+ * zone may be full before it has the members that it should have. So those go
+ * first beside which the rest still has room, if it is small; then the rest,
+ * the smallest first. */
+enum pass {
+    PASS_WANTED,
+    PASS_WANTED_SMALL,
+    PASS_FINE,
+    PASS_COARSE /* VMs are large beside what is too much: any gain counts. */
+};
+
 struct run {
     struct balance balance;
     struct balance_band band;
@@ -42,7 +53,10 @@ struct run {
     struct trial trial;
     uint32_t stop; /* Spread at which it is done, millionths. */
     uint32_t failures;
-    bool coarse; /* VMs are large beside what is too much: any gain counts. */
+    uint32_t deferred; /* Wanted, but too large for now. */
+    enum pass pass;
+    uint32_t lack[ZONES_MAX]; /* Members that groups want there. */
+    struct resources least;   /* Of what is wanted elsewhere. */
 };
 
 /* Which part of the VMs a call looks at. */
@@ -134,7 +148,7 @@ static bool is_gain(const struct run *run, uint32_t from, uint32_t to,
     uint32_t filled = balance_load_with(&run->balance.zones[to], size, 1);
     uint32_t fuller = left > filled ? left : filled;
 
-    if (!run->coarse) {
+    if (run->pass != PASS_COARSE) {
         return filled <= run->band.top && left >= run->band.bottom;
     }
     /* Half of what it takes away at least: a move for less is not worth it. */
@@ -176,6 +190,21 @@ static uint32_t zone_for(const struct run *run, const struct vm *vm,
     return best;
 }
 
+/* Whether the zone would be too full for what else rules want there. */
+static bool overfills(const struct run *run, const struct vm *vm, uint32_t to)
+{
+    const struct resources *size =
+        &state_class_at(trial_state(&run->trial), vm->class_slot)->resources;
+    struct balance_zone filled = run->balance.zones[to];
+
+    if (run->pass != PASS_WANTED || run->lack[to] == 0) {
+        return false;
+    }
+    filled.cpu_milli += (uint64_t)(run->lack[to] - 1) * run->least.cpu_milli;
+    filled.memory_mib += (uint64_t)(run->lack[to] - 1) * run->least.memory_mib;
+    return balance_load_with(&filled, size, 1) > run->band.top;
+}
+
 static uint32_t move_to_some_zone(struct run *run, uint32_t slot, bool wanted)
 {
     const struct vm *vm = state_vm_at(trial_state(&run->trial), slot);
@@ -184,6 +213,7 @@ static uint32_t move_to_some_zone(struct run *run, uint32_t slot, bool wanted)
 
     while (run->failures < FAILURES_MAX) {
         const struct state *state = trial_state(&run->trial);
+        uint32_t tried = run->trial.vm_count;
         const struct group *group = NULL;
         uint32_t zone;
         uint32_t host;
@@ -196,11 +226,15 @@ static uint32_t move_to_some_zone(struct run *run, uint32_t slot, bool wanted)
         if (zone == SLOT_NONE) {
             break;
         }
+        if (overfills(run, vm, zone)) {
+            run->deferred++;
+            break;
+        }
         host = trial_move(&run->trial, slot, zone, zone, MOVE_CAUSE_REBALANCE);
         if (host != SLOT_NONE) {
             return host;
         }
-        run->failures++;
+        run->failures += run->trial.vm_count - tried;
         zones &= ~(UINT64_C(1) << zone);
     }
     return SLOT_NONE;
@@ -224,13 +258,14 @@ static bool is_still_good(struct run *run, const struct candidate *candidate)
     }
     return !is_done(run) &&
            balance_load(&run->balance.zones[from]) >
-               (run->coarse ? run->band.bottom : run->band.top);
+               (run->pass == PASS_COARSE ? run->band.bottom : run->band.top);
 }
 
 /* The zone lost a VM: what is worth most now? */
 static void weigh_again(struct run *run, uint32_t zone)
 {
-    if (!movable_update(&run->movable, zone)) {
+    if (!movable_update(&run->movable, zone) ||
+        run->pass == PASS_WANTED_SMALL) {
         return;
     }
     for (uint32_t i = 0; i < run->candidates.heap_count; i++) {
@@ -261,6 +296,9 @@ static bool consider(struct run *run, struct candidate *candidate,
         }
         return false;
     }
+    if (candidate->wanted && run->pass >= PASS_FINE) {
+        return false; /* It was tried. */
+    }
     from = state_host_at(state, vm->host)->zone;
     host = move_to_some_zone(run, candidate->vm, candidate->wanted);
     if (host == SLOT_NONE) {
@@ -271,9 +309,20 @@ static bool consider(struct run *run, struct candidate *candidate,
                 ->resources;
     balance_add(&run->balance, from, size, -1);
     balance_add(&run->balance, state_host_at(state, host)->zone, size, 1);
+    if (candidate->wanted && run->lack[state_host_at(state, host)->zone] > 0) {
+        run->lack[state_host_at(state, host)->zone]--;
+    }
     weigh_again(run, from);
     *move = (struct rebalance_move){candidate->vm, host, MOVE_CAUSE_REBALANCE};
     return true;
+}
+
+static bool is_over(const struct run *run)
+{
+    const struct candidates *candidates = &run->candidates;
+
+    return candidates->heap_count == 0 ||
+           (run->pass <= PASS_WANTED_SMALL && !candidates->all[0].wanted);
 }
 
 static uint32_t consider_all(struct run *run, struct rebalance_move *moves,
@@ -282,13 +331,93 @@ static uint32_t consider_all(struct run *run, struct rebalance_move *moves,
     struct candidate candidate;
     uint32_t count = 0;
 
-    while (count < max && run->failures < FAILURES_MAX &&
+    while (count < max && run->failures < FAILURES_MAX && !is_over(run) &&
            candidates_take(&run->candidates, &candidate)) {
         if (consider(run, &candidate, &moves[count])) {
             count++;
         } else if (!candidate.wanted && is_done(run)) {
             break; /* Only wanted ones could still go, and they came first. */
         }
+    }
+    return count;
+}
+
+/* What groups want of each zone, and the least that a member asks for. */
+static void count_wanted(struct run *run, const struct state *state)
+{
+    bool any = false;
+
+    run->least = (struct resources){UINT32_MAX, UINT32_MAX, 0, 0};
+    for (uint32_t i = 0; i < run->candidates.count; i++) {
+        const struct candidate *candidate = &run->candidates.all[i];
+        const struct resources *size =
+            &state_class_at(state, candidate->class_slot)->resources;
+
+        if (!candidate->wanted) {
+            continue;
+        }
+        any = true;
+        if (size->cpu_milli < run->least.cpu_milli) {
+            run->least.cpu_milli = size->cpu_milli;
+        }
+        if (size->memory_mib < run->least.memory_mib) {
+            run->least.memory_mib = size->memory_mib;
+        }
+    }
+    for (uint32_t i = 0; any && i < state_group_slots(state); i++) {
+        const struct group *group = state_group_at(state, i);
+        const struct class *class = NULL;
+
+        if (group != NULL) {
+            class = group->class_slot == SLOT_NONE
+                        ? NULL
+                        : state_class_at(state, group->class_slot);
+            balance_group_lack(
+                group, placement_group_zones(state, group, class), run->lack);
+        }
+    }
+}
+
+/* Wanted ones: the smallest first. Others, and all in the end: by gain. */
+static void order_for(struct run *run, const struct state *state,
+                      enum pass pass)
+{
+    run->pass = pass;
+    for (uint32_t i = 0; i < run->candidates.count; i++) {
+        struct candidate *candidate = &run->candidates.all[i];
+        const struct balance_zone none = {
+            .cpu_capacity = run->balance.zones[candidate->zone].cpu_capacity,
+            .memory_capacity =
+                run->balance.zones[candidate->zone].memory_capacity};
+
+        candidate->gain =
+            pass == PASS_WANTED_SMALL && candidate->wanted
+                ? UINT64_MAX - balance_load_with(
+                                   &none,
+                                   &state_class_at(state, candidate->class_slot)
+                                        ->resources,
+                                   1)
+                : movable_gain(&run->movable, candidate->zone,
+                               candidate->class_slot);
+    }
+    candidates_order(&run->candidates);
+}
+
+static uint32_t make_passes(struct run *run, const struct state *state,
+                            struct rebalance_move *moves, uint32_t max)
+{
+    uint32_t count = consider_all(run, moves, max);
+
+    for (enum pass pass = PASS_WANTED_SMALL; pass <= PASS_COARSE; pass++) {
+        if (count == max || (pass >= PASS_FINE && is_done(run))) {
+            break;
+        }
+        if (run->deferred == 0 && pass <= PASS_FINE) {
+            run->pass = pass; /* The heap has what is left. */
+        } else {
+            order_for(run, state, pass);
+        }
+        count += consider_all(run, moves + count, max - count);
     }
     return count;
 }
@@ -313,12 +442,8 @@ uint32_t rebalance_zones(struct placer *placer, const struct state *state,
     movable_init(&run.movable, state, &run.balance, run.band.top, time_ms);
     trial_begin(&run.trial, placer, state);
     collect(&run, state, &look);
-    count = consider_all(&run, moves, max);
-    if (count < max && !is_done(&run)) {
-        run.coarse = true;
-        candidates_order(&run.candidates);
-        count += consider_all(&run, moves + count, max - count);
-    }
+    count_wanted(&run, state);
+    count = make_passes(&run, state, moves, max);
     trial_end(&run.trial);
     movable_close(&run.movable);
     candidates_close(&run.candidates);
