@@ -18,8 +18,12 @@ enum step {
     STEP_SORT,
     STEP_PLACE,
     STEP_JUDGE,
-    STEP_UNDO /* Placed ones lose their slots; the old ones come back. */
+    STEP_UNDO,   /* Placed ones lose their slots; */
+    STEP_RESTORE /* the old ones come back. */
 };
+
+/* So many are sorted in the time that one VM takes otherwise. */
+#define SORTED_A_VM 16
 
 /* A plan is worth its time again when a share of the zone's slots, or so many,
  * changed. */
@@ -48,6 +52,16 @@ bool headroom_replan_is_due(struct headroom *headroom, uint32_t zone,
     return true;
 }
 
+/* In one piece: growing would copy what is there, in one slice. */
+static void expect_items(struct headroom_job *job, uint32_t count)
+{
+    if (count > job->capacity) {
+        job->capacity = count;
+        job->items =
+            memory_realloc_array(job->items, count, sizeof(*job->items));
+    }
+}
+
 void headroom_replan_begin(struct headroom *headroom, uint32_t zone)
 {
     struct headroom_job *job = &headroom->job;
@@ -61,6 +75,7 @@ void headroom_replan_begin(struct headroom *headroom, uint32_t zone)
     job->count = 0;
     job->stuck_before = headroom->witness.zones[zone].stuck.count +
                         headroom->witness.zones[zone].todo.count;
+    expect_items(job, job->stuck_before + headroom->witness.zones[zone].backed);
     job->relief_before = headroom->witness.zones[zone].relief;
     job->changes_before = headroom->witness.zones[zone].changes;
 }
@@ -82,9 +97,7 @@ static void take_item(struct headroom *headroom, uint32_t slot)
         return;
     }
     if (job->count == job->capacity) {
-        job->capacity = 2 * job->capacity + 1024;
-        job->items = memory_realloc_array(job->items, job->capacity,
-                                          sizeof(*job->items));
+        expect_items(job, 2 * job->capacity + 1024);
     }
     job->items[job->count++] = (struct headroom_job_item){
         slot, item->host, item->generation, item->size};
@@ -250,6 +263,11 @@ static bool for_items(struct headroom *headroom, uint32_t *budget,
     return true;
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static void finish(struct headroom *headroom)
 {
     struct headroom_job *job = &headroom->job;
@@ -304,11 +322,7 @@ static bool undo(struct headroom *headroom, uint32_t *budget)
         job->step = STEP_PLACE;
         return true;
     }
-    /* Restoring is not cut: it costs a fraction of placing. */
-    for (uint32_t i = 0; i < job->count; i++) {
-        restore_item(headroom, &job->items[i]);
-    }
-    finish(headroom);
+    job->step = STEP_RESTORE;
     return true;
 }
 
@@ -325,6 +339,7 @@ bool headroom_replan_step(struct headroom *headroom, uint32_t *budget)
             break;
         case STEP_SORT:
             sort_items(headroom);
+            *budget -= least(*budget, job->count / SORTED_A_VM);
             job->step = STEP_PLACE;
             break;
         case STEP_PLACE:
@@ -336,10 +351,16 @@ bool headroom_replan_step(struct headroom *headroom, uint32_t *budget)
         case STEP_JUDGE:
             judge(headroom);
             break;
-        default:
+        case STEP_UNDO:
             if (!undo(headroom, budget)) {
                 return false;
             }
+            break;
+        default:
+            if (!for_items(headroom, budget, restore_item)) {
+                return false;
+            }
+            finish(headroom);
         }
     }
     return true;

@@ -17,7 +17,7 @@
 
 #define GIB          1024u
 #define BATCH        1000
-#define SLICE_VMS    10000
+#define SLICE_VMS    5000 /* As the node does. */
 #define START_MS     1700000000000
 #define SHAPES_MAX   2
 #define PARTS_MAX    8
