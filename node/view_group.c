@@ -3,6 +3,7 @@
  * Groups, and how they are. */
 #include "base/memory.h"
 #include "node/view.h"
+#include "placement/placement.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,29 +33,14 @@ static uint64_t or_any(uint64_t mask)
     return mask == 0 ? UINT64_MAX : mask;
 }
 
-/* As placement counts them: a zone that takes no VMs says nothing about how
- * even the members are spread. */
 static uint64_t usable_zones(const struct state *state,
                              const struct group *group)
 {
-    uint64_t mask = or_any(group->zone_mask) & or_any(group->disk_zone_mask);
-    const struct class *class = group->class_slot == SLOT_NONE
-                                    ? NULL
-                                    : state_class_at(state, group->class_slot);
-
-    if (class != NULL) {
-        mask &= or_any(class->zone_mask);
-    }
-    for (uint32_t slot = 0; slot < ZONES_MAX; slot++) {
-        const struct zone *zone =
-            slot < state_zone_slots(state) ? state_zone_at(state, slot) : NULL;
-
-        if (zone == NULL || zone->state != ZONE_UP || zone->cordoned ||
-            zone->draining) {
-            mask &= ~(UINT64_C(1) << slot);
-        }
-    }
-    return mask;
+    return placement_group_zones(
+        state, group,
+        group->class_slot == SLOT_NONE
+            ? NULL
+            : state_class_at(state, group->class_slot));
 }
 
 static uint32_t skew_of(const struct group *group, uint64_t usable)

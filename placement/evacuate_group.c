@@ -172,24 +172,6 @@ static const uint32_t *counts_of(const struct evacuation *evacuation,
     return evacuation->zone_counts + (size_t)tally * evacuation->zone_slots;
 }
 
-/* Zones that count for the spread: up, allowed, and with the class on offer. */
-static uint64_t usable_zones(const struct evacuation *evacuation,
-                             const struct group *group, const struct wish *wish)
-{
-    uint64_t usable = 0;
-
-    for (uint32_t i = 0; i < evacuation->zone_slots; i++) {
-        const struct zone *zone = state_zone_at(evacuation->state, i);
-
-        if (zone != NULL && zone->state == ZONE_UP) {
-            usable |= UINT64_C(1) << i;
-        }
-    }
-    usable &= group->zone_mask != 0 ? group->zone_mask : UINT64_MAX;
-    usable &= wish->class_zone_mask != 0 ? wish->class_zone_mask : UINT64_MAX;
-    return usable;
-}
-
 static uint32_t fewest(const struct evacuation *evacuation,
                        const uint32_t *counts, uint64_t usable)
 {
@@ -225,7 +207,9 @@ uint64_t evacuation_group_zones(const struct evacuation *evacuation,
 {
     const struct group *group = group_of(evacuation, tally);
     const uint32_t *counts = counts_of(evacuation, tally);
-    uint64_t usable = usable_zones(evacuation, group, wish);
+    uint64_t usable =
+        placement_group_zones(evacuation->state, group, NULL) &
+        (wish->class_zone_mask != 0 ? wish->class_zone_mask : UINT64_MAX);
     uint32_t least = fewest(evacuation, counts, usable);
     uint64_t allowed = group->zone_mask != 0 ? group->zone_mask : UINT64_MAX;
     uint64_t total = 0;

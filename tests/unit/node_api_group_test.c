@@ -418,6 +418,31 @@ static void a_repeated_create_gets_the_first_answer_with_its_template(
     desk_destroy(desk);
 }
 
+/* It takes no VMs, so it says nothing of how even they are spread. */
+static void a_zone_without_hosts_does_not_count_for_the_spread(void **unused)
+{
+    struct desk *desk = desk_create();
+
+    (void)unused;
+    desk_ok(desk, "CreateZone", "name: z4");
+    desk_ok(desk, "CreateGroup",
+            "group: {name: g, zone_mode: strict, max_skew: 1}");
+    for (int i = 0; i < 6; i++) {
+        char yaml[256];
+
+        snprintf(yaml, sizeof(yaml),
+                 "vm: {name: m%d, class_name: small, group: g, template: "
+                 "{driver: exec, command: [/bin/true]}}",
+                 i);
+        desk_ok(desk, "CreateVm", yaml);
+        desk_says(desk, "\"state\":\"assigned\"");
+    }
+    desk_ok(desk, "GetGroup", "name: g");
+    desk_says(desk, "\"skew\":0");
+    desk_says_not(desk, "differ");
+    desk_destroy(desk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +462,7 @@ int main(void)
         cmocka_unit_test(a_group_says_what_ails_it),
         cmocka_unit_test(
             a_repeated_create_gets_the_first_answer_with_its_template),
+        cmocka_unit_test(a_zone_without_hosts_does_not_count_for_the_spread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
