@@ -362,6 +362,9 @@ static void compare_with_new(struct bench *bench,
         return;
     }
     placer = placer_create();
+    if (bench->compared % 2 == 0) {
+        placer_share(placer, bench->placer);
+    }
     placer_rebuild(placer, bench->state);
     placer_choose(placer, bench->state, request, &other);
     assert_memory_equal(&other, choice, sizeof(other));
@@ -628,6 +631,27 @@ static void with_every_rule_it_is_the_best_of_all_hosts(void **unused)
     run(MIX_ALL, 2 * SEEDS, 4000);
 }
 
+static void ranks_stay_compiled_when_zones_come_and_go(void **unused)
+{
+    const struct ranks_table *table;
+    struct bench bench;
+
+    (void)unused;
+    set_up(&bench, 1, 0);
+    choose_for_new(&bench);
+    table = bench.placer->index.table;
+    assert_non_null(table);
+    for (int i = 0; i < 100; i++) {
+        change_zone(&bench);
+        choose_for_new(&bench);
+        assert_ptr_equal(bench.placer->index.table, table);
+    }
+    placer_rebuild(bench.placer, bench.state);
+    choose_for_new(&bench);
+    assert_ptr_equal(bench.placer->index.table, table);
+    tear_down(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -635,6 +659,7 @@ int main(void)
         cmocka_unit_test(groups_choose_the_best_of_all_hosts),
         cmocka_unit_test(wishes_of_all_kinds_choose_the_best_of_all_hosts),
         cmocka_unit_test(with_every_rule_it_is_the_best_of_all_hosts),
+        cmocka_unit_test(ranks_stay_compiled_when_zones_come_and_go),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
