@@ -348,6 +348,123 @@ static void a_move_goes_to_its_target_or_to_another_host(void **unused)
     state_destroy(state);
 }
 
+/* One row an amount: the class asks for more of it than any host has. */
+static void each_amount_that_is_lacking_has_its_own_refusal(void **unused)
+{
+    static const struct {
+        struct resources wanted;
+        enum placement_refusal refusal;
+    } rows[] = {
+        {{8001, 1, 0, 0}, REFUSED_CPU},
+        {{1, 16385, 0, 0}, REFUSED_MEMORY},
+        {{1, 1, 101, 0}, REFUSED_LOCAL_DISK},
+        {{1, 1, 0, 1}, REFUSED_GPU},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct state *state = region();
+        struct placement_choice choice;
+
+        apply(state,
+              (struct change){
+                  .kind = CHANGE_CLASS_UPDATE,
+                  .class_update = {.class = {state_class_at(state, 0)->uid},
+                                   .mask = CLASS_UPDATE_RESOURCES,
+                                   .resources = rows[i].wanted}});
+        choice = choose_preferring(state, SLOT_NONE);
+        assert_int_equal(choice.host, SLOT_NONE);
+        assert_int_equal(choice.reason, PENDING_NO_CAPACITY);
+        assert_int_equal(choice.refused[rows[i].refusal], 3);
+        state_destroy(state);
+    }
+}
+
+/* One row a strict rule of the VM's group: with a member on a0, the hosts that
+ * it leaves. */
+static void each_strict_rule_of_a_group_has_its_own_refusal(void **unused)
+{
+    static const struct {
+        struct group_fields rules;
+        enum placement_refusal refusal;
+        uint32_t count;
+        const char *host; /* NULL: any but a0. */
+    } rows[] = {
+        {{.zone_rule = ZONE_RULE_TOGETHER, .zone_mode = RULE_MODE_STRICT},
+         REFUSED_GROUP_ZONE,
+         1,
+         "a0"},
+        {{.zone_rule = ZONE_RULE_APART, .zone_mode = RULE_MODE_STRICT},
+         REFUSED_GROUP_ZONE,
+         2,
+         "b0"},
+        {{.zone_rule = ZONE_RULE_SPREAD,
+          .zone_mode = RULE_MODE_STRICT,
+          .max_skew = 1},
+         REFUSED_GROUP_ZONE,
+         2,
+         "b0"},
+        {{.zone_rule = ZONE_RULE_ANY,
+          .zone_mode = RULE_MODE_BEST_EFFORT,
+          .host_mode = RULE_MODE_STRICT,
+          .host_max = 1},
+         REFUSED_GROUP_HOST,
+         1,
+         NULL},
+        {{.zone_rule = ZONE_RULE_ANY,
+          .zone_mode = RULE_MODE_BEST_EFFORT,
+          .domain_mode = RULE_MODE_STRICT,
+          .domain_max = 1},
+         REFUSED_GROUP_DOMAIN,
+         1,
+         NULL},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct state *state = region();
+        struct change group = {.kind = CHANGE_GROUP_CREATE};
+        struct change change = {.kind = CHANGE_VM_CREATE};
+        struct placer *placer = placer_create();
+        uint32_t refused = 0;
+
+        group.group_create.name = text_of("g");
+        group.group_create.fields = rows[i].rules;
+        group.group_create.fields.on_partition = ON_PARTITION_MOVE;
+        group.group_create.fields.driver = DRIVER_QEMU;
+        apply(state, group);
+        assign(state, "vm0", "b0");
+        for (int member = 0; member < 2; member++) {
+            change.vm_create = (struct change_vm_create){
+                .name = text_of(member == 0 ? "m0" : "m1"),
+                .class = {state_class_at(state, 0)->uid},
+                .on_partition = ON_PARTITION_MOVE,
+                .desired = DESIRED_RUNNING,
+                .driver = DRIVER_QEMU,
+                .group = {state_group_at(state, 0)->uid},
+            };
+            apply(state, change);
+            if (member == 0) {
+                assign(state, "m0", "a0");
+            }
+        }
+        placer_rebuild(placer, state);
+        for (uint32_t host = 0; host < 3; host++) {
+            refused += placer_refusal(placer, state,
+                                      state_vm_named(state, text_of("m1")),
+                                      host) == rows[i].refusal;
+        }
+        placer_destroy(placer);
+        assert_int_equal(refused, rows[i].count);
+        if (rows[i].host != NULL) {
+            assert_string_equal(chosen(state), rows[i].host);
+        } else {
+            assert_string_not_equal(chosen(state), "a0");
+        }
+        state_destroy(state);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +479,8 @@ int main(void)
         cmocka_unit_test(a_class_is_placed_only_where_it_is_offered),
         cmocka_unit_test(drivers_and_pools_are_needed),
         cmocka_unit_test(a_move_goes_to_its_target_or_to_another_host),
+        cmocka_unit_test(each_amount_that_is_lacking_has_its_own_refusal),
+        cmocka_unit_test(each_strict_rule_of_a_group_has_its_own_refusal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
