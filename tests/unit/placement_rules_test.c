@@ -380,6 +380,21 @@ static void each_amount_that_is_lacking_has_its_own_refusal(void **unused)
     }
 }
 
+static void add_member(struct state *state, const char *name)
+{
+    struct change change = {.kind = CHANGE_VM_CREATE};
+
+    change.vm_create = (struct change_vm_create){
+        .name = text_of(name),
+        .class = {state_class_at(state, 0)->uid},
+        .on_partition = ON_PARTITION_MOVE,
+        .desired = DESIRED_RUNNING,
+        .driver = DRIVER_QEMU,
+        .group = {state_group_at(state, 0)->uid},
+    };
+    apply(state, change);
+}
+
 /* One row a strict rule of the VM's group: with a member on a0, the hosts that
  * it leaves. */
 static void each_strict_rule_of_a_group_has_its_own_refusal(void **unused)
@@ -424,7 +439,6 @@ static void each_strict_rule_of_a_group_has_its_own_refusal(void **unused)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct state *state = region();
         struct change group = {.kind = CHANGE_GROUP_CREATE};
-        struct change change = {.kind = CHANGE_VM_CREATE};
         struct placer *placer = placer_create();
         uint32_t refused = 0;
 
@@ -434,20 +448,9 @@ static void each_strict_rule_of_a_group_has_its_own_refusal(void **unused)
         group.group_create.fields.driver = DRIVER_QEMU;
         apply(state, group);
         assign(state, "vm0", "b0");
-        for (int member = 0; member < 2; member++) {
-            change.vm_create = (struct change_vm_create){
-                .name = text_of(member == 0 ? "m0" : "m1"),
-                .class = {state_class_at(state, 0)->uid},
-                .on_partition = ON_PARTITION_MOVE,
-                .desired = DESIRED_RUNNING,
-                .driver = DRIVER_QEMU,
-                .group = {state_group_at(state, 0)->uid},
-            };
-            apply(state, change);
-            if (member == 0) {
-                assign(state, "m0", "a0");
-            }
-        }
+        add_member(state, "m0");
+        assign(state, "m0", "a0");
+        add_member(state, "m1");
         placer_rebuild(placer, state);
         for (uint32_t host = 0; host < 3; host++) {
             refused += placer_refusal(placer, state,
