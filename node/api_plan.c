@@ -350,7 +350,7 @@ static bool add_class(const struct api_view *view, const char *name,
         api_find_class(reply, view->state, "classes", name);
 
     if (class != NULL) {
-        job->classes[job->class_count++] = uid_slot(class->uid);
+        job->classes[job->class_count++].uid = class->uid;
     }
     return class != NULL;
 }
@@ -379,7 +379,7 @@ static bool get_capacity_begin(const ProtobufCMessage *message,
         const struct class *class = state_class_at(view->state, slot);
 
         if (class != NULL && !class->custom) {
-            job->classes[job->class_count++] = slot;
+            job->classes[job->class_count++].uid = class->uid;
         }
     }
     return true;

@@ -10,15 +10,14 @@
 #define NO_ZONE UINT32_MAX
 
 void capacity_begin(struct capacity *capacity,
-                    const struct planner_start *start, const uint32_t *classes,
-                    uint32_t count)
+                    const struct planner_start *start,
+                    const struct class_id *classes, uint32_t count)
 {
     *capacity = (struct capacity){
         .start = *start,
         .state = state_clone(start->state),
         .placer = placer_create(),
         .classes = memory_alloc_array(count, sizeof(*capacity->classes)),
-        .class_count = count,
         .zone = NO_ZONE,
         .counting = true,
     };
@@ -28,7 +27,10 @@ void capacity_begin(struct capacity *capacity,
         placer_share(capacity->placer, start->placer);
     }
     for (uint32_t i = 0; i < count; i++) {
-        capacity->classes[i].slot = classes[i];
+        if (state_class(capacity->state, classes[i]) != NULL) {
+            capacity->classes[capacity->class_count++].slot =
+                uid_slot(classes[i].uid);
+        }
     }
     placer_rebuild(capacity->placer, capacity->state);
     api_reply_init(&capacity->reply);

@@ -36,10 +36,10 @@ struct capacity {
     struct api_reply reply; /* Of the planner: never fails. */
 };
 
-/* Of the classes in the slots; they are copied. */
+/* Of those of the classes that still exist. */
 void capacity_begin(struct capacity *capacity,
-                    const struct planner_start *start, const uint32_t *classes,
-                    uint32_t count);
+                    const struct planner_start *start,
+                    const struct class_id *classes, uint32_t count);
 void capacity_close(struct capacity *capacity);
 
 /* One slice; true when all is counted. */

@@ -17,7 +17,7 @@ struct plan_job {
     struct list link;
     /* What: a plan of this action; NULL: the capacity for these classes. */
     const Holdfast__V1__PlanAction *action;
-    uint32_t *classes; /* Slots; owned. */
+    struct class_id *classes; /* Owned; some may go while the job waits. */
     uint32_t class_count;
     struct api_reply *reply; /* Lent; it may fail. */
     void (*answer)(struct plan_job *job);

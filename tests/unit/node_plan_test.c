@@ -713,10 +713,12 @@ static void capacity_counts_what_fits_with_any_zone_lost(void **unused)
     (void)unused;
     create_vms(office, "big", 3); /* One in each zone. */
     asking.job.reply = &asking.reply;
-    asking.job.classes = memory_alloc_array(2, sizeof(uint32_t));
-    asking.job.classes[0] = 0;
-    asking.job.classes[1] = 1;
-    asking.job.class_count = 2;
+    /* One that was deleted while the question waited is left out. */
+    asking.job.classes = memory_alloc_array(3, sizeof(*asking.job.classes));
+    asking.job.classes[0].uid = state_class_at(office->state, 0)->uid;
+    asking.job.classes[1].uid = UINT64_C(7) << 32;
+    asking.job.classes[2].uid = state_class_at(office->state, 1)->uid;
+    asking.job.class_count = 3;
     api_reply_init(&asking.reply);
     assert_int_equal(plan_book_submit(&book, &asking.job), 0);
     work(office);
