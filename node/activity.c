@@ -38,6 +38,8 @@ static const char *const kind_names[ACTIVITY_KINDS] = {
     [CHANGE_POLICY] = "policy",
     [CHANGE_VM_CLAIM] = "vm_claim",
     [CHANGE_VM_PREEMPT] = "vm_preempt",
+    [CHANGE_GRANT_SET] = "grant_set",
+    [CHANGE_GRANT_DELETE] = "grant_delete",
 };
 
 /* It last left a host because that was fenced (state/apply_host.c). */

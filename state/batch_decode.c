@@ -361,6 +361,20 @@ static int read_fleet_change(const pb_change *in, struct arena *arena,
     }
 }
 
+static void read_grant_set(const Holdfast__V1__ChangeGrantSet *in,
+                           struct change_grant_set *out)
+{
+    *out = (struct change_grant_set){
+        .name = text_of(in->name),
+        .kind = (enum subject_kind)in->subject_kind,
+        .subject = text_of(in->subject),
+        .role = (enum access_role)in->role,
+        .zone_mask = in->zone_mask,
+        .selector = text_of_bytes(&in->selector),
+        .secret_hash = text_of_bytes(&in->secret_hash),
+    };
+}
+
 static int read_change(const pb_change *in, struct arena *arena,
                        struct change *out)
 {
@@ -399,6 +413,12 @@ static int read_change(const pb_change *in, struct arena *arena,
         out->reply = (struct change_reply){text_of(in->reply->request_id),
                                            in->reply->fingerprint,
                                            text_of_bytes(&in->reply->response)};
+        return 0;
+    case CHANGE_GRANT_SET:
+        read_grant_set(in->grant_set, &out->grant_set);
+        return 0;
+    case CHANGE_GRANT_DELETE:
+        out->grant_delete.name = text_of(in->grant_delete->name);
         return 0;
     case CHANGE_REGION:
         out->region.id = (struct region_id){in->region->high, in->region->low};

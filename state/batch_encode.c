@@ -340,6 +340,17 @@ static void put_fleet_change(struct bytes *out, const struct change *change)
     }
 }
 
+static void put_grant_set(struct bytes *out, const struct change_grant_set *set)
+{
+    put_text(out, 1, set->name);
+    put_number(out, 2, (uint64_t)set->kind);
+    put_text(out, 3, set->subject);
+    put_number(out, 4, (uint64_t)set->role);
+    put_fixed64(out, 5, set->zone_mask);
+    put_text(out, 6, set->selector);
+    put_text(out, 7, set->secret_hash);
+}
+
 static void put_change(struct bytes *out, const struct change *change)
 {
     switch (change->kind) {
@@ -378,6 +389,12 @@ static void put_change(struct bytes *out, const struct change *change)
         put_text(out, 1, change->reply.request_id);
         put_fixed64(out, 2, change->reply.fingerprint);
         put_text(out, 3, change->reply.response);
+        break;
+    case CHANGE_GRANT_SET:
+        put_grant_set(out, &change->grant_set);
+        break;
+    case CHANGE_GRANT_DELETE:
+        put_text(out, 1, change->grant_delete.name);
         break;
     case CHANGE_REGION:
         put_fixed64(out, 1, change->region.id.high);

@@ -52,7 +52,9 @@ enum change_kind {
     CHANGE_RESERVATION_DELETE,
     CHANGE_POLICY,
     CHANGE_VM_CLAIM,
-    CHANGE_VM_PREEMPT
+    CHANGE_VM_PREEMPT,
+    CHANGE_GRANT_SET,
+    CHANGE_GRANT_DELETE
 };
 
 /* So much of a named resource. Names that are unknown get a slot; at most
@@ -357,6 +359,24 @@ struct change_reservation_delete {
     struct text name;
 };
 
+/* A new grant, or another role and scope for the one that has this name and the
+ * same subject. Its zones exist; a client has at most CLIENT_GRANTS_MAX, no two
+ * tokens have the same secret. Some grant is an administrator's then. */
+struct change_grant_set {
+    struct text name;
+    enum subject_kind kind;
+    struct text subject; /* Empty for a token. */
+    enum access_role role;
+    uint64_t zone_mask;
+    struct text selector;    /* Encoded as labels. */
+    struct text secret_hash; /* A token's: SECRET_HASH_BYTES; else empty. */
+};
+
+/* It is not the last administrator's. */
+struct change_grant_delete {
+    struct text name;
+};
+
 /* The policy satisfies policy_check(). The first one begins format 2: moves
  * that are under way hold room at their target host from then on; where that
  * is LOST or has no room, any other host will do for them. */
@@ -416,6 +436,8 @@ struct change {
         struct change_policy policy;
         struct change_vm_claim vm_claim;
         struct change_vm_preempt vm_preempt;
+        struct change_grant_set grant_set;
+        struct change_grant_delete grant_delete;
     };
 };
 

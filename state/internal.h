@@ -24,9 +24,11 @@ enum table_kind {
     TABLE_RESERVATION,
     TABLE_NAMED,
     TABLE_POLICY,
+    TABLE_FORMAT_3, /* Tables of formats 1 and 2 end. */
+    TABLE_GRANT = TABLE_FORMAT_3,
     TABLE_ALL
 };
-#define TABLES_ADDED (TABLE_ALL - TABLE_COUNT)
+#define TABLES_ADDED (TABLE_FORMAT_3 - TABLE_COUNT)
 
 /* How every record of a named table begins. A hole has revision 0, keeps its
  * uid (to give the next user of the slot another one) and links the free
@@ -73,18 +75,27 @@ struct state_head_added {
     uint32_t slots[TABLES_ADDED]; /* Filled in when hashed. */
 };
 
+/* The same for format 3: only when there was a change of grants. */
+struct state_head_access {
+    uint64_t changes;
+    uint32_t free_first;
+    uint32_t slots; /* Filled in when hashed. */
+};
+
 struct state {
     struct table tables[TABLE_ALL];
     struct index names[TABLE_ALL]; /* Empty for tables without names. */
     struct index reply_ids;
     /* VMs with vm_holds_claim(), by host: derived, in no particular order. */
     struct index claims;
+    struct index subjects; /* Grants by subject: derived as well. */
     struct blobs blobs;
     uint64_t records_hash; /* Sum over all records of all tables. */
     uint64_t grown;        /* Records whose part of format 2 is in use. */
     struct state_counts counts;
     struct state_head head;
     struct state_head_added head_added;
+    struct state_head_access head_access;
     struct region_id region; /* Not in the head: its layout is for ever. */
 };
 
@@ -99,6 +110,7 @@ static const uint32_t table_record_bytes[TABLE_ALL] = {
     [TABLE_RESERVATION] = sizeof(struct reservation),
     [TABLE_NAMED] = sizeof(struct side_name),
     [TABLE_POLICY] = sizeof(struct policy),
+    [TABLE_GRANT] = sizeof(struct grant),
 };
 
 /* Bytes of a record before it grew. */
@@ -113,6 +125,7 @@ static const uint32_t table_format1_bytes[TABLE_ALL] = {
     [TABLE_RESERVATION] = sizeof(struct reservation),
     [TABLE_NAMED] = sizeof(struct side_name),
     [TABLE_POLICY] = sizeof(struct policy),
+    [TABLE_GRANT] = sizeof(struct grant),
 };
 
 /* Those layouts are for ever: logs, snapshots and hashes depend on them. */
@@ -131,6 +144,8 @@ _Static_assert(sizeof(struct group) == 432, "format 2");
 _Static_assert(sizeof(struct reservation) == 104, "format 2");
 _Static_assert(sizeof(struct policy) == 56, "format 2");
 _Static_assert(sizeof(struct state_head_added) == 32, "format 2");
+_Static_assert(sizeof(struct grant) == 264, "format 3");
+_Static_assert(sizeof(struct state_head_access) == 16, "format 3");
 
 /* Whether a change of an older kind has its effects of format 2 as well: from
  * the first CHANGE_POLICY on. Logs from before have none and give what they
@@ -142,6 +157,15 @@ static inline bool state_has_policy(const struct state *state)
 
 /* Whether anything is there that format 1 cannot tell. */
 bool state_needs_format_2(const struct state *state);
+
+/* Likewise, format 2. */
+static inline bool state_needs_format_3(const struct state *state)
+{
+    return state->head_access.changes > 0;
+}
+
+/* What hash and snapshot say of format 3. */
+struct state_head_access state_head_access(const struct state *state);
 
 /* What one record adds to the hash. */
 uint64_t record_hash(enum table_kind kind, uint32_t slot, const void *record);
@@ -229,6 +253,7 @@ void apply_reservation(struct state *state, const struct change *change,
                        struct event_sink *sink);
 void apply_policy(struct state *state, const struct change_policy *change,
                   struct event_sink *sink);
+void apply_grant(struct state *state, const struct change *change);
 void vm_move(struct state *state, uint32_t slot,
              const struct change_vm_move *change, struct event_sink *sink);
 void vm_claim(struct state *state, uint32_t slot,
@@ -262,6 +287,9 @@ void claims_begin(struct state *state, struct event_sink *sink);
 
 /* Enters a VM's claim in what is derived, after a restore. */
 void claims_index(struct state *state, uint32_t slot, const struct vm *vm);
+
+/* Enters a grant in what is derived, after a restore. */
+void grant_index(struct state *state, uint32_t slot, const struct grant *grant);
 
 /* One VM more, or less, of the class; or one group or reservation. A custom
  * class that nobody uses any more goes. */

@@ -91,6 +91,22 @@ const struct reservation *state_reservation_named(const struct state *state,
     return named(state, TABLE_RESERVATION, name);
 }
 
+const struct grant *state_grant_named(const struct state *state,
+                                      struct text name)
+{
+    return named(state, TABLE_GRANT, name);
+}
+
+const struct grant *state_grant_at(const struct state *state, uint32_t slot)
+{
+    return record_at(state, TABLE_GRANT, slot);
+}
+
+uint32_t state_grant_slots(const struct state *state)
+{
+    return state->tables[TABLE_GRANT].slots;
+}
+
 const struct zone *state_zone_at(const struct state *state, uint32_t slot)
 {
     return record_at(state, TABLE_ZONE, slot);

@@ -23,6 +23,7 @@ HEAD_IS_RIGHT(host);
 HEAD_IS_RIGHT(vm);
 HEAD_IS_RIGHT(group);
 HEAD_IS_RIGHT(reservation);
+HEAD_IS_RIGHT(grant);
 
 /* Whether the part that format 2 added is in use. Records and their parts are
  * whole words. */
@@ -103,6 +104,8 @@ static const char *name_of(enum table_kind kind, const void *record)
         return ((const struct group *)record)->name;
     case TABLE_RESERVATION:
         return ((const struct reservation *)record)->name;
+    case TABLE_GRANT:
+        return ((const struct grant *)record)->name;
     default:
         CHECK_UNREACHABLE("a table with names");
         return "";
@@ -124,6 +127,8 @@ static char *name_for_writing(enum table_kind kind, void *record)
         return ((struct group *)record)->name;
     case TABLE_RESERVATION:
         return ((struct reservation *)record)->name;
+    case TABLE_GRANT:
+        return ((struct grant *)record)->name;
     default:
         CHECK_UNREACHABLE("a table with names");
         return NULL;
@@ -165,6 +170,9 @@ uint32_t record_named(const struct state *state, enum table_kind kind,
 
 static uint32_t *free_first(struct state *state, enum table_kind kind)
 {
+    if (kind == TABLE_GRANT) {
+        return &state->head_access.free_first;
+    }
     return kind < TABLE_COUNT
                ? &state->head.free_first[kind]
                : &state->head_added.free_first[kind - TABLE_COUNT];
@@ -176,6 +184,7 @@ static uint32_t take_slot(struct state *state, enum table_kind kind)
         [TABLE_ZONE] = ZONES_MAX,   [TABLE_CLASS] = CLASSES_MAX,
         [TABLE_HOST] = HOSTS_MAX,   [TABLE_VM] = VMS_MAX,
         [TABLE_GROUP] = GROUPS_MAX, [TABLE_RESERVATION] = RESERVATIONS_MAX,
+        [TABLE_GRANT] = GRANTS_MAX,
     };
     uint32_t slot = *free_first(state, kind);
     const struct record_head *hole;

@@ -24,6 +24,11 @@
 #define NAMED_MAX             8 /* Names of further resources; see struct amounts. */
 #define PREEMPT_MAX           64 /* Victims for one VM, at most. */
 #define SLOT_NONE             UINT32_MAX
+#define GRANTS_MAX            4096
+#define CLIENT_GRANTS_MAX \
+    16 /* Of one client: each of its calls looks at all. */
+#define SUBJECT_BYTES     128 /* A certificate's name and a NUL. */
+#define SECRET_HASH_BYTES 32  /* SHA-256. */
 
 /* Which region this is of all that ever were: random, drawn when it begins.
  * Uids count from the start in each, so they name a thing only together with
@@ -161,6 +166,16 @@ enum desired_state { DESIRED_RUNNING = 1, DESIRED_STOPPED = 2 };
 /* Bits of host.driver_mask are 1 << driver. */
 enum driver { DRIVER_QEMU = 1, DRIVER_EXEC = 2 };
 
+enum subject_kind { SUBJECT_CLIENT = 1, SUBJECT_TOKEN = 2 };
+
+enum access_role {
+    ACCESS_ROLE_VIEWER = 1,
+    ACCESS_ROLE_OPERATOR = 2,
+    ACCESS_ROLE_ADMIN = 3,
+    ACCESS_ROLE_DRILL_RUNNER = 4
+};
+#define ACCESS_ROLE_COUNT 5
+
 /* A record may grow at its end, by fields whose zero means what was before
  * them: a record whose new part is zero hashes as it did without it, so that
  * data and replicas from before agree as long as nobody uses what is new. Where
@@ -171,7 +186,10 @@ enum driver { DRIVER_QEMU = 1, DRIVER_EXEC = 2 };
  * when there is no policy record yet. Until then the changes that format 1 had
  * already do only what they did: VMs are not `recovering`, get no
  * assign_time_ms, and moves hold no room. So an old log gives the old hashes.
- * With that change the moves that are under way get their claims. */
+ * With that change the moves that are under way get their claims.
+ *
+ * Format 3 has the table of grants. It begins with the first change of that,
+ * and is otherwise as format 2. */
 
 struct zone {
     uint64_t uid;
@@ -337,6 +355,23 @@ struct reservation {
     uint32_t class_slot;
     uint32_t count;
     uint32_t padding;
+};
+
+/* Format 3. A role for somebody; see Grant in access_service.proto. `revision`
+ * is the number of the change of grants that made or last changed it: grants
+ * raise no event, for watches are not to tell who may do what. */
+struct grant {
+    uint64_t uid;
+    uint64_t revision;
+    uint64_t create_time_ms;
+    char name[NAME_BYTES];
+    char subject[SUBJECT_BYTES]; /* A client's name; empty for a token. */
+    uint64_t zone_mask;          /* Only for what is in these; 0: any. */
+    uint32_t selector_blob;      /* Only for what has these labels. */
+    uint8_t kind;                /* enum subject_kind */
+    uint8_t role;                /* enum access_role */
+    uint8_t padding[2];
+    uint8_t secret_hash[SECRET_HASH_BYTES]; /* Of a token's secret. */
 };
 
 /* Replicated; see Settings in resources.proto for meaning and ranges. */

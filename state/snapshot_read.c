@@ -21,6 +21,7 @@ struct snapshot_reader {
     struct bytes input;     /* What is not a whole record yet. */
     struct state_head head; /* As read; slots and links are claims. */
     struct state_head_added head_added; /* Likewise. */
+    struct state_head_access head_access;
     uint32_t format;
     bool has_head;
     bool has_end;
@@ -36,26 +37,38 @@ struct snapshot_reader *snapshot_reader_create(void)
     return reader;
 }
 
+/* What stands in the head from some format on, and only then. */
+static int read_part(const ProtobufCBinaryData *part, bool expected, void *copy,
+                     size_t len)
+{
+    if (part->len != (expected ? len : 0)) {
+        return HF_ERROR_CORRUPT;
+    }
+    if (expected) {
+        memcpy(copy, part->data, len);
+    }
+    return 0;
+}
+
 static int read_head(struct snapshot_reader *reader,
                      const Holdfast__V1__SnapshotHead *head)
 {
     if (reader->has_head) {
         return HF_ERROR_CORRUPT;
     }
-    if (head->format < 1 || head->format > 2 ||
+    if (head->format < 1 || head->format > 3 ||
         head->base.n_unknown_fields > 0) {
         return HF_ERROR_UNSUPPORTED;
     }
-    if (head->state_head.len != sizeof(reader->head) ||
-        head->state_head_added.len !=
-            (head->format == 1 ? 0 : sizeof(reader->head_added))) {
-        return HF_ERROR_CORRUPT;
-    }
-    memcpy(&reader->head, head->state_head.data, sizeof(reader->head));
     reader->head_added = reader->state->head_added;
-    if (head->format == 2) {
-        memcpy(&reader->head_added, head->state_head_added.data,
-               sizeof(reader->head_added));
+    reader->head_access = reader->state->head_access;
+    if (read_part(&head->state_head, true, &reader->head,
+                  sizeof(reader->head)) != 0 ||
+        read_part(&head->state_head_added, head->format >= 2,
+                  &reader->head_added, sizeof(reader->head_added)) != 0 ||
+        read_part(&head->state_head_access, head->format >= 3,
+                  &reader->head_access, sizeof(reader->head_access)) != 0) {
+        return HF_ERROR_CORRUPT;
     }
     reader->format = head->format;
     reader->has_head = true;
@@ -65,6 +78,9 @@ static int read_head(struct snapshot_reader *reader,
 static uint32_t slots_told(const struct snapshot_reader *reader,
                            enum table_kind kind)
 {
+    if (kind == TABLE_GRANT) {
+        return reader->head_access.slots;
+    }
     return kind < TABLE_COUNT ? reader->head.slots[kind]
                               : reader->head_added.slots[kind - TABLE_COUNT];
 }
@@ -160,6 +176,23 @@ static int check_side_name(uint32_t slot, uint32_t slots_max,
                : HF_ERROR_CORRUPT;
 }
 
+static int index_grant(struct state *state, uint32_t slot,
+                       const struct grant *grant)
+{
+    if (grant->revision != 0) {
+        if (grant->kind < SUBJECT_CLIENT || grant->kind > SUBJECT_TOKEN ||
+            grant->role < ACCESS_ROLE_VIEWER ||
+            grant->role >= ACCESS_ROLE_COUNT ||
+            memchr(grant->subject, '\0', SUBJECT_BYTES) == NULL) {
+            return HF_ERROR_CORRUPT;
+        }
+        grant_index(state, slot, grant);
+    }
+    return index_name(state, TABLE_GRANT, slot,
+                      (const struct record_head *)(const void *)grant,
+                      grant->name);
+}
+
 static int index_added(struct state *state, enum table_kind kind, uint32_t slot,
                        const void *record)
 {
@@ -175,6 +208,8 @@ static int index_added(struct state *state, enum table_kind kind, uint32_t slot,
                           ((const struct reservation *)record)->name);
     case TABLE_NAMED:
         return check_side_name(slot, NAMED_MAX, record);
+    case TABLE_GRANT:
+        return index_grant(state, slot, record);
     default:
         CHECK(kind == TABLE_POLICY);
         return slot == 0 && policy_check(record) == NULL ? 0 : HF_ERROR_CORRUPT;
@@ -265,6 +300,8 @@ static int read_end(struct snapshot_reader *reader,
     state->head.blob_free_first = 0;
     state->head_added = reader->head_added;
     memset(state->head_added.slots, 0, sizeof(state->head_added.slots));
+    state->head_access = reader->head_access;
+    state->head_access.slots = 0;
     state->blobs.free_first = reader->head.blob_free_first;
     if (state_hash(state) != end->hash) {
         return HF_ERROR_CORRUPT;

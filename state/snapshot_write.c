@@ -34,6 +34,7 @@ static void put_head(const struct state *state, struct bytes *out)
     Holdfast__V1__SnapshotRecord record = HOLDFAST__V1__SNAPSHOT_RECORD__INIT;
     Holdfast__V1__SnapshotHead head = HOLDFAST__V1__SNAPSHOT_HEAD__INIT;
     struct state_head_added added = state->head_added;
+    struct state_head_access access = state_head_access(state);
     struct state_head copy;
 
     memcpy(&copy, &state->head, sizeof(copy));
@@ -41,14 +42,19 @@ static void put_head(const struct state *state, struct bytes *out)
         copy.slots[i] = state->tables[i].slots;
     }
     copy.blob_free_first = state->blobs.free_first;
-    head.format = 1;
-    if (state_needs_format_2(state)) {
-        head.format = 2;
+    head.format = state_needs_format_3(state)   ? 3
+                  : state_needs_format_2(state) ? 2
+                                                : 1;
+    if (head.format >= 2) {
         for (int i = 0; i < TABLES_ADDED; i++) {
             added.slots[i] = state->tables[TABLE_COUNT + i].slots;
         }
         head.state_head_added.data = (uint8_t *)&added;
         head.state_head_added.len = sizeof(added);
+    }
+    if (head.format >= 3) {
+        head.state_head_access.data = (uint8_t *)&access;
+        head.state_head_access.len = sizeof(access);
     }
     head.state_head.data = (uint8_t *)&copy;
     head.state_head.len = sizeof(copy);
@@ -101,9 +107,9 @@ static uint32_t put_rows(const struct state *state, enum table_kind kind,
     Holdfast__V1__SnapshotRecord record = HOLDFAST__V1__SNAPSHOT_RECORD__INIT;
     Holdfast__V1__SnapshotRows rows = HOLDFAST__V1__SNAPSHOT_ROWS__INIT;
     const struct table *table = &state->tables[kind];
-    uint32_t record_bytes = state_needs_format_2(state)
-                                ? table_record_bytes[kind]
-                                : table_format1_bytes[kind];
+    bool grown = state_needs_format_2(state) || state_needs_format_3(state);
+    uint32_t record_bytes =
+        grown ? table_record_bytes[kind] : table_format1_bytes[kind];
     struct bytes content;
 
     bytes_init(&content);

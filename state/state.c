@@ -27,8 +27,10 @@ struct state *state_create(void)
     for (int i = 0; i < TABLES_ADDED; i++) {
         state->head_added.free_first[i] = SLOT_NONE;
     }
+    state->head_access.free_first = SLOT_NONE;
     index_init(&state->reply_ids);
     index_init(&state->claims);
+    index_init(&state->subjects);
     blobs_init(&state->blobs);
     state->head.pending_first = SLOT_NONE;
     state->head.pending_last = SLOT_NONE;
@@ -47,6 +49,7 @@ void state_destroy(struct state *state)
     }
     index_close(&state->reply_ids);
     index_close(&state->claims);
+    index_close(&state->subjects);
     blobs_close(&state->blobs);
     free(state);
 }
@@ -61,6 +64,7 @@ struct state *state_clone(const struct state *state)
     }
     index_clone(&clone->reply_ids, &state->reply_ids);
     index_clone(&clone->claims, &state->claims);
+    index_clone(&clone->subjects, &state->subjects);
     blobs_clone(&clone->blobs, &state->blobs);
     return clone;
 }
@@ -82,7 +86,7 @@ uint64_t state_time_ms(const struct state *state)
 
 static bool uses_added_tables(const struct state *state)
 {
-    for (int kind = TABLE_COUNT; kind < TABLE_ALL; kind++) {
+    for (int kind = TABLE_COUNT; kind < TABLE_FORMAT_3; kind++) {
         if (state->tables[kind].slots > 0) {
             return true;
         }
@@ -105,11 +109,26 @@ static uint64_t hash_of_head_added(const struct state *state)
     return hash_bytes(&head, sizeof(head), 2);
 }
 
+struct state_head_access state_head_access(const struct state *state)
+{
+    struct state_head_access head = state->head_access;
+
+    head.slots = state->tables[TABLE_GRANT].slots;
+    return head;
+}
+
+static uint64_t hash_of_head_access(const struct state *state)
+{
+    struct state_head_access head = state_head_access(state);
+
+    return hash_bytes(&head, sizeof(head), 3);
+}
+
 static uint64_t mix(const struct state *state, uint64_t records_hash,
                     uint64_t blobs_hash)
 {
     struct state_head head;
-    uint64_t parts[6];
+    uint64_t parts[7];
     size_t count = 3;
 
     /* Copied whole, padding too: it was zeroed with the state. */
@@ -128,6 +147,9 @@ static uint64_t mix(const struct state *state, uint64_t records_hash,
     }
     if (uses_added_tables(state)) {
         parts[count++] = hash_of_head_added(state);
+    }
+    if (state_needs_format_3(state)) {
+        parts[count++] = hash_of_head_access(state);
     }
     return hash_bytes(parts, count * sizeof(parts[0]), 0);
 }
@@ -266,6 +288,10 @@ void state_apply(struct state *state, const struct change *change,
     case CHANGE_POLICY:
         apply_policy(state, &change->policy, sink);
         break;
+    case CHANGE_GRANT_SET:
+    case CHANGE_GRANT_DELETE:
+        apply_grant(state, change);
+        break;
     case CHANGE_SETTINGS:
         apply_settings(state, &change->settings, sink);
         break;
@@ -337,5 +363,6 @@ void state_memory(const struct state *state, struct state_memory *memory)
         }
     }
     memory->other += table_memory(&state->reply_ids.entries) +
-                     table_memory(&state->claims.entries);
+                     table_memory(&state->claims.entries) +
+                     table_memory(&state->subjects.entries);
 }

@@ -75,9 +75,9 @@ struct event_sink {
 /* Sets the time of the following changes; never earlier than the last. */
 void state_begin(struct state *state, uint64_t time_ms);
 
-/* Applies one change; aborts if what it needs does not hold. CHANGE_REPLY
- * and CHANGE_REGION raise no event and no revision, but the hash counts them.
- */
+/* Applies one change; aborts if what it needs does not hold. CHANGE_REPLY,
+ * CHANGE_REGION and changes of grants raise no event and no revision, but the
+ * hash counts them. */
 void state_apply(struct state *state, const struct change *change,
                  struct event_sink *sink);
 
@@ -105,6 +105,20 @@ const struct group *state_group_named(const struct state *state,
 const struct reservation *state_reservation_named(const struct state *state,
                                                   struct text name);
 
+const struct grant *state_grant_named(const struct state *state,
+                                      struct text name);
+
+/* The grant of the token with this secret's hash, or NULL. */
+const struct grant *state_grant_of_token(
+    const struct state *state, const uint8_t secret_hash[SECRET_HASH_BYTES]);
+
+/* The grants of a client; returns how many, in no particular order. */
+uint32_t state_grants_of_client(const struct state *state, struct text name,
+                                const struct grant *grants[CLIENT_GRANTS_MAX]);
+
+/* Rises with each change of grants; 0: there never was one. */
+uint64_t state_grant_changes(const struct state *state);
+
 /* By slot, for walks: slots are 0 to state_*_slots() - 1; NULL for a hole. */
 uint32_t state_zone_slots(const struct state *state);
 uint32_t state_class_slots(const struct state *state);
@@ -116,6 +130,9 @@ const struct host *state_host_at(const struct state *state, uint32_t slot);
 const struct vm *state_vm_at(const struct state *state, uint32_t slot);
 uint32_t state_group_slots(const struct state *state);
 uint32_t state_reservation_slots(const struct state *state);
+
+uint32_t state_grant_slots(const struct state *state);
+const struct grant *state_grant_at(const struct state *state, uint32_t slot);
 
 /* The records from a slot on that lie side by side, for scans of all VMs: how
  * many, at least 1; the slot is below state_vm_slots(). Holes are among them,
@@ -138,6 +155,8 @@ uint32_t state_pending_first(const struct state *state);
 struct state_counts {
     uint32_t groups;
     uint32_t reservations;
+    uint32_t grants;
+    uint32_t grants_of_admins;
     uint32_t vms_claiming; /* vm.moving is MOVE_CLAIMED. */
     uint32_t hosts_draining;
     uint32_t zones_draining;

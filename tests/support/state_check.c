@@ -249,6 +249,26 @@ static void check_vm(const struct state *state, const struct vm *vm)
     assert_true(vm->home_host_plus1 == 0 || vm->local_disk);
 }
 
+/* It is found by its subject, once. */
+static void check_grant(const struct state *state, const struct grant *grant)
+{
+    const struct grant *found[CLIENT_GRANTS_MAX];
+    struct text subject = {grant->subject, (uint32_t)strlen(grant->subject)};
+    uint32_t count;
+    uint32_t times = 0;
+
+    if (grant->kind == SUBJECT_TOKEN) {
+        assert_ptr_equal(state_grant_of_token(state, grant->secret_hash),
+                         grant);
+        return;
+    }
+    count = state_grants_of_client(state, subject, found);
+    for (uint32_t i = 0; i < count; i++) {
+        times += found[i] == grant;
+    }
+    assert_int_equal(times, 1);
+}
+
 static void check_counts(const struct state *state)
 {
     struct state_counts counts = {0};
@@ -281,6 +301,16 @@ static void check_counts(const struct state *state)
     for (uint32_t i = 0; i < state_reservation_slots(state); i++) {
         counts.reservations += state_reservation_at(state, i) != NULL;
     }
+    for (uint32_t i = 0; i < state_grant_slots(state); i++) {
+        const struct grant *grant = state_grant_at(state, i);
+
+        if (grant != NULL) {
+            check_grant(state, grant);
+            counts.grants++;
+            counts.grants_of_admins += grant->role == ACCESS_ROLE_ADMIN;
+        }
+    }
+    assert_int_equal(state->subjects.count, counts.grants);
     assert_memory_equal(&counts, state_counts(state), sizeof(counts));
 }
 
@@ -311,6 +341,13 @@ static void check_blobs(const struct state *state)
             refs[group->template_blob]++;
             refs[group->labels_blob]++;
             refs[group->selector_blob]++;
+        }
+    }
+    for (uint32_t i = 0; i < state_grant_slots(state); i++) {
+        const struct grant *grant = state_grant_at(state, i);
+
+        if (grant != NULL) {
+            refs[grant->selector_blob]++;
         }
     }
     for (uint32_t i = 0; i < state->tables[TABLE_REPLY].slots; i++) {

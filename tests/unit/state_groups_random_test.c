@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Random valid histories of all changes, those of format 2 first: groups,
- * reservations, drains, classes that change or go by themselves, claims, moves
- * and preemptions, with fences and releases between them, and a policy that
- * comes late. After every change replicas agree; every few, all that is derived
- * equals what is computed from scratch, clones have not moved, and a snapshot
- * carries the state over. */
+ * reservations, grants, drains, classes that change or go by themselves,
+ * claims, moves and preemptions, with fences and releases between them, and a
+ * policy that comes late. After every change replicas agree; every few, all
+ * that is derived equals what is computed from scratch, clones have not moved,
+ * and a snapshot carries the state over. */
 #include "base/random.h"
 #include "state/internal.h"
 #include "tests/support/state_check.h"
@@ -28,7 +28,7 @@ struct world {
     struct state *state; /* Of the mirror. */
     struct random random;
     uint32_t names;
-    uint32_t done[CHANGE_VM_PREEMPT + 1]; /* By kind: none is left out. */
+    uint32_t done[CHANGE_GRANT_DELETE + 1]; /* By kind: none is left out. */
 };
 
 static struct text text_of(const char *string)
@@ -525,9 +525,73 @@ static void vm_step(struct world *world)
     }
 }
 
+static void new_grant(struct world *world, bool first)
+{
+    static const char *const clients[] = {"anna", "ben", "carol", "dora"};
+    char name[NAME_BYTES];
+    uint8_t secret_hash[SECRET_HASH_BYTES] = {0};
+    struct change change = {.kind = CHANGE_GRANT_SET};
+    const struct grant *found[CLIENT_GRANTS_MAX];
+
+    new_name(world, "grant", name);
+    memcpy(secret_hash, name, strlen(name));
+    change.grant_set = (struct change_grant_set){
+        .name = text_of(name),
+        .kind = SUBJECT_CLIENT,
+        .subject = text_of(clients[pick(world, 4)]),
+        .role = first ? ACCESS_ROLE_ADMIN : ACCESS_ROLE_VIEWER + pick(world, 4),
+        .zone_mask = pick(world, 4),
+        .selector = {"\1k\1v", pick(world, 2) * 4},
+    };
+    if (pick(world, 3) == 0) {
+        change.grant_set.kind = SUBJECT_TOKEN;
+        change.grant_set.subject.len = 0;
+        change.grant_set.secret_hash =
+            (struct text){(const char *)secret_hash, SECRET_HASH_BYTES};
+    } else if (state_grants_of_client(world->state, change.grant_set.subject,
+                                      found) == CLIENT_GRANTS_MAX) {
+        return;
+    }
+    apply(world, &change);
+}
+
+static void grant_step(struct world *world)
+{
+    uint32_t slots = state_grant_slots(world->state);
+    const struct grant *grant =
+        slots == 0 ? NULL : state_grant_at(world->state, pick(world, slots));
+    struct change change = {.kind = CHANGE_GRANT_SET};
+    bool last = grant != NULL && grant->role == ACCESS_ROLE_ADMIN &&
+                state_counts(world->state)->grants_of_admins == 1;
+
+    if (grant == NULL || last) {
+        new_grant(world, slots == 0);
+    } else if (pick(world, 2)) {
+        change.kind = CHANGE_GRANT_DELETE;
+        change.grant_delete.name = text_of(grant->name);
+        apply(world, &change);
+    } else {
+        change.grant_set = (struct change_grant_set){
+            .name = text_of(grant->name),
+            .kind = (enum subject_kind)grant->kind,
+            .subject = text_of(grant->subject),
+            .role = ACCESS_ROLE_ADMIN,
+            .zone_mask = pick(world, 4),
+        };
+        if (grant->kind == SUBJECT_TOKEN) {
+            change.grant_set.secret_hash = (struct text){
+                (const char *)grant->secret_hash, SECRET_HASH_BYTES};
+        }
+        apply(world, &change);
+    }
+}
+
 static void step(struct world *world)
 {
     switch (pick(world, 20)) {
+    case 4:
+        grant_step(world);
+        break;
     case 0:
         change_class(world);
         break;
@@ -584,7 +648,7 @@ static void run_seed(uint64_t seed, uint32_t *done)
         }
         step(&world);
     }
-    for (int kind = 0; kind <= CHANGE_VM_PREEMPT; kind++) {
+    for (int kind = 0; kind <= CHANGE_GRANT_DELETE; kind++) {
         done[kind] += world.done[kind];
     }
     state_destroy(old);
@@ -596,14 +660,14 @@ static void random_histories_keep_every_derived_fact(void **unused)
     const char *wanted = getenv("STATE_SEEDS"); /* For long runs by hand. */
     uint64_t seeds =
         wanted == NULL ? SEEDS_DEFAULT : strtoull(wanted, NULL, 10);
-    uint32_t done[CHANGE_VM_PREEMPT + 1] = {0};
+    uint32_t done[CHANGE_GRANT_DELETE + 1] = {0};
 
     (void)unused;
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         print_message("seed %llu\n", (unsigned long long)seed);
         run_seed(seed, done);
     }
-    for (int kind = CHANGE_CLASS_UPDATE; kind <= CHANGE_VM_PREEMPT; kind++) {
+    for (int kind = CHANGE_CLASS_UPDATE; kind <= CHANGE_GRANT_DELETE; kind++) {
         print_message("kind %d: %u times\n", kind, done[kind]);
         assert_true(done[kind] >= seeds);
     }
