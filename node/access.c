@@ -165,7 +165,8 @@ bool access_covers(const struct access *access, uint64_t zones,
 
         if (access_role_has((enum access_role)grant->role,
                             access->permission) &&
-            (grant->zone_mask == 0 || (zones & ~grant->zone_mask) == 0) &&
+            (grant->zone_mask == 0 ||
+             (zones != 0 && (zones & ~grant->zone_mask) == 0)) &&
             has_labels(labels,
                        state_blob(access->state, grant->selector_blob))) {
             return true;
@@ -200,8 +201,8 @@ bool access_covers_vm(const struct access *access, const struct state *state,
     if (vm->zone != SLOT_NONE) {
         zones = UINT64_C(1) << vm->zone;
     } else if (vm->group_plus1 != 0) {
-        zones &= any_if_none(
-            state_group_at(state, vm->group_plus1 - 1)->zone_mask);
+        zones &=
+            any_if_none(state_group_at(state, vm->group_plus1 - 1)->zone_mask);
     }
     return access_covers(access, zones, state_blob(state, vm->labels_blob));
 }
@@ -243,9 +244,8 @@ void access_subject_text(const struct access *access,
     }
 }
 
-/* "viewer, operator". */
-static void list_roles(const struct access *access, bool his, char *text,
-                       size_t size)
+/* "operator or admin" */
+static void list_needed(const struct access *access, char *text, size_t size)
 {
     static const enum access_role order[] = {
         ACCESS_ROLE_VIEWER, ACCESS_ROLE_DRILL_RUNNER, ACCESS_ROLE_OPERATOR,
@@ -253,17 +253,29 @@ static void list_roles(const struct access *access, bool his, char *text,
     size_t len = 0;
 
     text[0] = '\0';
-    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
-        bool listed = !his && access_role_has(order[i], access->permission);
-
-        for (uint32_t j = 0; his && j < access->count; j++) {
-            listed = listed || access->grants[j]->role == order[i];
-        }
-        if (listed && len < size) {
+    for (size_t i = 0; i < ARRAY_LEN(order) && len < size; i++) {
+        if (access_role_has(order[i], access->permission)) {
             len += (size_t)snprintf(text + len, size - len, "%s%s",
-                                    len == 0 ? "" : his ? ", " : " or ",
+                                    len == 0 ? "" : " or ",
                                     access_role_name(order[i]));
         }
+    }
+}
+
+/* "viewer, operator in a scope"; at most the first few. */
+static void list_held(const struct access *access, char *text, size_t size)
+{
+    size_t len = 0;
+
+    snprintf(text, size, "none");
+    for (uint32_t i = 0; i < access->count && i < 4; i++) {
+        const struct grant *grant = access->grants[i];
+
+        len += (size_t)snprintf(text + len, size - len, "%s%s%s",
+                                len == 0 ? "" : ", ",
+                                access_role_name((enum access_role)grant->role),
+                                has_scope(grant) ? " in a scope" : "");
+        CHECK(len < size);
     }
 }
 
@@ -272,23 +284,22 @@ void access_explain(const struct access *access, const char *method, char *text,
 {
     char who[ACCESS_SUBJECT_TEXT_BYTES];
     char needed[80];
-    char has[80];
+    char held[160];
 
     access_subject_text(access, who);
-    list_roles(access, false, needed, sizeof(needed));
-    list_roles(access, true, has, sizeof(has));
+    list_needed(access, needed, sizeof(needed));
+    list_held(access, held, sizeof(held));
     if (access->verdict == ACCESS_SCOPED) {
         snprintf(text, size,
-                 "%s: what would be changed is outside of the scope of %s; "
-                 "needed: a grant of %s whose zones and labels cover it",
+                 "%s: outside of the scope of %s; needed: a grant of %s whose "
+                 "zones and labels cover all that would be changed",
                  method, who, needed);
         return;
     }
-    snprintf(text, size,
-             "%s needs the role %s%s; %s has %s%s", method, needed,
-             access->permission == PERMISSION_OPERATE ? " without a scope" : "",
-             who, has[0] == '\0' ? "none" : has,
-             access->permission == PERMISSION_OPERATE && has[0] != '\0'
-                 ? " (operator only with a scope, if at all)"
-                 : "");
+    snprintf(text, size, "%s needs the role %s%s; %s has %s", method, needed,
+             permissions[access->permission].scope_ignored ||
+                     permissions[access->permission].scoped
+                 ? ""
+                 : " without a scope",
+             who, held);
 }

@@ -94,7 +94,7 @@ void access_subject_text(const struct access *access,
                          char text[ACCESS_SUBJECT_TEXT_BYTES]);
 
 /* Why it is refused and what would do, for a person: one line. */
-void access_explain(const struct access *access, const char *method,
-                    char *text, size_t size);
+void access_explain(const struct access *access, const char *method, char *text,
+                    size_t size);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/planted.h"
+#include "node/api_access.h"
 #include "node/api_check.h"
 #include "node/view.h"
 
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <holdfast/v1/access_service.pb-c.h>
 #include <holdfast/v1/class_service.pb-c.h>
 #include <holdfast/v1/cluster_service.pb-c.h>
 #include <holdfast/v1/group_service.pb-c.h>
@@ -29,74 +31,102 @@
     .path = "/holdfast.v1." service "/" name,              \
     .input = &holdfast__v1__##lower##_request__descriptor, \
     .output = &holdfast__v1__##lower##_response__descriptor
-#define MUTATION(service, name, lower, function)           \
-    {                                                      \
-        METHOD(service, name, lower), .mutate = (function) \
+#define MUTATION(needs, service, name, lower, function)                \
+    {                                                                  \
+        METHOD(service, name, lower), .mutate = (function),            \
+                                      .permission = PERMISSION_##needs \
     }
-#define READ(service, name, lower, function)             \
-    {                                                    \
-        METHOD(service, name, lower), .read = (function) \
+#define READ(service, name, lower, function)                        \
+    {                                                               \
+        METHOD(service, name, lower), .read = (function),           \
+                                      .permission = PERMISSION_READ \
     }
-#define LEADER_READ(service, name, lower, function)                         \
-    {                                                                       \
-        METHOD(service, name, lower), .read = (function), .of_leader = true \
+#define LEADER_READ(service, name, lower, function)                          \
+    {                                                                        \
+        METHOD(service, name, lower), .read = (function), .of_leader = true, \
+                                      .permission = PERMISSION_READ          \
     }
-#define JOB(service, name, lower, functions)              \
-    {                                                     \
-        METHOD(service, name, lower), .job = &(functions) \
+#define JOB(needs, service, name, lower, functions)                    \
+    {                                                                  \
+        METHOD(service, name, lower), .job = &(functions),             \
+                                      .permission = PERMISSION_##needs \
     }
 
 const struct api_method api_methods[] = {
-    MUTATION("VmService", "CreateVm", create_vm, api_create_vm),
+    MUTATION(WORKLOAD, "VmService", "CreateVm", create_vm, api_create_vm),
     READ("VmService", "GetVm", get_vm, api_get_vm),
     READ("VmService", "ListVms", list_vms, api_list_vms),
-    MUTATION("VmService", "UpdateVm", update_vm, api_update_vm),
-    MUTATION("VmService", "MoveVm", move_vm, api_move_vm),
-    MUTATION("VmService", "StartVm", start_vm, api_start_vm),
-    MUTATION("VmService", "StopVm", stop_vm, api_stop_vm),
-    MUTATION("VmService", "DeleteVm", delete_vm, api_delete_vm),
-    MUTATION("ZoneService", "CreateZone", create_zone, api_create_zone),
+    MUTATION(WORKLOAD, "VmService", "UpdateVm", update_vm, api_update_vm),
+    MUTATION(WORKLOAD, "VmService", "MoveVm", move_vm, api_move_vm),
+    MUTATION(WORKLOAD, "VmService", "StartVm", start_vm, api_start_vm),
+    MUTATION(WORKLOAD, "VmService", "StopVm", stop_vm, api_stop_vm),
+    MUTATION(WORKLOAD, "VmService", "DeleteVm", delete_vm, api_delete_vm),
+    MUTATION(ADMINISTER, "ZoneService", "CreateZone", create_zone,
+             api_create_zone),
     READ("ZoneService", "GetZone", get_zone, api_get_zone),
     READ("ZoneService", "ListZones", list_zones, api_list_zones),
-    MUTATION("ZoneService", "CordonZone", cordon_zone, api_cordon_zone),
-    MUTATION("ZoneService", "UncordonZone", uncordon_zone, api_uncordon_zone),
-    MUTATION("ZoneService", "DrainZone", drain_zone, api_drain_zone),
-    MUTATION("ZoneService", "CancelDrainZone", cancel_drain_zone,
+    MUTATION(OPERATE, "ZoneService", "CordonZone", cordon_zone,
+             api_cordon_zone),
+    MUTATION(OPERATE, "ZoneService", "UncordonZone", uncordon_zone,
+             api_uncordon_zone),
+    MUTATION(OPERATE, "ZoneService", "DrainZone", drain_zone, api_drain_zone),
+    MUTATION(OPERATE, "ZoneService", "CancelDrainZone", cancel_drain_zone,
              api_cancel_drain_zone),
-    MUTATION("ClassService", "CreateClass", create_class, api_create_class),
+    MUTATION(ADMINISTER, "ClassService", "CreateClass", create_class,
+             api_create_class),
     READ("ClassService", "ListClasses", list_classes, api_list_classes),
-    MUTATION("ClassService", "UpdateClass", update_class, api_update_class),
-    MUTATION("ClassService", "DeleteClass", delete_class, api_delete_class),
+    MUTATION(ADMINISTER, "ClassService", "UpdateClass", update_class,
+             api_update_class),
+    MUTATION(ADMINISTER, "ClassService", "DeleteClass", delete_class,
+             api_delete_class),
     READ("HostService", "GetHost", get_host, api_get_host),
     READ("HostService", "ListHosts", list_hosts, api_list_hosts),
-    MUTATION("HostService", "CordonHost", cordon_host, api_cordon_host),
-    MUTATION("HostService", "UncordonHost", uncordon_host, api_uncordon_host),
-    MUTATION("HostService", "DeclareHostDead", declare_host_dead,
+    MUTATION(OPERATE, "HostService", "CordonHost", cordon_host,
+             api_cordon_host),
+    MUTATION(OPERATE, "HostService", "UncordonHost", uncordon_host,
+             api_uncordon_host),
+    MUTATION(ADMINISTER, "HostService", "DeclareHostDead", declare_host_dead,
              api_declare_host_dead),
-    MUTATION("HostService", "DrainHost", drain_host, api_drain_host),
-    MUTATION("HostService", "CancelDrainHost", cancel_drain_host,
+    MUTATION(OPERATE, "HostService", "DrainHost", drain_host, api_drain_host),
+    MUTATION(OPERATE, "HostService", "CancelDrainHost", cancel_drain_host,
              api_cancel_drain_host),
-    MUTATION("GroupService", "CreateGroup", create_group, api_create_group),
+    MUTATION(WORKLOAD, "GroupService", "CreateGroup", create_group,
+             api_create_group),
     READ("GroupService", "GetGroup", get_group, api_get_group),
     READ("GroupService", "ListGroups", list_groups, api_list_groups),
-    MUTATION("GroupService", "UpdateGroup", update_group, api_update_group),
-    MUTATION("GroupService", "ScaleGroup", scale_group, api_scale_group),
-    MUTATION("GroupService", "DeleteGroup", delete_group, api_delete_group),
-    MUTATION("ReservationService", "CreateReservation", create_reservation,
-             api_create_reservation),
+    MUTATION(WORKLOAD, "GroupService", "UpdateGroup", update_group,
+             api_update_group),
+    MUTATION(WORKLOAD, "GroupService", "ScaleGroup", scale_group,
+             api_scale_group),
+    MUTATION(WORKLOAD, "GroupService", "DeleteGroup", delete_group,
+             api_delete_group),
+    MUTATION(OPERATE, "ReservationService", "CreateReservation",
+             create_reservation, api_create_reservation),
     READ("ReservationService", "ListReservations", list_reservations,
          api_list_reservations),
-    MUTATION("ReservationService", "UpdateReservation", update_reservation,
-             api_update_reservation),
-    MUTATION("ReservationService", "DeleteReservation", delete_reservation,
-             api_delete_reservation),
+    MUTATION(OPERATE, "ReservationService", "UpdateReservation",
+             update_reservation, api_update_reservation),
+    MUTATION(OPERATE, "ReservationService", "DeleteReservation",
+             delete_reservation, api_delete_reservation),
     READ("ClusterService", "GetSettings", get_settings, api_get_settings),
-    MUTATION("ClusterService", "UpdateSettings", update_settings,
+    MUTATION(ADMINISTER, "ClusterService", "UpdateSettings", update_settings,
              api_update_settings),
-    JOB("PlanService", "MakePlan", make_plan, api_make_plan),
+    JOB(REHEARSE, "PlanService", "MakePlan", make_plan, api_make_plan),
     LEADER_READ("PlanService", "GetPlan", get_plan, api_get_plan),
-    MUTATION("PlanService", "ApplyPlan", apply_plan, api_apply_plan),
-    JOB("PlanService", "GetCapacity", get_capacity, api_get_capacity),
+    MUTATION(OPERATE, "PlanService", "ApplyPlan", apply_plan, api_apply_plan),
+    JOB(READ, "PlanService", "GetCapacity", get_capacity, api_get_capacity),
+    MUTATION(ADMINISTER, "AccessService", "CreateGrant", create_grant,
+             api_create_grant),
+    {METHOD("AccessService", "ListGrants", list_grants),
+     .read = api_list_grants, .permission = PERMISSION_ADMINISTER},
+    MUTATION(ADMINISTER, "AccessService", "DeleteGrant", delete_grant,
+             api_delete_grant),
+    /* protobuf-c has its own idea of where a word begins. */
+    {.path = "/holdfast.v1.AccessService/CanI",
+     .input = &holdfast__v1__can_irequest__descriptor,
+     .output = &holdfast__v1__can_iresponse__descriptor,
+     .read = api_can_i,
+     .permission = PERMISSION_ASK},
     {.path = NULL},
 };
 
@@ -110,6 +140,7 @@ void api_reply_init(struct api_reply *reply)
     reply->remembering = false;
     reply->repetition = false;
     reply->kept = false;
+    reply->caller = NULL;
 }
 
 void api_reply_close(struct api_reply *reply)
@@ -503,17 +534,27 @@ void api_mutate(const struct api_method *method,
                 struct api_reply *reply)
 {
     size_t changes = plan->change_count;
+    struct access access;
+    bool scoped;
 
-    if (!check_request_id(reply, request_id_of(request)) ||
+    if (!api_allow(plan->scratch, method->path, method->permission, reply,
+                   &access) ||
+        !check_request_id(reply, request_id_of(request)) ||
         is_repeated(method, request, plan, reply)) {
         return;
     }
+    scoped = access.verdict == ACCESS_SCOPED;
     if (is_dry_run(request)) {
-        mutate_dry(method, request, plan, reply);
+        if (!scoped ||
+            api_allow_scoped(method, request, plan, reply, &access)) {
+            mutate_dry(method, request, plan, reply);
+        }
         return;
     }
     reply->remembering = request_id_of(request)[0] != '\0';
-    method->mutate(request, plan, reply);
+    if (!scoped || api_allow_scoped(method, request, plan, reply, &access)) {
+        method->mutate(request, plan, reply);
+    }
     if (PLANTED(REFUSAL_WRITES) && reply->code != RPC_OK) {
         struct change change = {.kind = CHANGE_ZONE_CORDON};
 
@@ -531,5 +572,16 @@ void api_mutate(const struct api_method *method,
     } else if (reply->repetition && is_verdict(reply->code) &&
                !PLANTED(REFUSAL_FORGOTTEN)) {
         keep_refusal(method, request, plan, reply);
+    }
+}
+
+void api_read(const struct api_method *method, const ProtobufCMessage *request,
+              const struct api_view *view, struct api_reply *reply)
+{
+    struct access access;
+
+    if (api_allow(view->state, method->path, method->permission, reply,
+                  &access)) {
+        method->read(request, view, reply);
     }
 }

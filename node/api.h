@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "node/access.h"
 #include "node/api_errors.h"
 #include "node/lease.h"
 #include "node/turn.h"
@@ -31,6 +32,8 @@ struct api_reply {
      * effect that its caller was told not to expect. `kept`: so it was. */
     bool repetition;
     bool kept;
+    /* Who asks, lent; NULL: somebody who may do everything. */
+    const struct access_subject *caller;
 };
 
 void api_reply_init(struct api_reply *reply);
@@ -77,16 +80,21 @@ struct api_method {
                  struct api_reply *reply);
     const struct api_job *job;
     bool of_leader; /* A read that only the leader can answer. */
+    enum permission permission;
 };
 
 /* All methods of the region's state, ended by one without a path. */
 extern const struct api_method api_methods[];
 
-/* Decides a mutation in a turn: dry_run on a clone of its own; a repeated
- * request_id gets the first answer. */
+/* Decides a mutation in a turn, if its caller may: dry_run on a clone of its
+ * own; a repeated request_id gets the first answer. */
 void api_mutate(const struct api_method *method,
                 const ProtobufCMessage *request, struct turn_plan *plan,
                 struct api_reply *reply);
+
+/* Answers a read, if its caller may. */
+void api_read(const struct api_method *method, const ProtobufCMessage *request,
+              const struct api_view *view, struct api_reply *reply);
 
 /* Whether the request allows an answer from this node's own state. */
 bool api_is_stale_read(const ProtobufCMessage *request);
@@ -176,6 +184,15 @@ void api_get_settings(const ProtobufCMessage *request,
                       const struct api_view *view, struct api_reply *reply);
 void api_update_settings(const ProtobufCMessage *request,
                          struct turn_plan *plan, struct api_reply *reply);
+
+void api_create_grant(const ProtobufCMessage *request, struct turn_plan *plan,
+                      struct api_reply *reply);
+void api_list_grants(const ProtobufCMessage *request,
+                     const struct api_view *view, struct api_reply *reply);
+void api_delete_grant(const ProtobufCMessage *request, struct turn_plan *plan,
+                      struct api_reply *reply);
+void api_can_i(const ProtobufCMessage *request, const struct api_view *view,
+               struct api_reply *reply);
 
 void api_get_plan(const ProtobufCMessage *request, const struct api_view *view,
                   struct api_reply *reply);

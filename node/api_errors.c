@@ -172,6 +172,29 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
     [API_PLANS_BUSY] = {RPC_RESOURCE_EXHAUSTED, "PLANS_BUSY",
                         "Too many plans wait to be worked out.",
                         "Retry after the time that the trailer says."},
+    [API_ROLE_NEEDED] = {RPC_PERMISSION_DENIED, "ROLE_NEEDED",
+                         "The caller has no role that may do this; the message "
+                         "says which roles may.",
+                         "Ask an administrator for a grant."},
+    [API_OUT_OF_SCOPE] = {RPC_PERMISSION_DENIED, "OUT_OF_SCOPE",
+                          "The caller's role is for other zones or labels than "
+                          "what would be changed.",
+                          "Ask an administrator for a grant that covers it."},
+    [API_TOKEN_UNKNOWN] = {RPC_UNAUTHENTICATED, "TOKEN_UNKNOWN",
+                           "The bearer token is none of this region's, was "
+                           "deleted, or has not the form of one.",
+                           "Use another token, or a certificate."},
+    [API_GRANT_NOT_FOUND] = {RPC_NOT_FOUND, "GRANT_NOT_FOUND",
+                             "There is no grant with this name.",
+                             "List the grants."},
+    [API_FIRST_GRANT] = {RPC_FAILED_PRECONDITION, "FIRST_GRANT",
+                         "The first grant must make the caller's certificate "
+                         "an administrator's, or everybody would be locked "
+                         "out.",
+                         "Grant yourself admin first."},
+    [API_LAST_ADMIN] = {RPC_FAILED_PRECONDITION, "LAST_ADMIN",
+                        "The grant is the last administrator's.",
+                        "Make another administrator first."},
 };
 
 const char *api_error_reason(const char *reason)

@@ -3,14 +3,42 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "node/api_errors.h"
+#include "node/api_access.h"
 #include "node/node.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
+
+_Static_assert(SECRET_SHA256 == SECRET_HASH_BYTES, "of tls/ and of state/");
+_Static_assert(TLS_NAME_MAX < SUBJECT_BYTES, "a grant can name everybody");
+
+#define TOKEN_TEXT "token:"
+
+/* A token as another node found it. */
+static bool read_hash(const char *text, struct caller *caller)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if (strlen(text) != (size_t)2 * SECRET_SHA256 ||
+        strspn(text, digits) != (size_t)2 * SECRET_SHA256) {
+        return false;
+    }
+    for (size_t i = 0; i < SECRET_SHA256; i++) {
+        caller->secret_hash[i] =
+            (uint8_t)((strchr(digits, text[2 * i]) - digits) << 4 |
+                      (strchr(digits, text[2 * i + 1]) - digits));
+    }
+    caller->role = TLS_ROLE_CLIENT;
+    caller->by_token = true;
+    return true;
+}
 
 static bool read_text(const char *text, struct caller *caller)
 {
+    if (strncmp(text, TOKEN_TEXT, strlen(TOKEN_TEXT)) == 0) {
+        return read_hash(text + strlen(TOKEN_TEXT), caller);
+    }
     for (int role = TLS_ROLE_NONE; role <= TLS_ROLE_CLIENT; role++) {
         const char *name = tls_role_name((enum tls_role)role);
         size_t len = strlen(name);
@@ -26,8 +54,35 @@ static bool read_text(const char *text, struct caller *caller)
 
 void caller_text(const struct caller *caller, char text[CALLER_TEXT_BYTES])
 {
-    snprintf(text, CALLER_TEXT_BYTES, "%s:%s", tls_role_name(caller->role),
-             caller->name);
+    int len;
+
+    if (!caller->by_token) {
+        snprintf(text, CALLER_TEXT_BYTES, "%s:%s", tls_role_name(caller->role),
+                 caller->name);
+        return;
+    }
+    len = snprintf(text, CALLER_TEXT_BYTES, "%s", TOKEN_TEXT);
+    for (size_t i = 0; i < SECRET_SHA256; i++) {
+        len += snprintf(text + len, CALLER_TEXT_BYTES - (size_t)len, "%02x",
+                        caller->secret_hash[i]);
+    }
+}
+
+/* RFC 6750: the scheme's name in any case. */
+static void find_token(const struct rpc_call *call, struct caller *caller)
+{
+    static const char scheme[] = "bearer ";
+    const char *value = rpc_call_metadata(call, CALLER_TOKEN_KEY);
+
+    if (value == NULL) {
+        return;
+    }
+    caller->role = TLS_ROLE_CLIENT;
+    caller->by_token = true;
+    caller->name[0] = '\0';
+    caller->token_is_none =
+        strncasecmp(value, scheme, strlen(scheme)) != 0 ||
+        !secret_hash(value + strlen(scheme), caller->secret_hash);
 }
 
 bool caller_find(const struct rpc_call *call, struct caller *caller)
@@ -40,14 +95,35 @@ bool caller_find(const struct rpc_call *call, struct caller *caller)
     memset(caller, 0, sizeof(*caller));
     if (identity == NULL) {
         caller->role = TLS_ROLE_CLIENT;
-        return true;
+        find_token(call, caller);
+        return passed_on == NULL || read_text(passed_on, caller);
     }
     caller->role = identity->role;
     snprintf(caller->name, sizeof(caller->name), "%s", identity->name);
+    if (identity->role == TLS_ROLE_NONE || identity->role == TLS_ROLE_CLIENT) {
+        find_token(call, caller);
+    }
     if (identity->role != TLS_ROLE_NODE) {
         return !marked;
     }
     return !marked || (passed_on != NULL && read_text(passed_on, caller));
+}
+
+void caller_subject(const struct rpc_call *call, struct access_subject *subject)
+{
+    struct caller caller;
+
+    memset(subject, 0, sizeof(*subject));
+    if (!caller_find(call, &caller)) {
+        /* Not admitted: nobody's name. */
+        subject->source = SUBJECT_BY_CERTIFICATE;
+    } else if (caller.by_token) {
+        subject->source = SUBJECT_BY_TOKEN;
+        memcpy(subject->secret_hash, caller.secret_hash, SECRET_HASH_BYTES);
+    } else if (rpc_call_identity(call) != NULL) {
+        subject->source = SUBJECT_BY_CERTIFICATE;
+        memcpy(subject->name, caller.name, sizeof(caller.name));
+    }
 }
 
 /* What a method is for: the roles that may call it, as a mask. */
@@ -77,10 +153,9 @@ static unsigned roles_for(const char *path)
 /* Not every refusal of a flood is told. */
 #define REFUSED_TOLD_MS 1000
 
-static void refuse(struct node *node, struct rpc_call *call,
-                   enum api_error error, const struct caller *caller)
+static void log_refusal(struct node *node, struct rpc_call *call,
+                        const struct caller *caller, const char *reason)
 {
-    const struct api_error_entry *entry = api_error_entry(error);
     uint64_t now_ms = clock_boot_ms();
 
     if (node->refused_told_ms == 0 ||
@@ -88,25 +163,76 @@ static void refuse(struct node *node, struct rpc_call *call,
         node->refused_told_ms = now_ms;
         log_warn("call.refused",
                  "peer=%s role=%s name=\"%s\" method=%s reason=%s",
-                 rpc_call_peer(call), tls_role_name(caller->role), caller->name,
-                 rpc_call_path(call), entry->reason);
+                 rpc_call_peer(call),
+                 caller->by_token ? "token" : tls_role_name(caller->role),
+                 caller->name, rpc_call_path(call), reason);
     }
+}
+
+void caller_log_refusal(struct node *node, struct rpc_call *call,
+                        const char *reason)
+{
+    struct caller caller;
+
+    (void)caller_find(call, &caller);
+    log_refusal(node, call, &caller, reason);
+}
+
+static void refuse(struct node *node, struct rpc_call *call,
+                   enum api_error error, const struct caller *caller)
+{
+    const struct api_error_entry *entry = api_error_entry(error);
+
+    log_refusal(node, call, caller, entry->reason);
     rpc_call_trailer(call, "holdfast-reason", entry->reason);
     rpc_call_finish(call, entry->code, "%s %s", entry->meaning, entry->cure);
 }
 
+bool caller_allow(struct node *node, struct rpc_call *call,
+                  const struct access_subject *subject)
+{
+    const char *path = rpc_call_path(call);
+    struct api_reply reply;
+    struct access access;
+    bool allowed;
+
+    api_reply_init(&reply);
+    reply.caller = subject;
+    allowed = api_allow(node->engine.state, path, access_permission_of(path),
+                        &reply, &access);
+    if (!allowed) {
+        caller_log_refusal(node, call, reply.reason);
+        rpc_call_trailer(call, "holdfast-reason", reply.reason);
+        rpc_call_finish(call, reply.code, "%s", reply.message);
+    }
+    api_reply_close(&reply);
+    return allowed;
+}
+
 bool caller_admit(struct node *node, struct rpc_call *call)
 {
+    unsigned roles = roles_for(rpc_call_path(call));
     struct caller caller;
+    bool found = caller_find(call, &caller);
 
     if (rpc_call_identity(call) == NULL) {
-        return true; /* Loopback without TLS: docs/security.md. */
+        /* Loopback without TLS: docs/security.md. */
+        if (found && !caller.token_is_none) {
+            return true;
+        }
+        refuse(node, call, found ? API_TOKEN_UNKNOWN : API_NOT_ALLOWED,
+               &caller);
+        return false;
     }
-    if (!caller_find(call, &caller)) {
+    if (!found) {
         refuse(node, call, API_NOT_ALLOWED, &caller);
         return false;
     }
-    if ((roles_for(rpc_call_path(call)) >> caller.role & 1) != 0) {
+    if (caller.token_is_none) {
+        refuse(node, call, API_TOKEN_UNKNOWN, &caller);
+        return false;
+    }
+    if ((roles >> caller.role & 1) != 0) {
         return true;
     }
     refuse(node, call,

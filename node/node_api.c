@@ -8,7 +8,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "node/api.h"
+#include "node/api_access.h"
+#include "node/caller.h"
 #include "node/node.h"
 #include "node/peers.h"
 #include "rpc/limits.h"
@@ -33,7 +34,8 @@ struct api_call {
     const ProtobufCMessage *message;
     struct arena arena; /* Of `message`. */
     struct api_reply reply;
-    struct rpc_handler *delegate; /* A read passed on to the leader. */
+    struct access_subject subject; /* Who calls. */
+    struct rpc_handler *delegate;  /* A read passed on to the leader. */
     bool queued;
     /* Of a method that is worked out between turns; NULL: not begun. */
     struct api_call_job *job;
@@ -61,6 +63,10 @@ static void send_reply(struct api_call *call)
     }
     if (reply->code != RPC_OK) {
         rpc_call_trailer(call->call, "holdfast-reason", reply->reason);
+        if (reply->code == RPC_PERMISSION_DENIED ||
+            reply->code == RPC_UNAUTHENTICATED) {
+            caller_log_refusal(call->node, call->call, reply->reason);
+        }
         if (reply->code == RPC_UNAVAILABLE) {
             rpc_call_trailer(call->call, "grpc-retry-pushback-ms", "200");
         }
@@ -95,7 +101,7 @@ static void read_now(struct api_call *call, uint64_t age_ms)
     struct api_view view;
 
     make_view(call, age_ms, &arena, &view);
-    call->method->read(call->message, &view, &call->reply);
+    api_read(call->method, call->message, &view, &call->reply);
     send_reply(call);
     arena_close(&arena);
 }
@@ -146,11 +152,18 @@ static void drop_job(struct api_call *call)
 /* A turn has proved that this node leads. */
 static void begin_job(struct api_call *call)
 {
-    struct api_call_job *job = memory_alloc(sizeof(*job));
+    struct api_call_job *job;
     struct arena arena;
     struct api_view view;
+    struct access access;
     bool good;
 
+    if (!api_allow(call->node->engine.state, call->method->path,
+                   call->method->permission, &call->reply, &access)) {
+        send_reply(call);
+        return;
+    }
+    job = memory_alloc(sizeof(*job));
     job->call = call;
     job->job.reply = &call->reply;
     job->job.answer = job_answer;
@@ -420,6 +433,8 @@ static struct rpc_handler *open_call(struct rpc_service *service,
     call->method = api_method_of(node, method);
     api_reply_init(&call->reply);
     call->reply.repetition = is_repetition(rpc_call);
+    caller_subject(rpc_call, &call->subject);
+    call->reply.caller = &call->subject;
     arena_init(&call->arena, 0);
     return &call->handler;
 }

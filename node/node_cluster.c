@@ -208,7 +208,12 @@ static void on_message(struct rpc_handler *handler,
                        const ProtobufCMessage *message)
 {
     struct local_call *call = container_of(handler, struct local_call, handler);
+    struct access_subject subject;
 
+    caller_subject(call->call, &subject);
+    if (!caller_allow(call->node, call->call, &subject)) {
+        return;
+    }
     if (call->method == &local_methods[LOCAL_STATUS]) {
         answer_status(call);
     } else if (call->method == &local_methods[LOCAL_NODES]) {

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "node/api_errors.h"
+#include "node/caller.h"
 #include "node/node.h"
 
 #include <inttypes.h>
@@ -28,6 +29,8 @@ struct watch {
     uint64_t told_at_ms; /* Loop time of the last message. */
     uint32_t kinds;      /* Bits 1 << kind; 0: all. */
     bool begun;
+    struct access_subject subject;
+    uint64_t grants_known; /* As of which change of grants he may watch. */
 };
 
 static void put_varint(struct bytes *out, uint64_t value)
@@ -73,13 +76,26 @@ static void end(struct watch *watch, enum api_error error, const char *message)
     rpc_call_finish(watch->call, entry->code, "%s", message);
 }
 
+/* A grant that is taken away ends what it allowed. */
+static bool still_allowed(struct watch *watch)
+{
+    struct node *node = watch->node;
+    uint64_t changes = state_grant_changes(node->engine.state);
+
+    if (changes != watch->grants_known) {
+        watch->grants_known = changes;
+        watch->begun = caller_allow(node, watch->call, &watch->subject);
+    }
+    return watch->begun;
+}
+
 static void pump(struct watch *watch)
 {
     const struct watch_ring *ring = &watch->node->engine.ring;
     uint64_t newest = ring->next - 1;
     char message[192];
 
-    if (!watch->begun) {
+    if (!watch->begun || !still_allowed(watch)) {
         return;
     }
     if (!watch_ring_reaches(ring, watch->sent)) {
@@ -133,7 +149,11 @@ static void on_message(struct rpc_handler *handler,
         }
         watch->kinds |= 1u << request->kinds[i];
     }
-    watch->begun = true;
+    watch->grants_known = state_grant_changes(watch->node->engine.state);
+    watch->begun = caller_allow(watch->node, watch->call, &watch->subject);
+    if (!watch->begun) {
+        return;
+    }
     watch->sent =
         request->after_revision == 0 ? newest : request->after_revision;
     if (watch->sent <= newest &&
@@ -173,6 +193,7 @@ static struct rpc_handler *open_call(struct rpc_service *service,
     watch->handler.ops = &handler_ops;
     watch->node = node;
     watch->call = call;
+    caller_subject(call, &watch->subject);
     list_init(&watch->link);
     list_append(&node->watches, &watch->link);
     return &watch->handler;

@@ -133,6 +133,12 @@ static const struct rpc_stream_ops stream_ops = {
     .closed = on_server_closed,
 };
 
+/* The credential was for this server, and the mark says what it proved. */
+static bool is_credential(const char *key)
+{
+    return strcmp(key, "authorization") == 0;
+}
+
 static bool is_mark(const char *const *marks, const char *key)
 {
     for (; marks[0] != NULL; marks += 2) {
@@ -167,7 +173,7 @@ struct rpc_handler *rpc_proxy_open(struct rpc_call *call,
     }
     while (count < 2 * (RPC_HEADERS_MAX - 10) &&
            rpc_call_metadata_next(call, &cursor, &key, &value)) {
-        if (!is_mark(marks, key)) {
+        if (!is_mark(marks, key) && !is_credential(key)) {
             metadata[count++] = key;
             metadata[count++] = value;
         }

@@ -16,7 +16,8 @@
 
 /* For a router to return. `marks`, pairs of key and value ended by NULL, at
  * most RPC_PROXY_MARKS_MAX, take the place of metadata of these keys: the other
- * side sees from them that it is not to pass the call on, and whose it is. */
+ * side sees from them that it is not to pass the call on, and whose it is. A
+ * bearer's token ("authorization") stays here. */
 #define RPC_PROXY_MARKS_MAX 4
 struct rpc_handler *rpc_proxy_open(struct rpc_call *call,
                                    struct rpc_channel *channel,

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * AccessService: grants. */
+#include "node/access.h"
+#include "node/api_check.h"
+#include "node/view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <holdfast/v1/access_service.pb-c.h>
+
+#define OBJECT_ARENA_BYTES (256u << 10)
+
+static char **view_zones(struct arena *arena, const struct state *state,
+                         uint64_t mask, size_t *count)
+{
+    char **names = view_alloc(arena, ZONES_MAX * sizeof(*names));
+
+    *count = 0;
+    for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
+        if ((mask >> slot & 1) != 0) {
+            names[(*count)++] =
+                view_string(arena, state_zone_at(state, slot)->name);
+        }
+    }
+    return names;
+}
+
+static Holdfast__V1__Grant *view_grant(struct arena *arena,
+                                       const struct state *state,
+                                       const struct grant *grant)
+{
+    static const Holdfast__V1__Grant__LabelsEntry entry =
+        HOLDFAST__V1__GRANT__LABELS_ENTRY__INIT;
+    Holdfast__V1__Grant *view = view_alloc(arena, sizeof(*view));
+
+    holdfast__v1__grant__init(view);
+    view->name = view_string(arena, grant->name);
+    view->subject_kind = (Holdfast__V1__SubjectKind)grant->kind;
+    view->client = view_string(arena, grant->subject);
+    view->role = (Holdfast__V1__AccessRole)grant->role;
+    view->zones = view_zones(arena, state, grant->zone_mask, &view->n_zones);
+    view->labels = view_map(arena, state_blob(state, grant->selector_blob),
+                            &entry, &view->n_labels);
+    view->uid = grant->uid;
+    view->revision = grant->revision;
+    view->create_time_ms = grant->create_time_ms;
+    return view;
+}
+
+/* The name is one that a certificate can have (tls/identity.c). */
+static bool check_client(struct api_reply *reply, const char *client)
+{
+    size_t len = strlen(client);
+    bool good = len > 0 && len < SUBJECT_BYTES;
+
+    for (size_t i = 0; good && i < len; i++) {
+        good = client[i] > ' ' && client[i] < 0x7f;
+    }
+    if (!good) {
+        api_fail(reply, API_INVALID_FIELD,
+                 "grant.client: must be the name in a client's certificate: 1 "
+                 "to %d printable ASCII characters without blanks",
+                 SUBJECT_BYTES - 1);
+    }
+    return good;
+}
+
+static bool check_subject(struct api_reply *reply,
+                          const Holdfast__V1__Grant *grant)
+{
+    if (grant->subject_kind ==
+        HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_CLIENT) {
+        if (grant->secret_sha256.len != 0) {
+            api_fail(reply, API_INVALID_FIELD,
+                     "grant.secret_sha256: only tokens have one");
+            return false;
+        }
+        return check_client(reply, grant->client);
+    }
+    if (grant->subject_kind != HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_TOKEN) {
+        api_fail(reply, API_INVALID_FIELD,
+                 "grant.subject_kind: must be client or token");
+        return false;
+    }
+    if (grant->client[0] != '\0') {
+        api_fail(reply, API_INVALID_FIELD,
+                 "grant.client: a token has the grant's name");
+        return false;
+    }
+    if (grant->secret_sha256.len != SECRET_HASH_BYTES) {
+        api_fail(reply, API_INVALID_FIELD,
+                 "grant.secret_sha256: must be the 32 bytes of the SHA-256 of "
+                 "the secret");
+        return false;
+    }
+    return true;
+}
+
+static bool check_role(struct api_reply *reply,
+                       const Holdfast__V1__Grant *grant)
+{
+    if (grant->role < HOLDFAST__V1__ACCESS_ROLE__ACCESS_ROLE_VIEWER ||
+        grant->role > HOLDFAST__V1__ACCESS_ROLE__ACCESS_ROLE_DRILL_RUNNER) {
+        api_fail(reply, API_INVALID_FIELD,
+                 "grant.role: must be viewer, operator, admin or drill_runner");
+        return false;
+    }
+    if ((grant->n_zones > 0 || grant->n_labels > 0) &&
+        grant->role != HOLDFAST__V1__ACCESS_ROLE__ACCESS_ROLE_OPERATOR) {
+        api_fail(reply, API_INVALID_FIELD,
+                 "grant.%s: only operators can have a scope: who reads sees "
+                 "all, and an administrator can give himself everything",
+                 grant->n_zones > 0 ? "zones" : "labels");
+        return false;
+    }
+    return true;
+}
+
+static bool check_form(struct api_reply *reply,
+                       const Holdfast__V1__Grant *grant)
+{
+    if (grant == NULL) {
+        api_fail(reply, API_INVALID_FIELD, "grant: must be given");
+        return false;
+    }
+    if (grant->uid != 0 || grant->revision != 0 || grant->create_time_ms != 0) {
+        api_fail(reply, API_INVALID_FIELD,
+                 "grant: uid, revision and create_time_ms are given by "
+                 "Holdfast; leave them out");
+        return false;
+    }
+    return api_check_name(reply, "grant.name", grant->name) &&
+           check_subject(reply, grant) && check_role(reply, grant);
+}
+
+/* Nobody is locked out: who begins with grants is an administrator by the first
+ * one. Whom a node without TLS lets in names him. */
+static bool check_first(struct api_reply *reply, const struct state *state,
+                        const Holdfast__V1__Grant *grant)
+{
+    const struct access_subject *caller = reply->caller;
+    bool his = caller == NULL || caller->source == SUBJECT_EVERYBODY ||
+               strcmp(caller->name, grant->client) == 0;
+
+    if (state_counts(state)->grants > 0 ||
+        (grant->role == HOLDFAST__V1__ACCESS_ROLE__ACCESS_ROLE_ADMIN &&
+         grant->subject_kind ==
+             HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_CLIENT &&
+         his)) {
+        return true;
+    }
+    api_fail(reply, API_FIRST_GRANT,
+             "the first grant must be of role admin to a client's "
+             "certificate%s%s%s, or nobody could make the next",
+             caller == NULL || caller->name[0] == '\0' ? "" : ": yours, '",
+             caller == NULL ? "" : caller->name,
+             caller == NULL || caller->name[0] == '\0' ? "" : "'");
+    return false;
+}
+
+static bool check_room(struct api_reply *reply, const struct state *state,
+                       const Holdfast__V1__Grant *grant)
+{
+    const struct grant *others[CLIENT_GRANTS_MAX];
+    bool token = grant->secret_sha256.len > 0;
+
+    if (state_grant_named(state, text_of(grant->name)) != NULL) {
+        api_fail(reply, API_NAME_TAKEN, "there is a grant '%s' already",
+                 grant->name);
+    } else if (token &&
+               state_grant_of_token(state, grant->secret_sha256.data) != NULL) {
+        api_fail(reply, API_NAME_TAKEN,
+                 "grant.secret_sha256: a token has this secret already");
+    } else if (state_counts(state)->grants >= GRANTS_MAX) {
+        api_fail(reply, API_TABLE_FULL, "the region holds %d grants already",
+                 GRANTS_MAX);
+    } else if (!token && state_grants_of_client(state, text_of(grant->client),
+                                                others) >= CLIENT_GRANTS_MAX) {
+        api_fail(reply, API_TABLE_FULL, "client '%s' has %d grants already",
+                 grant->client, CLIENT_GRANTS_MAX);
+    }
+    return reply->code == RPC_OK;
+}
+
+void api_create_grant(const ProtobufCMessage *message, struct turn_plan *plan,
+                      struct api_reply *reply)
+{
+    const Holdfast__V1__CreateGrantRequest *request =
+        (const Holdfast__V1__CreateGrantRequest *)(const void *)message;
+    const Holdfast__V1__Grant *grant = request->grant;
+    Holdfast__V1__CreateGrantResponse response =
+        HOLDFAST__V1__CREATE_GRANT_RESPONSE__INIT;
+    struct change change = {.kind = CHANGE_GRANT_SET};
+    struct change_grant_set *set = &change.grant_set;
+    struct bytes selector;
+    struct arena arena;
+
+    if (!check_form(reply, grant) ||
+        !api_check_range(reply, "expect_revision", request->expect_revision, 0,
+                         0) ||
+        !check_first(reply, plan->scratch, grant) ||
+        !check_room(reply, plan->scratch, grant)) {
+        return;
+    }
+    bytes_init(&selector);
+    *set = (struct change_grant_set){
+        .name = text_of(grant->name),
+        .kind = (enum subject_kind)grant->subject_kind,
+        .subject = text_of(grant->client),
+        .role = (enum access_role)grant->role,
+        .secret_hash = {(const char *)grant->secret_sha256.data,
+                        (uint32_t)grant->secret_sha256.len},
+    };
+    if (api_check_zones(reply, plan->scratch, "grant.zones", grant->zones,
+                        grant->n_zones, &set->zone_mask) &&
+        api_check_labels(reply, "grant.labels", grant->labels, grant->n_labels,
+                         &selector)) {
+        set->selector =
+            (struct text){(const char *)selector.data, (uint32_t)selector.len};
+        turn_change(plan, &change);
+        arena_init(&arena, OBJECT_ARENA_BYTES);
+        response.grant = view_grant(
+            &arena, plan->scratch, state_grant_named(plan->scratch, set->name));
+        response.revision = state_revision(plan->scratch);
+        api_respond(reply, &response.base);
+        arena_close(&arena);
+    }
+    bytes_close(&selector);
+}
+
+void api_list_grants(const ProtobufCMessage *message,
+                     const struct api_view *view, struct api_reply *reply)
+{
+    const Holdfast__V1__ListGrantsRequest *request =
+        (const Holdfast__V1__ListGrantsRequest *)(const void *)message;
+    Holdfast__V1__ListGrantsResponse response =
+        HOLDFAST__V1__LIST_GRANTS_RESPONSE__INIT;
+    char token[16] = "";
+    uint32_t slot;
+    uint32_t count;
+
+    if (!api_check_page(reply, request->page_size, request->page_token, &slot,
+                        &count)) {
+        return;
+    }
+    response.grants =
+        view_alloc(view->arena, GRANTS_MAX * sizeof(*response.grants));
+    for (; slot < state_grant_slots(view->state); slot++) {
+        const struct grant *grant = state_grant_at(view->state, slot);
+
+        if (grant == NULL) {
+            continue;
+        }
+        if (response.n_grants == count) {
+            snprintf(token, sizeof(token), "%u", slot);
+            break;
+        }
+        response.grants[response.n_grants++] =
+            view_grant(view->arena, view->state, grant);
+    }
+    response.next_page_token = token;
+    response.age_ms = view->age_ms;
+    response.revision = state_revision(view->state);
+    api_respond(reply, &response.base);
+}
+
+void api_delete_grant(const ProtobufCMessage *message, struct turn_plan *plan,
+                      struct api_reply *reply)
+{
+    const Holdfast__V1__DeleteGrantRequest *request =
+        (const Holdfast__V1__DeleteGrantRequest *)(const void *)message;
+    Holdfast__V1__DeleteGrantResponse response =
+        HOLDFAST__V1__DELETE_GRANT_RESPONSE__INIT;
+    struct text name = text_of(request->name);
+    const struct grant *grant = state_grant_named(plan->scratch, name);
+    struct change change = {.kind = CHANGE_GRANT_DELETE};
+    struct arena arena;
+
+    if (grant == NULL) {
+        api_fail(reply, API_GRANT_NOT_FOUND, "there is no grant '%.80s'",
+                 request->name);
+        return;
+    }
+    if (!api_check_revision(reply, request->expect_revision, grant->revision,
+                            request->name)) {
+        return;
+    }
+    if (grant->role == ACCESS_ROLE_ADMIN &&
+        state_counts(plan->scratch)->grants_of_admins == 1) {
+        api_fail(reply, API_LAST_ADMIN,
+                 "'%s' is the last administrator's grant; nobody could make "
+                 "another one",
+                 request->name);
+        return;
+    }
+    arena_init(&arena, OBJECT_ARENA_BYTES);
+    response.grant = view_grant(&arena, plan->scratch, grant);
+    change.grant_delete.name = name;
+    turn_change(plan, &change);
+    response.revision = state_revision(plan->scratch);
+    api_respond(reply, &response.base);
+    arena_close(&arena);
+}
