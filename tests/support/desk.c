@@ -132,6 +132,7 @@ static void call(struct desk *desk, const char *name, const char *yaml)
     }
     api_reply_close(&desk->reply);
     api_reply_init(&desk->reply);
+    desk->reply.caller = desk->caller;
     if (method->read != NULL) {
         const struct api_view view = {.state = desk->state,
                                       .leases = &desk->leases,
@@ -139,7 +140,7 @@ static void call(struct desk *desk, const char *name, const char *yaml)
                                       .now_ms = desk->now_ms,
                                       .arena = &arena};
 
-        method->read(message, &view, &desk->reply);
+        api_read(method, message, &view, &desk->reply);
     } else {
         mutate(desk, method, message);
     }

@@ -17,6 +17,7 @@ struct desk {
     struct api_reply reply;
     struct bytes json; /* The last answer, with a NUL. */
     uint64_t now_ms;
+    const struct access_subject *caller; /* NULL: may do everything. */
 };
 
 /* Leads a region of zones z1, z2 and z3 with hosts h1, h2 and h3 of 8 CPUs and
