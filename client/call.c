@@ -66,6 +66,9 @@ static struct connection *connect_current(struct attempt *attempt)
         client->connection = connection_open(
             endpoint->address, client->tls, limit_ms, attempt->status->message);
         client->connected = client->current;
+        if (client->connection != NULL) {
+            connection_authorize(client->connection, client->authorization);
+        }
     }
     if (client->connection == NULL) {
         attempt->status->code = HF_STATUS_UNAVAILABLE;

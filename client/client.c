@@ -5,6 +5,7 @@
 #include "base/container.h"
 #include "base/memory.h"
 #include "client/status.h"
+#include "holdfast/v1/access_service.pb-c.h"
 #include "holdfast/v1/class_service.pb-c.h"
 #include "holdfast/v1/cluster_service.pb-c.h"
 #include "holdfast/v1/group_service.pb-c.h"
@@ -35,6 +36,7 @@ const ProtobufCMethodDescriptor *hf_method_find(const char *method)
         &holdfast__v1__group_service__descriptor,
         &holdfast__v1__reservation_service__descriptor,
         &holdfast__v1__plan_service__descriptor,
+        &holdfast__v1__access_service__descriptor,
         &holdfast__v1__watch_service__descriptor,
     };
     const char *slash = strchr(method, '/');
@@ -196,6 +198,40 @@ enum hf_code hf_client_use_tls(struct hf_client *client,
         return status_set(status, HF_STATUS_INVALID_ARGUMENT, "%s", error);
     }
     client->tls = tls;
+    return HF_STATUS_OK;
+}
+
+/* By what it is called: a name may lead anywhere. */
+static bool is_this_machine(const char *address)
+{
+    char host[SOCKET_HOST_MAX + 1];
+    uint16_t port;
+
+    CHECK(socket_parse_endpoint(address, host, &port));
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+enum hf_code hf_client_use_token(struct hf_client *client, const char *token,
+                                 struct hf_status *status)
+{
+    uint8_t hash[SECRET_SHA256];
+
+    memset(status, 0, sizeof(*status));
+    if (!secret_hash(token, hash)) {
+        return status_set(status, HF_STATUS_INVALID_ARGUMENT,
+                          "the token has not the form of one: hf_ and 64 "
+                          "hexadecimal digits");
+    }
+    for (size_t i = 0; client->tls == NULL && i < client->endpoint_count; i++) {
+        if (!is_this_machine(client->endpoints[i].address)) {
+            return status_set(status, HF_STATUS_FAILED_PRECONDITION,
+                              "a token goes to %s over TLS only",
+                              client->endpoints[i].address);
+        }
+    }
+    (void)snprintf(client->authorization, sizeof(client->authorization),
+                   "Bearer %s", token);
     return HF_STATUS_OK;
 }
 

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "client/connection.h"
 #include "client/socket.h"
+#include "tls/secret.h"
 
 #include <holdfast/holdfast.h>
 
@@ -24,6 +25,8 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS   2000
 
+#define CLIENT_AUTHORIZATION_BYTES (7 + SECRET_TEXT_BYTES)
+
 struct endpoint {
     char address[SOCKET_ENDPOINT_MAX + 1];
     char error[HF_MESSAGE_MAX]; /* Empty: none, or not asked. */
@@ -36,7 +39,8 @@ struct hf_client {
     /* To endpoint `connected`; NULL: none. */
     struct connection *connection;
     size_t connected;
-    struct tls *tls; /* NULL: plain. */
+    struct tls *tls;                                /* NULL: plain. */
+    char authorization[CLIENT_AUTHORIZATION_BYTES]; /* Empty: none. */
     uint32_t timeout_ms;
     unsigned budget; /* Tenths of a token. */
     struct random random;

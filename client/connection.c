@@ -30,6 +30,7 @@ struct connection {
     size_t out_sent;
     nghttp2_session *session;
     char authority[256];
+    const char *authorization; /* NULL or empty: none. */
     char error[HF_MESSAGE_MAX];
     bool broken;
     /* The call; stream 0: none yet. */
@@ -222,6 +223,12 @@ struct connection *connection_open(const char *endpoint, struct tls *tls,
     return connection;
 }
 
+void connection_authorize(struct connection *connection,
+                          const char *authorization)
+{
+    connection->authorization = authorization;
+}
+
 void connection_close(struct connection *connection)
 {
     if (connection == NULL) {
@@ -380,7 +387,7 @@ void connection_call(struct connection *connection, const char *path,
     nghttp2_data_provider provider = {.read_callback = read_request};
     char timeout[32];
     char attempts[16];
-    nghttp2_nv headers[9];
+    nghttp2_nv headers[10];
     size_t count = 0;
 
     CHECK(!connection->open && message->len <= CONNECTION_MESSAGE_MAX);
@@ -410,6 +417,11 @@ void connection_call(struct connection *connection, const char *path,
         /* So that a refusal holds for all of them. */
         (void)snprintf(attempts, sizeof(attempts), "%u", previous);
         headers[count++] = header("holdfast-previous-attempts", attempts);
+    }
+    if (connection->authorization != NULL &&
+        connection->authorization[0] != '\0') {
+        headers[count] = header("authorization", connection->authorization);
+        headers[count++].flags = NGHTTP2_NV_FLAG_NO_INDEX;
     }
     connection->stream = nghttp2_submit_request(
         connection->session, NULL, headers, count, &provider, connection);

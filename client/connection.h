@@ -22,6 +22,10 @@ struct connection;
  * (size HF_MESSAGE_MAX) says why. `deadline_ms` by clock_boot_ms(). */
 struct connection *connection_open(const char *endpoint, struct tls *tls,
                                    uint64_t deadline_ms, char *error);
+
+/* Sent with each call from now on as the header `authorization`; lent. */
+void connection_authorize(struct connection *connection,
+                          const char *authorization);
 void connection_close(struct connection *connection);
 
 /* Whether another call can begin on it: no call is open, the node did not say

@@ -102,6 +102,7 @@ static void begin(struct hf_watch *watch, uint64_t deadline_ms)
         failed(watch, error);
         return;
     }
+    connection_authorize(watch->connection, watch->client->authorization);
     method_path("WatchService/Watch", path, sizeof(path));
     bytes_init(&packed);
     size = protobuf_c_message_get_packed_size(&watch->request.base);

@@ -19,6 +19,7 @@ enum option {
     OPTION_TLS_CA,
     OPTION_TLS_CERT,
     OPTION_TLS_KEY,
+    OPTION_TOKEN_FILE,
     /* On the commands that name them. */
     OPTION_WATCH,
     OPTION_STALE,
@@ -97,6 +98,11 @@ enum option {
     OPTION_NODE_ID,
     OPTION_ADDRESS,
     OPTION_DAYS,
+    OPTION_ROLE,
+    OPTION_CLIENT,
+    OPTION_SCOPE_ZONE,
+    OPTION_SCOPE_ZONES,
+    OPTION_SCOPE_LABEL,
     OPTION_MAX
 };
 
@@ -107,7 +113,7 @@ __extension__ typedef unsigned __int128 option_set;
 
 #define OPTIONS_GLOBAL                                                    \
     (OPTION(ENDPOINT) | OPTION(OUTPUT) | OPTION(TIMEOUT) | OPTION(HELP) | \
-     OPTION(TLS_CA) | OPTION(TLS_CERT) | OPTION(TLS_KEY))
+     OPTION(TLS_CA) | OPTION(TLS_CERT) | OPTION(TLS_KEY) | OPTION(TOKEN_FILE))
 
 struct option_rule {
     const char *name;  /* "--zone". */

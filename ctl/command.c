@@ -16,6 +16,10 @@ const struct command *command_at(size_t index)
         return &commands_vm[index];
     }
     index -= commands_vm_count;
+    if (index < commands_access_count) {
+        return &commands_access[index];
+    }
+    index -= commands_access_count;
     return index < commands_plan_count ? &commands_plan[index] : NULL;
 }
 
@@ -30,6 +34,9 @@ const char *noun_summary(const char *noun)
         {"group",
          "Groups: VMs from one template, and rules for where they run"},
         {"reservation", "Room kept for failover"},
+        {"auth", "What you may do"},
+        {"grant", "Roles of clients"},
+        {"token", "Tokens: roles without a certificate"},
         {"plan", "What would happen"},
         {"capacity", "Room"},
         {"export", "The fleet in a file"},

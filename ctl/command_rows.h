@@ -17,6 +17,8 @@ extern const struct command commands_region[];
 extern const size_t commands_region_count;
 extern const struct command commands_vm[];
 extern const size_t commands_vm_count;
+extern const struct command commands_access[];
+extern const size_t commands_access_count;
 extern const struct command commands_plan[];
 extern const size_t commands_plan_count;
 

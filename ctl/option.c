@@ -18,6 +18,10 @@ static const struct option_rule rules[OPTION_MAX] = {
                          "your certificate (default: $HOLDFAST_TLS_CERT)"},
     [OPTION_TLS_KEY] = {"--tls-key", 0, "FILE",
                         "its key (default: $HOLDFAST_TLS_KEY)"},
+    [OPTION_TOKEN_FILE] = {"--token-file", 0, "FILE",
+                           "your token, in place of a certificate (default: "
+                           "$HOLDFAST_TOKEN_FILE, or the token itself in "
+                           "$HOLDFAST_TOKEN)"},
     [OPTION_HELP] = {"--help", 'h', NULL, "show this help"},
     [OPTION_WATCH] = {"--watch", 'w', NULL,
                       "go on and show every change until interrupted"},
@@ -185,6 +189,17 @@ static const struct option_rule rules[OPTION_MAX] = {
                         "address or host name under which a node is reached; "
                         "repeatable"},
     [OPTION_DAYS] = {"--days", 0, "N", "how long it lasts (default 365)"},
+    [OPTION_ROLE] = {"--role", 0, "ROLE",
+                     "viewer, operator, admin or drill-runner"},
+    [OPTION_CLIENT] = {"--client", 0, "NAME",
+                       "name in the client's certificate"},
+    [OPTION_SCOPE_ZONE] = {"--zone", 'z', "ZONE",
+                           "the only zone in which it can be"},
+    [OPTION_SCOPE_ZONES] = {"--zone", 'z', "ZONE",
+                            "only for what can be in no other zone; "
+                            "repeatable, or a list with commas"},
+    [OPTION_SCOPE_LABEL] = {"--label", 0, "KEY=VALUE",
+                            "with this label; repeatable: with all of them"},
 };
 
 const struct option_rule *option_rule(enum option option)

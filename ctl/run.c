@@ -8,11 +8,13 @@
 #include "ctl/output.h"
 #include "ctl/request.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ENDPOINTS_DEFAULT "127.0.0.1:7400"
@@ -168,6 +170,65 @@ static bool use_tls(struct invocation *invocation)
     return true;
 }
 
+#define TOKEN_FILE_MAX 4096
+
+/* The file's first line. A token is worth what a key is, and so may not be
+ * readable by others. */
+static bool read_token(const char *path, char *token, size_t size, char *error,
+                       size_t error_size)
+{
+    FILE *file = fopen(path, "re");
+    struct stat found;
+    size_t len;
+
+    if (file == NULL) {
+        (void)snprintf(error, error_size, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    if (fstat(fileno(file), &found) != 0 ||
+        (S_ISREG(found.st_mode) &&
+         (found.st_mode & (S_IRWXO | S_IWGRP)) != 0)) {
+        (void)snprintf(error, error_size,
+                       "%s: others can read or change this token: chmod 600 "
+                       "it, and make another if they may have",
+                       path);
+        (void)fclose(file);
+        return false;
+    }
+    len = fread(token, 1, size - 1, file);
+    (void)fclose(file);
+    token[len] = '\0';
+    token[strcspn(token, "\r\n")] = '\0';
+    return true;
+}
+
+/* A file that is named counts before the environment's token. */
+static bool use_token(struct invocation *invocation)
+{
+    const char *path = setting(invocation->arguments, OPTION_TOKEN_FILE,
+                               "HOLDFAST_TOKEN_FILE");
+    const char *from = getenv("HOLDFAST_TOKEN");
+    char token[TOKEN_FILE_MAX];
+    char error[HF_MESSAGE_MAX];
+    struct hf_status status;
+
+    if (path == NULL && (from == NULL || from[0] == '\0')) {
+        return true;
+    }
+    if (path == NULL) {
+        (void)snprintf(token, sizeof(token), "%s", from);
+    } else if (!read_token(path, token, sizeof(token), error, sizeof(error))) {
+        (void)usage_error(invocation, "--token-file: %s", error);
+        return false;
+    }
+    if (hf_client_use_token(invocation->client, token, &status) !=
+        HF_STATUS_OK) {
+        (void)usage_error(invocation, "%s", status.message);
+        return false;
+    }
+    return true;
+}
+
 static bool open_client(struct invocation *invocation)
 {
     const char *timeout =
@@ -194,7 +255,7 @@ static bool open_client(struct invocation *invocation)
     if (timeout_ms > 0) {
         hf_client_set_timeout(invocation->client, (uint32_t)timeout_ms);
     }
-    return use_tls(invocation);
+    return use_tls(invocation) && use_token(invocation);
 }
 
 static bool wants_colours(void)

@@ -101,6 +101,14 @@ HF_API enum hf_code hf_client_use_tls(struct hf_client *client,
                                       const struct hf_tls *files,
                                       struct hf_status *status);
 
+/* Sends this token ("hf_" and 64 hexadecimal digits) with each call from now
+ * on, as `authorization: Bearer`. After hf_client_use_tls(), if at all;
+ * FAILED_PRECONDITION without TLS unless all endpoints are this machine's.
+ * INVALID_ARGUMENT: it has not that form. */
+HF_API enum hf_code hf_client_use_token(struct hf_client *client,
+                                        const char *token,
+                                        struct hf_status *status);
+
 /* How long a call may take over all attempts. Default 10,000; at least 1. */
 HF_API void hf_client_set_timeout(struct hf_client *client,
                                   uint32_t timeout_ms);

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * auth can-i, grant create, token create and list. */
+#include "ctl/labels.h"
+#include "ctl/output.h"
+#include "ctl/request.h"
+#include "ctl/simple.h"
+#include "holdfast/v1/access_service.pb-c.h"
+#include "tls/secret.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Names of enums have no hyphens. */
+static bool set_role(struct invocation *invocation, Holdfast__V1__Grant *grant)
+{
+    const char *text = arguments_value(invocation->arguments, OPTION_ROLE);
+    char *copy;
+
+    if (text == NULL) {
+        (void)usage_error(invocation, "--role: must be given: viewer, "
+                                      "operator, admin or drill-runner");
+        return false;
+    }
+    copy = request_copy(invocation, text, strlen(text));
+    for (char *at = copy; *at != '\0'; at++) {
+        *at = *at == '-' ? '_' : *at;
+    }
+    return request_set(invocation, &grant->base, "role", copy, "--role");
+}
+
+/* Name, role and scope; NULL: told. */
+static Holdfast__V1__CreateGrantRequest *make_request(
+    struct invocation *invocation)
+{
+    Holdfast__V1__CreateGrantRequest *request =
+        (void *)request_for(invocation, invocation->command->method);
+    Holdfast__V1__Grant *grant;
+
+    if (request == NULL) {
+        return NULL;
+    }
+    grant =
+        (void *)request_create(invocation, &holdfast__v1__grant__descriptor);
+    request->grant = grant;
+    if (!request_set(invocation, &grant->base, "name",
+                     invocation->arguments->names[0], "NAME") ||
+        !set_role(invocation, grant) ||
+        !request_add_options(invocation, &grant->base, "zones",
+                             OPTION_SCOPE_ZONES) ||
+        !labels_apply_options(invocation, &grant->base, "labels",
+                              OPTION_SCOPE_LABEL, false)) {
+        return NULL;
+    }
+    return request;
+}
+
+static enum exit_code call_create(
+    struct invocation *invocation,
+    const Holdfast__V1__CreateGrantRequest *request,
+    ProtobufCMessage **response)
+{
+    return request_call(invocation, invocation->command->method, &request->base,
+                        request->grant->name, response);
+}
+
+enum exit_code run_grant_create(struct invocation *invocation)
+{
+    Holdfast__V1__CreateGrantRequest *request = make_request(invocation);
+    ProtobufCMessage *response;
+    enum exit_code code;
+
+    if (request == NULL) {
+        return EXIT_USAGE;
+    }
+    if (!arguments_has(invocation->arguments, OPTION_CLIENT)) {
+        return usage_error(invocation, "--client: must be given: the name in "
+                                       "the client's certificate");
+    }
+    request->grant->subject_kind =
+        HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_CLIENT;
+    if (!request_set_option(invocation, &request->grant->base, "client",
+                            OPTION_CLIENT)) {
+        return EXIT_USAGE;
+    }
+    code = call_create(invocation, request, &response);
+    if (code == EXIT_OK) {
+        simple_tell(invocation, response);
+        hf_message_free(response);
+    }
+    return code;
+}
+
+/* Only the secret goes to standard output, so that it can go into a file. */
+static void tell_token(struct invocation *invocation,
+                       const ProtobufCMessage *response, const char *secret)
+{
+    if (arguments_has(invocation->arguments, OPTION_DRY_RUN)) {
+        simple_tell(invocation, response);
+        return;
+    }
+    bytes_append(&invocation->out, secret, strlen(secret));
+    bytes_append_u8(&invocation->out, '\n');
+    (void)fprintf(stderr,
+                  "holdfast: token %s created; this is the only time that its "
+                  "secret is shown\n",
+                  invocation->arguments->names[0]);
+}
+
+enum exit_code run_token_create(struct invocation *invocation)
+{
+    Holdfast__V1__CreateGrantRequest *request = make_request(invocation);
+    char secret[SECRET_TEXT_BYTES];
+    uint8_t hash[SECRET_SHA256];
+    ProtobufCMessage *response;
+    enum exit_code code;
+
+    if (request == NULL) {
+        return EXIT_USAGE;
+    }
+    if (!secret_create(secret) || !secret_hash(secret, hash)) {
+        (void)fprintf(stderr, "holdfast: this system gives no random bits\n");
+        return EXIT_FAILED;
+    }
+    request->grant->subject_kind =
+        HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_TOKEN;
+    request->grant->secret_sha256.data = hash;
+    request->grant->secret_sha256.len = sizeof(hash);
+    code = call_create(invocation, request, &response);
+    if (code == EXIT_OK) {
+        tell_token(invocation, response, secret);
+        hf_message_free(response);
+    }
+    return code;
+}
+
+/* "VmService/CreateVm", as given or of the command that was named. */
+static const char *method_of(struct invocation *invocation)
+{
+    const struct arguments *arguments = invocation->arguments;
+    const struct command *command;
+
+    if (arguments->name_count == 1 &&
+        strchr(arguments->names[0], '/') != NULL) {
+        return arguments->names[0];
+    }
+    command = command_find(arguments->names, arguments->name_count);
+    if (command == NULL || command_words(command) != arguments->name_count) {
+        (void)usage_error(invocation,
+                          "there is no such command; `holdfast help` lists "
+                          "them, and a method is written VmService/CreateVm");
+        return NULL;
+    }
+    if (command->method == NULL) {
+        (void)usage_error(invocation, "`%s` asks no region",
+                          arguments->names[0]);
+    }
+    return command->method;
+}
+
+enum exit_code run_auth_can_i(struct invocation *invocation)
+{
+    ProtobufCMessage *request =
+        request_for(invocation, invocation->command->method);
+    const char *method = method_of(invocation);
+    const Holdfast__V1__CanIResponse *answer;
+    ProtobufCMessage *response;
+    enum exit_code code;
+
+    if (request == NULL || method == NULL ||
+        !request_set(invocation, request, "method", method, "METHOD") ||
+        !request_set_option(invocation, request, "zone", OPTION_SCOPE_ZONE) ||
+        !labels_apply_options(invocation, request, "labels", OPTION_SCOPE_LABEL,
+                              false)) {
+        return EXIT_USAGE;
+    }
+    code = request_call(invocation, invocation->command->method, request, NULL,
+                        &response);
+    if (code != EXIT_OK) {
+        return code;
+    }
+    answer = (const Holdfast__V1__CanIResponse *)(const void *)response;
+    if (!output_message(invocation, response)) {
+        output_line(invocation, "%s: %s", answer->allowed ? "yes" : "no",
+                    answer->reason);
+    }
+    code = answer->allowed ? EXIT_OK : EXIT_REFUSED;
+    hf_message_free(response);
+    return code;
+}

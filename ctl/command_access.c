@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who may do what: grants, tokens. */
+#include "base/container.h"
+#include "ctl/command_rows.h"
+#include "ctl/invocation.h"
+
+#define SCOPE (OPTION(ROLE) | OPTION(SCOPE_ZONES) | OPTION(SCOPE_LABEL))
+
+const struct command commands_access[] = {
+    {.noun = "auth",
+     .verb = "can-i",
+     .names = "METHOD|NOUN VERB",
+     .name_min = 1,
+     .name_max = 3,
+     .options = OPTION(SCOPE_ZONE) | OPTION(SCOPE_LABEL) | READ,
+     .summary = "whether you may do something",
+     .details =
+         "  holdfast auth can-i vm delete --zone z1 --label team=blue\n"
+         "  holdfast auth can-i VmService/DeleteVm\n\nFor VMs and groups "
+         "--zone and --label say which: one that can be in that\nzone "
+         "only and has those labels; without --zone, one that can be "
+         "anywhere.\nExit code 0: yes; 6: no, with what is missing.",
+     .method = "AccessService/CanI",
+     .run = run_auth_can_i},
+    {.noun = "grant",
+     .verb = "create",
+     .names = "NAME",
+     .name_min = 1,
+     .name_max = 1,
+     .options = OPTION(CLIENT) | SCOPE | CHANGE,
+     .summary = "give a role to a client's certificate",
+     .details =
+         "  holdfast grant create anna --client anna --role admin\n"
+         "  holdfast grant create web --client ben --role operator --label "
+         "team=web\n\nRoles: viewer reads everything. operator also changes "
+         "VMs and groups and,\nwithout a scope, drains and cordons hosts and "
+         "zones, changes reservations and\napplies plans. drill-runner reads "
+         "and makes plans. admin does everything.\n\n--zone and --label make a "
+         "scope, for operators: VMs and groups that can be in\nno other zone "
+         "and have all of the labels, before a change and after it.\n\nWhile "
+         "there is no grant, every client is an administrator; the first one "
+         "must\nmake you one.",
+     .method = "AccessService/CreateGrant",
+     .outcome = "created",
+     .run = run_grant_create},
+    {.noun = "grant",
+     .verb = "list",
+     .names = "",
+     .options = READ,
+     .summary = "list grants, of clients and of tokens",
+     .method = "AccessService/ListGrants",
+     .run = run_list},
+    {.noun = "grant",
+     .verb = "delete",
+     .names = "NAME...",
+     .name_min = 1,
+     .name_max = MANY,
+     .options = CHANGE,
+     .summary = "take roles away, at once",
+     .method = "AccessService/DeleteGrant",
+     .outcome = "deleted",
+     .run = run_simple},
+    {.noun = "token",
+     .verb = "create",
+     .names = "NAME",
+     .name_min = 1,
+     .name_max = 1,
+     .options = SCOPE | CHANGE,
+     .summary = "make a token with a role, and print its secret once",
+     .details =
+         "  holdfast token create ci --role operator --label team=ci > "
+         "ci.token\n\nA token is for who has no certificate: sent as "
+         "`authorization: Bearer hf_...`\nover TLS, or by this program with "
+         "$HOLDFAST_TOKEN or --token-file. The secret\nis made here; the "
+         "region "
+         "gets and keeps only its hash. Roles and scopes: see\n`holdfast grant "
+         "create --help`.",
+     .method = "AccessService/CreateGrant",
+     .outcome = "created",
+     .run = run_token_create},
+    {.noun = "token",
+     .verb = "list",
+     .names = "",
+     .options = READ,
+     .summary = "list tokens, without their secrets",
+     .method = "AccessService/ListGrants",
+     .run = run_list},
+    {.noun = "token",
+     .verb = "delete",
+     .names = "NAME...",
+     .name_min = 1,
+     .name_max = MANY,
+     .options = CHANGE,
+     .summary = "refuse tokens from now on",
+     .method = "AccessService/DeleteGrant",
+     .outcome = "deleted",
+     .run = run_simple},
+};
+
+const size_t commands_access_count = ARRAY_LEN(commands_access);
