@@ -135,19 +135,6 @@ static bool vm_matches(const struct arguments *arguments,
            equals(arguments_value(arguments, OPTION_HOST), vm->status->host);
 }
 
-/* `token list` shows those of tokens alone. */
-static bool grant_matches(const struct arguments *arguments,
-                          const ProtobufCMessage *object)
-{
-    const Holdfast__V1__Grant *grant =
-        (const Holdfast__V1__Grant *)(const void *)object;
-
-    return arguments->command == NULL ||
-           strcmp(arguments->command->noun, "token") != 0 ||
-           grant->subject_kind ==
-               HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_TOKEN;
-}
-
 bool list_matches(const struct arguments *arguments,
                   const ProtobufCMessage *object)
 {
@@ -156,9 +143,6 @@ bool list_matches(const struct arguments *arguments,
     }
     if (object->descriptor == &holdfast__v1__vm__descriptor) {
         return vm_matches(arguments, object);
-    }
-    if (object->descriptor == &holdfast__v1__grant__descriptor) {
-        return grant_matches(arguments, object);
     }
     return equals(arguments_value(arguments, OPTION_ZONE),
                   view_string(object, "zone"));
@@ -225,11 +209,27 @@ enum exit_code list_fetch(struct invocation *invocation, const char *method,
     return code;
 }
 
+/* `token list` shows those of tokens alone. */
+static bool grant_matches(const struct arguments *arguments,
+                          const ProtobufCMessage *object)
+{
+    const Holdfast__V1__Grant *grant =
+        (const Holdfast__V1__Grant *)(const void *)object;
+
+    return arguments->command == NULL ||
+           strcmp(arguments->command->noun, "token") != 0 ||
+           grant->subject_kind ==
+               HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_TOKEN;
+}
+
 static bool is_wanted(const struct arguments *arguments,
                       const ProtobufCMessage *object)
 {
     const Holdfast__V1__Vm *vm = (const void *)object;
 
+    if (object->descriptor == &holdfast__v1__grant__descriptor) {
+        return grant_matches(arguments, object);
+    }
     if (object->descriptor != &holdfast__v1__vm__descriptor) {
         return true;
     }

@@ -116,10 +116,13 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
     [API_WATCH_COMPACTED] = {RPC_OUT_OF_RANGE, "WATCH_COMPACTED",
                              "Events after that revision are no longer kept.",
                              "List again and watch from the list's revision."},
-    [API_UNAUTHENTICATED] = {RPC_UNAUTHENTICATED, "UNAUTHENTICATED",
-                             "The call came without a certificate.",
-                             "Use a client certificate of the region "
-                             "(`holdfast cert issue`)."},
+    [API_UNAUTHENTICATED] =
+        {RPC_UNAUTHENTICATED, "UNAUTHENTICATED",
+         "The call came without a certificate and without a "
+         "token.",
+         "Use a client certificate of the region "
+         "(`holdfast cert issue`) or a token (`holdfast "
+         "token create`)."},
     [API_NOT_ALLOWED] = {RPC_PERMISSION_DENIED, "NOT_ALLOWED",
                          "The caller's certificate is not one for this call.",
                          "Call with a certificate for it: agents speak for "

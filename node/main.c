@@ -3,6 +3,7 @@
  * holdfastd: one control-plane node. */
 #include "base/check.h"
 #include "base/log.h"
+#include "node/api.h"
 #include "node/api_errors.h"
 #include "node/config.h"
 #include "node/metrics.h"
@@ -30,6 +31,7 @@ static const char help[] =
     "data\n"
     "  --check         only check the configuration\n"
     "  --error-table   print the table of the API's errors as Markdown\n"
+    "  --access-table  print which roles may call what as Markdown\n"
     "  --metrics-table print the table of the metrics as Markdown\n"
     "  --version       print the version\n"
     "  --help          print this\n"
@@ -59,6 +61,34 @@ static void print_error_table(void)
 
         printf("| %s | `%s` | %s | %s |\n", rpc_code_name(entry->code),
                entry->reason, entry->meaning, entry->cure);
+    }
+}
+
+static void print_access_row(const char *path, enum permission permission)
+{
+    printf("| `%s` | %s |", strrchr(path, '.') + 1,
+           permission_name(permission));
+    for (int role = ACCESS_ROLE_VIEWER; role < ACCESS_ROLE_COUNT; role++) {
+        printf(" %s |", access_role_has((enum access_role)role, permission)
+                            ? "yes"
+                            : "");
+    }
+    printf("\n");
+}
+
+static void print_access_table(void)
+{
+    printf("| method | for |");
+    for (int role = ACCESS_ROLE_VIEWER; role < ACCESS_ROLE_COUNT; role++) {
+        printf(" %s |", access_role_name((enum access_role)role));
+    }
+    printf("\n| --- | --- | --- | --- | --- | --- |\n");
+    for (const struct api_method *at = api_methods; at->path != NULL; at++) {
+        print_access_row(at->path, at->permission);
+    }
+    for (const struct access_method *at = access_methods; at->path != NULL;
+         at++) {
+        print_access_row(at->path, at->permission);
     }
 }
 
@@ -162,6 +192,9 @@ int main(int argc, char **argv)
             check_only = true;
         } else if (strcmp(argv[i], "--error-table") == 0) {
             print_error_table();
+            return 0;
+        } else if (strcmp(argv[i], "--access-table") == 0) {
+            print_access_table();
             return 0;
         } else if (strcmp(argv[i], "--metrics-table") == 0) {
             print_metrics_table();

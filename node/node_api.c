@@ -200,35 +200,58 @@ static void one_line(const char *text, char *line, size_t size)
     }
 }
 
-/* A person's word that can let two copies run: who, what and why go on
- * record. */
+/* Who it was, for the record. */
+static void caller_words(const struct api_call *call,
+                         char text[ACCESS_SUBJECT_TEXT_BYTES])
+{
+    struct access access;
+
+    access_decide(call->node->engine.state, &call->subject, PERMISSION_ASK,
+                  &access);
+    access_subject_text(&access, text);
+    if (text[0] == '\0') {
+        snprintf(text, ACCESS_SUBJECT_TEXT_BYTES, "anybody");
+    }
+}
+
+/* A person's word that can let two copies run, or gives up headroom or a
+ * quorum: who, what and why go on record. */
+static void log_word(const struct api_call *call, const char *event,
+                     const char *what, const char *text, const char *request_id)
+{
+    char who[ACCESS_SUBJECT_TEXT_BYTES];
+    char reason[256];
+
+    caller_words(call, who);
+    one_line(text, reason, sizeof(reason));
+    log_warn(event, "%s reason=\"%s\" request_id=%s caller=%s", what, reason,
+             request_id[0] == '\0' ? "none" : request_id, who);
+}
+
 static void record_declared_dead(const struct api_call *call)
 {
     const Holdfast__V1__DeclareHostDeadRequest *request =
         (const Holdfast__V1__DeclareHostDeadRequest *)(const void *)
             call->message;
-    char reason[256];
+    char what[NAME_BYTES + 16];
 
     if (request->dry_run) {
         return;
     }
-    one_line(request->reason, reason, sizeof(reason));
-    log_warn("host.declared_dead", "host=%s reason=\"%s\" request_id=%s",
-             request->name, reason,
-             request->request_id[0] == '\0' ? "none" : request->request_id);
+    snprintf(what, sizeof(what), "host=%s", request->name);
+    log_word(call, "host.declared_dead", what, request->reason,
+             request->request_id);
 }
 
-static void log_risk(const char *what, const char *name, const char *text,
-                     const char *request_id)
+static void log_risk(const struct api_call *call, const char *action,
+                     const char *name, const char *text, const char *request_id)
 {
-    char reason[256];
+    char what[NAME_BYTES + 64];
 
-    one_line(text, reason, sizeof(reason));
-    log_warn("risk.accepted", "action=%s name=%s reason=\"%s\" request_id=%s",
-             what, name, reason, request_id[0] == '\0' ? "none" : request_id);
+    snprintf(what, sizeof(what), "action=%s name=%s", action, name);
+    log_word(call, "risk.accepted", what, text, request_id);
 }
 
-/* And one that gives up headroom or a quorum. */
 static void record_risk(const struct api_call *call)
 {
     if (call->method->input == &holdfast__v1__drain_host_request__descriptor) {
@@ -236,7 +259,8 @@ static void record_risk(const struct api_call *call)
             (const Holdfast__V1__DrainHostRequest *)(const void *)call->message;
 
         if (host->accept_risk && !host->dry_run) {
-            log_risk("drain_host", host->name, host->reason, host->request_id);
+            log_risk(call, "drain_host", host->name, host->reason,
+                     host->request_id);
         }
     } else if (call->method->input ==
                &holdfast__v1__drain_zone_request__descriptor) {
@@ -244,7 +268,8 @@ static void record_risk(const struct api_call *call)
             (const Holdfast__V1__DrainZoneRequest *)(const void *)call->message;
 
         if (zone->accept_risk && !zone->dry_run) {
-            log_risk("drain_zone", zone->name, zone->reason, zone->request_id);
+            log_risk(call, "drain_zone", zone->name, zone->reason,
+                     zone->request_id);
         }
     } else if (call->method->input ==
                &holdfast__v1__apply_plan_request__descriptor) {
@@ -252,7 +277,8 @@ static void record_risk(const struct api_call *call)
             (const Holdfast__V1__ApplyPlanRequest *)(const void *)call->message;
 
         if (plan->accept_risk && !plan->dry_run) {
-            log_risk("apply_plan", plan->id, plan->reason, plan->request_id);
+            log_risk(call, "apply_plan", plan->id, plan->reason,
+                     plan->request_id);
         }
     }
 }

@@ -8,9 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SECRET_PREFIX     "hf_"
-#define SECRET_TEXT_BYTES (3 + 64 + 1) /* Prefix, hexadecimal digits, a NUL. \
-                                        */
+#define SECRET_PREFIX "hf_"
+#define SECRET_TEXT_BYTES                              \
+    (3 + 64 + 1) /* Prefix, hexadecimal digits, a NUL. \
+                  */
 #define SECRET_SHA256 32
 
 /* A new one. False: the system has no randomness to give. */

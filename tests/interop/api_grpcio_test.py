@@ -10,6 +10,7 @@ of the standard health and reflection services."""
 import sys
 import unittest
 
+import api_access
 import api_groups
 import api_methods
 import api_outages
@@ -19,8 +20,8 @@ import api_sessions
 import holdfast_client
 from api_case import Seen, read_table
 
-MODULES = [api_methods, api_groups, api_plans, api_outages, api_reads,
-           api_sessions]
+MODULES = [api_methods, api_groups, api_plans, api_access, api_outages,
+           api_reads, api_sessions]
 
 # Errors of the table that are not seen here, and why.
 UNPROVOKED = {
@@ -46,7 +47,7 @@ class Everything(unittest.TestCase):
         self.assertEqual(
             set(holdfast_client.schema.services),
             {f"holdfast.v1.{name}Service" for name in (
-                "Agent", "Class", "Cluster", "Group", "Host", "Peer", "Plan",
+                "Access", "Agent", "Class", "Cluster", "Group", "Host", "Peer", "Plan",
                 "Reservation", "Vm", "Watch", "Zone")} | {"grpc.health.v1.Health",
                             "grpc.reflection.v1.ServerReflection"})
         self.assertGreater(len(self.mutations()), 10)

@@ -187,7 +187,9 @@ def channel_to(address, credentials=None, options=None):
 
 
 class Client:
-    def __init__(self, address, credentials=None):
+    def __init__(self, address, credentials=None, token=None):
+        self.token = [] if token is None else [
+            ("authorization", f"Bearer {token}")]
         # Without its own subchannel each client would share connections, and
         # wait for a killed server as long as the longest of them.
         self.channel = channel_to(address, credentials, [
@@ -227,20 +229,23 @@ class Client:
     def call(self, path, fields, timeout=SECONDS, previous=0):
         """A unary call's answer; Refused otherwise. `previous`: how often it
         was sent before, with the same request id."""
-        metadata = [("holdfast-previous-attempts", str(previous))]
+        metadata = list(self.token)
+        if previous:
+            metadata.append(("holdfast-previous-attempts", str(previous)))
         try:
             return self.stub(path)(self.request(path, fields), timeout=timeout,
-                                   metadata=metadata if previous else None)
+                                   metadata=metadata)
         except grpc.RpcError as error:
             raise Refused(error) from None
 
     def future(self, path, fields, timeout=SECONDS):
         return self.stub(path).future(self.request(path, fields),
-                                      timeout=timeout)
+                                      timeout=timeout, metadata=self.token)
 
     def stream(self, path, fields, timeout=SECONDS):
         """A server stream, as stock grpcio gives it."""
-        return self.stub(path)(self.request(path, fields), timeout=timeout)
+        return self.stub(path)(self.request(path, fields), timeout=timeout,
+                               metadata=self.token)
 
     def session(self, path, messages, timeout=SECONDS):
         """A bidirectional stream of message objects."""
