@@ -197,7 +197,9 @@ class Client:
             ("grpc.enable_retries", 0),
             ("grpc.max_receive_message_length", 8 << 20),
             ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.min_reconnect_backoff_ms", 50),
+            # Also how long an attempt may take, with its handshake.
+            ("grpc.min_reconnect_backoff_ms", 50 if credentials is None
+             else 2000),
             ("grpc.max_reconnect_backoff_ms", 200)])
         self.stubs = {}
 
