@@ -4,6 +4,7 @@
 #include "base/check.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
@@ -20,7 +21,7 @@ bool secret_create(char text[SECRET_TEXT_BYTES])
     if (RAND_priv_bytes(random, sizeof(random)) != 1) {
         return false;
     }
-    memcpy(text, SECRET_PREFIX, strlen(SECRET_PREFIX));
+    (void)snprintf(text, SECRET_TEXT_BYTES, "%s", SECRET_PREFIX);
     for (size_t i = 0; i < sizeof(random); i++) {
         *at++ = digits[random[i] >> 4];
         *at++ = digits[random[i] & 15];

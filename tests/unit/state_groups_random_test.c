@@ -528,13 +528,13 @@ static void vm_step(struct world *world)
 static void new_grant(struct world *world, bool first)
 {
     static const char *const clients[] = {"anna", "ben", "carol", "dora"};
-    char name[NAME_BYTES];
+    char name[NAME_BYTES] = "";
     uint8_t secret_hash[SECRET_HASH_BYTES] = {0};
     struct change change = {.kind = CHANGE_GRANT_SET};
     const struct grant *found[CLIENT_GRANTS_MAX];
 
     new_name(world, "grant", name);
-    memcpy(secret_hash, name, strlen(name));
+    memcpy(secret_hash, name, SECRET_HASH_BYTES);
     change.grant_set = (struct change_grant_set){
         .name = text_of(name),
         .kind = SUBJECT_CLIENT,
