@@ -10,6 +10,7 @@
 #include "holdfast/v1/cluster_service.pb-c.h"
 #include "holdfast/v1/group_service.pb-c.h"
 #include "holdfast/v1/host_service.pb-c.h"
+#include "holdfast/v1/manifest_service.pb-c.h"
 #include "holdfast/v1/plan_service.pb-c.h"
 #include "holdfast/v1/reservation_service.pb-c.h"
 #include "holdfast/v1/vm_service.pb-c.h"
@@ -37,6 +38,7 @@ const ProtobufCMethodDescriptor *hf_method_find(const char *method)
         &holdfast__v1__reservation_service__descriptor,
         &holdfast__v1__plan_service__descriptor,
         &holdfast__v1__access_service__descriptor,
+        &holdfast__v1__manifest_service__descriptor,
         &holdfast__v1__watch_service__descriptor,
     };
     const char *slash = strchr(method, '/');

@@ -20,6 +20,10 @@ const struct command *command_at(size_t index)
         return &commands_access[index];
     }
     index -= commands_access_count;
+    if (index < commands_fleet_count) {
+        return &commands_fleet[index];
+    }
+    index -= commands_fleet_count;
     return index < commands_plan_count ? &commands_plan[index] : NULL;
 }
 
@@ -37,6 +41,8 @@ const char *noun_summary(const char *noun)
         {"auth", "What you may do"},
         {"grant", "Roles of clients"},
         {"token", "Tokens: roles without a certificate"},
+        {"apply", "The fleet in a file, made true"},
+        {"diff", "The fleet in a file, compared"},
         {"plan", "What would happen"},
         {"capacity", "Room"},
         {"export", "The fleet in a file"},

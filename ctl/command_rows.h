@@ -19,6 +19,8 @@ extern const struct command commands_vm[];
 extern const size_t commands_vm_count;
 extern const struct command commands_access[];
 extern const size_t commands_access_count;
+extern const struct command commands_fleet[];
+extern const size_t commands_fleet_count;
 extern const struct command commands_plan[];
 extern const size_t commands_plan_count;
 

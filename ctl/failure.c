@@ -110,6 +110,9 @@ static void put_conflict(const char *noun, struct bytes *out)
 {
     if (strcmp(noun, "export") == 0) {
         put(out, "  Nothing was written; try again in a moment.\n");
+    } else if (strcmp(noun, "apply") == 0) {
+        put(out, "  Nothing was changed; look again (`holdfast diff`), then "
+                 "apply again.\n");
     } else if (strcmp(noun, "plan") == 0) {
         put(out, "  The region has changed since; nothing was done. Make the "
                  "plan again.\n");
@@ -150,6 +153,9 @@ static void put_next(const struct failure *failure, struct bytes *out)
         put_conflict(noun, out);
         break;
     case HF_STATUS_RESOURCE_EXHAUSTED:
+        if (strcmp(failure->status->reason, "MANIFEST_TOO_LARGE") == 0) {
+            break; /* The message says what to do. */
+        }
         put(out, "  Too much is under way or a limit is reached; try again in "
                  "a moment.\n");
         break;

@@ -54,6 +54,8 @@ enum exit_code run_export(struct invocation *invocation);
 /* The live region as a manifest, appended as YAML. */
 enum exit_code export_region(struct invocation *invocation, struct bytes *out);
 enum exit_code run_simulate(struct invocation *invocation);
+enum exit_code run_apply(struct invocation *invocation);
+enum exit_code run_diff(struct invocation *invocation);
 enum exit_code run_watch(struct invocation *invocation);
 enum exit_code run_cluster_status(struct invocation *invocation);
 enum exit_code run_cluster_transfer(struct invocation *invocation);

@@ -162,7 +162,7 @@ static const struct option_rule rules[OPTION_MAX] = {
     [OPTION_ACCEPT_RISK] = {"--accept-risk", 0, NULL,
                             "also when headroom or the quorum would be at "
                             "risk; needs --reason"},
-    [OPTION_ALL] = {"--all", 'a', NULL, "show every step, not the first 20"},
+    [OPTION_ALL] = {"--all", 'a', NULL, "show all, not the first 20"},
     [OPTION_ONLY_UNPROTECTED] = {"--unprotected", 0, NULL,
                                  "only VMs that would not be placed again if "
                                  "their zone were lost, with the reason"},
@@ -188,6 +188,12 @@ static const struct option_rule rules[OPTION_MAX] = {
     [OPTION_ADDRESS] = {"--address", 0, "HOST",
                         "address or host name under which a node is reached; "
                         "repeatable"},
+    [OPTION_MANIFEST] = {"--file", 'f', "FILE",
+                         "the fleet, in YAML or JSON; - is standard input; "
+                         "repeatable"},
+    [OPTION_PRUNE] = {"--prune", 0, NULL,
+                      "also delete what is in none of the files"},
+    [OPTION_YES] = {"--yes", 'y', NULL, "do not ask"},
     [OPTION_DAYS] = {"--days", 0, "N", "how long it lasts (default 365)"},
     [OPTION_ROLE] = {"--role", 0, "ROLE",
                      "viewer, operator, admin or drill-runner"},

@@ -290,15 +290,16 @@ static enum exit_code run_command(struct invocation *invocation)
     return invocation->command->run(invocation);
 }
 
-/* `plan` speaks as `diff` does: 0 nothing, 2 something, 1 an error. What is
- * wrong usage elsewhere must not look like a change. */
+/* `plan` and `diff` speak as diff(1) does: 0 nothing, 2 something, 1 an error.
+ * What is wrong usage elsewhere must not look like a change. */
 static enum exit_code code_of_plan(const struct invocation *invocation,
                                    enum exit_code code)
 {
     const struct command *command = invocation->command;
     const char *noun = invocation->arguments->noun;
 
-    if (noun == NULL || strcmp(noun, "plan") != 0 ||
+    if (noun == NULL ||
+        (strcmp(noun, "plan") != 0 && strcmp(noun, "diff") != 0) ||
         (command != NULL && command->run == run_plan_apply)) {
         return code;
     }

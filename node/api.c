@@ -19,6 +19,7 @@
 #include <holdfast/v1/cluster_service.pb-c.h>
 #include <holdfast/v1/group_service.pb-c.h>
 #include <holdfast/v1/host_service.pb-c.h>
+#include <holdfast/v1/manifest_service.pb-c.h>
 #include <holdfast/v1/plan_service.pb-c.h>
 #include <holdfast/v1/reservation_service.pb-c.h>
 #include <holdfast/v1/vm_service.pb-c.h>
@@ -111,6 +112,8 @@ const struct api_method api_methods[] = {
     READ("ClusterService", "GetSettings", get_settings, api_get_settings),
     MUTATION(ADMINISTER, "ClusterService", "UpdateSettings", update_settings,
              api_update_settings),
+    MUTATION(ADMINISTER, "ManifestService", "ApplyManifest", apply_manifest,
+             api_apply_manifest),
     JOB(REHEARSE, "PlanService", "MakePlan", make_plan, api_make_plan),
     LEADER_READ("PlanService", "GetPlan", get_plan, api_get_plan),
     MUTATION(OPERATE, "PlanService", "ApplyPlan", apply_plan, api_apply_plan),
@@ -235,6 +238,14 @@ void api_respond(struct api_reply *reply, const ProtobufCMessage *response)
     }
 }
 
+void api_respond_again(struct api_reply *reply,
+                       const ProtobufCMessage *response)
+{
+    if (reply->code == RPC_OK && reply->remembering) {
+        pack_into(&reply->remembered, response);
+    }
+}
+
 /* Fields 12 to 15 have the same meaning in every message; NULL when the
  * message has no such field. */
 static const void *common_field(const ProtobufCMessage *message,
@@ -325,7 +336,7 @@ static int compare_entries(const void *a, const void *b)
 
 /* By key, in this message and all within: maps have no order on the wire, and
  * some clients shuffle them at each encoding. */
-static void sort_maps(const ProtobufCMessage *message)
+void api_sort_maps(const ProtobufCMessage *message)
 {
     for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
@@ -350,7 +361,7 @@ static void sort_maps(const ProtobufCMessage *message)
         }
         for (size_t j = 0; j < count && !is_map(field); j++) {
             if (items[j] != NULL) {
-                sort_maps(items[j]);
+                api_sort_maps(items[j]);
             }
         }
     }
@@ -364,7 +375,7 @@ static uint64_t fingerprint_of(const struct api_method *method,
     uint8_t *packed = memory_alloc(len);
     uint64_t hash = hash_bytes(method->path, strlen(method->path), 0);
 
-    sort_maps(request);
+    api_sort_maps(request);
     protobuf_c_message_pack(request, packed);
     hash = hash_bytes(packed, len, hash);
     free(packed);
@@ -382,13 +393,12 @@ static void release(void *arena, void *memory)
     (void)memory;
 }
 
-static ProtobufCMessage *unpack(const struct api_method *method,
-                                const void *data, size_t len,
-                                struct arena *arena)
+ProtobufCMessage *api_unpack(const ProtobufCMessageDescriptor *kind,
+                             const void *data, size_t len, struct arena *arena)
 {
     ProtobufCAllocator allocator = {allocate, release, arena};
     ProtobufCMessage *message =
-        protobuf_c_message_unpack(method->output, &allocator, len, data);
+        protobuf_c_message_unpack(kind, &allocator, len, data);
 
     CHECK(message != NULL);
     return message;
@@ -488,8 +498,8 @@ static void answer_again(const struct api_method *method,
     ProtobufCMessage *response;
 
     arena_init(&arena, RESPONSE_ARENA_BYTES);
-    response =
-        unpack(method, record->response.data, record->response.len, &arena);
+    response = api_unpack(method->output, record->response.data,
+                          record->response.len, &arena);
     restore_template(state, response, &arena);
     api_respond(reply, response);
     arena_close(&arena);

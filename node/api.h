@@ -106,6 +106,18 @@ bool api_check_consistency(struct api_reply *reply,
 /* Packs the response. */
 void api_respond(struct api_reply *reply, const ProtobufCMessage *response);
 
+/* What repeats of the request get instead; after api_respond(). */
+void api_respond_again(struct api_reply *reply,
+                       const ProtobufCMessage *response);
+
+/* What this code packed, again; in the arena, which has room. */
+ProtobufCMessage *api_unpack(const ProtobufCMessageDescriptor *kind,
+                             const void *data, size_t len, struct arena *arena);
+
+/* Brings all maps within the message, which have no order, into one: pointers
+ * to their entries are exchanged. */
+void api_sort_maps(const ProtobufCMessage *message);
+
 /* One function a method; node/api_*.c. */
 void api_create_vm(const ProtobufCMessage *request, struct turn_plan *plan,
                    struct api_reply *reply);
@@ -193,6 +205,8 @@ void api_delete_grant(const ProtobufCMessage *request, struct turn_plan *plan,
                       struct api_reply *reply);
 void api_can_i(const ProtobufCMessage *request, const struct api_view *view,
                struct api_reply *reply);
+void api_apply_manifest(const ProtobufCMessage *request, struct turn_plan *plan,
+                        struct api_reply *reply);
 
 void api_get_plan(const ProtobufCMessage *request, const struct api_view *view,
                   struct api_reply *reply);

@@ -198,6 +198,16 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
     [API_LAST_ADMIN] = {RPC_FAILED_PRECONDITION, "LAST_ADMIN",
                         "The grant is the last administrator's.",
                         "Make another administrator first."},
+    [API_FIELD_FIXED] = {RPC_FAILED_PRECONDITION, "FIELD_FIXED",
+                         "The object of a manifest exists with another value "
+                         "in a field that cannot be changed.",
+                         "Delete it and apply again, or give the new one "
+                         "another name."},
+    [API_MANIFEST_TOO_LARGE] = {RPC_RESOURCE_EXHAUSTED, "MANIFEST_TOO_LARGE",
+                                "What the manifest changes does not fit one "
+                                "decision; nothing was changed.",
+                                "Split the file and apply its parts one after "
+                                "the other."},
 };
 
 const char *api_error_reason(const char *reason)

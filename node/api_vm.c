@@ -264,33 +264,31 @@ static const struct vm *find_for_change(struct api_reply *reply,
     return vm;
 }
 
-void api_update_vm(const ProtobufCMessage *message, struct turn_plan *plan,
-                   struct api_reply *reply)
+bool api_vm_change(struct api_reply *reply, struct turn_plan *plan,
+                   const Holdfast__V1__UpdateVmRequest *request)
 {
-    const Holdfast__V1__UpdateVmRequest *request =
-        (const Holdfast__V1__UpdateVmRequest *)(const void *)message;
     struct change change = {.kind = CHANGE_VM_UPDATE};
     const struct vm *vm;
     struct bytes labels;
     uint32_t mask;
-    uint64_t uid;
+    bool good;
 
     if (request->vm == NULL) {
         api_fail(reply, API_INVALID_FIELD, "vm: must be given");
-        return;
+        return false;
     }
     vm = find_for_change(reply, plan->scratch, request->vm->name,
                          request->expect_revision);
     if (vm == NULL || !check_mask(reply, request, &mask) ||
         !api_check_vm_enums(reply, request->vm)) {
-        return;
+        return false;
     }
-    uid = vm->uid;
     bytes_init(&labels);
-    if (api_check_labels(reply, "vm.labels", request->vm->labels,
-                         request->vm->n_labels, &labels)) {
+    good = api_check_labels(reply, "vm.labels", request->vm->labels,
+                            request->vm->n_labels, &labels);
+    if (good) {
         change.vm_update = (struct change_vm_update){
-            .vm = {uid},
+            .vm = {vm->uid},
             .mask = mask,
             .priority = request->vm->priority,
             .on_partition = api_on_partition(request->vm->on_partition),
@@ -298,9 +296,22 @@ void api_update_vm(const ProtobufCMessage *message, struct turn_plan *plan,
             .labels = {(const char *)labels.data, (uint32_t)labels.len},
         };
         turn_change(plan, &change);
-        RESPOND_VM(UpdateVm, UPDATE_VM, plan, reply, uid);
     }
     bytes_close(&labels);
+    return good;
+}
+
+void api_update_vm(const ProtobufCMessage *message, struct turn_plan *plan,
+                   struct api_reply *reply)
+{
+    const Holdfast__V1__UpdateVmRequest *request =
+        (const Holdfast__V1__UpdateVmRequest *)(const void *)message;
+
+    if (api_vm_change(reply, plan, request)) {
+        RESPOND_VM(
+            UpdateVm, UPDATE_VM, plan, reply,
+            state_vm_named(plan->scratch, text_of(request->vm->name))->uid);
+    }
 }
 
 /* A move that waits for its turn gives way to one that a person asks for. */
@@ -470,7 +481,7 @@ void api_move_vm(const ProtobufCMessage *message, struct turn_plan *plan,
 }
 
 static void set_desired(struct turn_plan *plan, uint64_t uid,
-                        enum desired_state desired)
+                        enum desired_state desired, bool place)
 {
     struct change change = {.kind = CHANGE_VM_DESIRE};
     const struct vm *vm = state_vm(plan->scratch, (struct vm_id){uid});
@@ -480,9 +491,20 @@ static void set_desired(struct turn_plan *plan, uint64_t uid,
         turn_change(plan, &change);
     }
     vm = state_vm(plan->scratch, (struct vm_id){uid});
-    if (vm->state == VM_PENDING) {
+    if (place && vm->state == VM_PENDING) {
         failover_place(plan, vm);
     }
+}
+
+bool api_vm_desire(struct api_reply *reply, struct turn_plan *plan,
+                   const struct vm *vm, enum desired_state desired, bool place)
+{
+    if (desired == DESIRED_RUNNING && vm->state == VM_STOPPED &&
+        !api_check_start_headroom(reply, plan, vm)) {
+        return false;
+    }
+    set_desired(plan, vm->uid, desired, place);
+    return true;
 }
 
 void api_start_vm(const ProtobufCMessage *message, struct turn_plan *plan,
@@ -498,11 +520,9 @@ void api_start_vm(const ProtobufCMessage *message, struct turn_plan *plan,
         return;
     }
     uid = vm->uid;
-    if (vm->state == VM_STOPPED && !api_check_start_headroom(reply, plan, vm)) {
-        return;
+    if (api_vm_desire(reply, plan, vm, DESIRED_RUNNING, true)) {
+        RESPOND_VM(StartVm, START_VM, plan, reply, uid);
     }
-    set_desired(plan, uid, DESIRED_RUNNING);
-    RESPOND_VM(StartVm, START_VM, plan, reply, uid);
 }
 
 void api_stop_vm(const ProtobufCMessage *message, struct turn_plan *plan,
@@ -518,27 +538,14 @@ void api_stop_vm(const ProtobufCMessage *message, struct turn_plan *plan,
         return;
     }
     uid = vm->uid;
-    set_desired(plan, uid, DESIRED_STOPPED);
+    set_desired(plan, uid, DESIRED_STOPPED, true);
     RESPOND_VM(StopVm, STOP_VM, plan, reply, uid);
 }
 
-void api_delete_vm(const ProtobufCMessage *message, struct turn_plan *plan,
-                   struct api_reply *reply)
+void api_vm_remove(struct turn_plan *plan, const struct vm *vm)
 {
-    const Holdfast__V1__DeleteVmRequest *request =
-        (const Holdfast__V1__DeleteVmRequest *)(const void *)message;
-    Holdfast__V1__DeleteVmResponse response =
-        HOLDFAST__V1__DELETE_VM_RESPONSE__INIT;
     struct change change = {.kind = CHANGE_VM_DELETE};
-    const struct vm *vm = api_find_vm(reply, plan->scratch, request->name);
-    struct arena arena;
 
-    if (vm == NULL || !api_check_revision(reply, request->expect_revision,
-                                          vm->revision, request->name)) {
-        return;
-    }
-    arena_init(&arena, VM_ARENA_BYTES);
-    response.vm = view_vm(&arena, plan->scratch, vm, false, NULL);
     if (vm->host == SLOT_NONE) {
         change.vm_delete.vm.uid = vm->uid;
         turn_change(plan, &change);
@@ -548,6 +555,25 @@ void api_delete_vm(const ProtobufCMessage *message, struct turn_plan *plan,
             (struct change_vm_desire){{vm->uid}, DESIRED_STOPPED, true};
         turn_change(plan, &change);
     }
+}
+
+void api_delete_vm(const ProtobufCMessage *message, struct turn_plan *plan,
+                   struct api_reply *reply)
+{
+    const Holdfast__V1__DeleteVmRequest *request =
+        (const Holdfast__V1__DeleteVmRequest *)(const void *)message;
+    Holdfast__V1__DeleteVmResponse response =
+        HOLDFAST__V1__DELETE_VM_RESPONSE__INIT;
+    const struct vm *vm = api_find_vm(reply, plan->scratch, request->name);
+    struct arena arena;
+
+    if (vm == NULL || !api_check_revision(reply, request->expect_revision,
+                                          vm->revision, request->name)) {
+        return;
+    }
+    arena_init(&arena, VM_ARENA_BYTES);
+    response.vm = view_vm(&arena, plan->scratch, vm, false, NULL);
+    api_vm_remove(plan, vm);
     response.vm->status->deleting = true;
     /* What a repeated request could not be told once the VM is gone. */
     response.vm->template_ = NULL;

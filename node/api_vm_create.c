@@ -192,36 +192,46 @@ static void fill(const Holdfast__V1__Vm *vm, const struct vm_parts *parts,
     };
 }
 
-static void create(struct api_reply *reply, struct turn_plan *plan,
-                   const Holdfast__V1__Vm *vm, struct vm_parts *parts)
+static bool create(struct api_reply *reply, struct turn_plan *plan,
+                   const Holdfast__V1__Vm *vm, struct vm_parts *parts,
+                   bool place)
 {
-    Holdfast__V1__CreateVmResponse response =
-        HOLDFAST__V1__CREATE_VM_RESPONSE__INIT;
     struct change change = {.kind = CHANGE_VM_CREATE};
     const struct vm *created;
-    struct arena arena;
-    struct vm_id id;
 
     if (!read_parts(reply, plan->scratch, vm, parts)) {
-        return;
+        return false;
     }
     fill(vm, parts, &change.vm_create);
     if (!api_check_create_headroom(reply, plan, &parts->size, &change)) {
-        return;
+        return false;
     }
     change.vm_create.class = api_size_class(&parts->size, plan);
     turn_change(plan, &change);
     created = state_vm_named(plan->scratch, text_of(vm->name));
-    id.uid = created->uid;
-    if (created->state == VM_PENDING) {
+    if (place && created->state == VM_PENDING) {
         failover_place(plan, created);
     }
-    arena_init(&arena, VM_ARENA_BYTES);
-    response.vm = view_vm(&arena, plan->scratch, state_vm(plan->scratch, id),
-                          true, plan->placer);
-    response.revision = state_revision(plan->scratch);
-    api_respond(reply, &response.base);
-    arena_close(&arena);
+    return true;
+}
+
+bool api_vm_make(struct api_reply *reply, struct turn_plan *plan,
+                 const Holdfast__V1__Vm *vm, bool place)
+{
+    struct vm_parts parts = {0};
+    bool good;
+
+    if (!check_create(reply, plan->scratch, vm)) {
+        return false;
+    }
+    bytes_init(&parts.labels);
+    bytes_init(&parts.selector);
+    vm_template_init(&parts.template);
+    good = create(reply, plan, vm, &parts, place);
+    vm_template_close(&parts.template);
+    bytes_close(&parts.labels);
+    bytes_close(&parts.selector);
+    return good;
 }
 
 void api_create_vm(const ProtobufCMessage *message, struct turn_plan *plan,
@@ -229,18 +239,21 @@ void api_create_vm(const ProtobufCMessage *message, struct turn_plan *plan,
 {
     const Holdfast__V1__CreateVmRequest *request =
         (const Holdfast__V1__CreateVmRequest *)(const void *)message;
-    struct vm_parts parts = {0};
+    Holdfast__V1__CreateVmResponse response =
+        HOLDFAST__V1__CREATE_VM_RESPONSE__INIT;
+    struct arena arena;
 
-    if (!check_create(reply, plan->scratch, request->vm) ||
-        !api_check_range(reply, "expect_revision", request->expect_revision, 0,
-                         0)) {
+    if (!api_check_range(reply, "expect_revision", request->expect_revision, 0,
+                         0) ||
+        !api_vm_make(reply, plan, request->vm, true)) {
         return;
     }
-    bytes_init(&parts.labels);
-    bytes_init(&parts.selector);
-    vm_template_init(&parts.template);
-    create(reply, plan, request->vm, &parts);
-    vm_template_close(&parts.template);
-    bytes_close(&parts.labels);
-    bytes_close(&parts.selector);
+    arena_init(&arena, VM_ARENA_BYTES);
+    response.vm =
+        view_vm(&arena, plan->scratch,
+                state_vm_named(plan->scratch, text_of(request->vm->name)), true,
+                plan->placer);
+    response.revision = state_revision(plan->scratch);
+    api_respond(reply, &response.base);
+    arena_close(&arena);
 }

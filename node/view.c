@@ -289,12 +289,11 @@ Holdfast__V1__VmTemplate *view_template(struct arena *arena,
                                              (const uint8_t *)encoded.data);
 }
 
-Holdfast__V1__Settings *view_settings(struct arena *arena,
-                                      const struct state *state)
+Holdfast__V1__Settings *view_both_settings(struct arena *arena,
+                                           const struct settings *settings,
+                                           const struct policy *policy)
 {
     Holdfast__V1__Settings *view = view_alloc(arena, sizeof(*view));
-    const struct settings *settings = state_settings(state);
-    const struct policy *policy = state_policy(state);
 
     holdfast__v1__settings__init(view);
     view->lease_wait_ms = settings->lease_wait_ms;
@@ -307,7 +306,6 @@ Holdfast__V1__Settings *view_settings(struct arena *arena,
     view->storm_permille = settings->storm_permille;
     view->zone_hold_ms = settings->zone_hold_ms;
     view->start_parallel = settings->start_parallel;
-    view->revision = view_settings_revision(state);
     view->headroom = (Holdfast__V1__HeadroomMode)policy->headroom;
     view->_preempt_max_case = HOLDFAST__V1__SETTINGS___PREEMPT_MAX_PREEMPT_MAX;
     view->preempt_max = policy->preempt_max;
@@ -321,6 +319,16 @@ Holdfast__V1__Settings *view_settings(struct arena *arena,
     view->vm_cool_down_ms = policy->vm_cool_down_ms;
     view->rebalance_window_start_minute = policy->rebalance_window_start_minute;
     view->rebalance_window_end_minute = policy->rebalance_window_end_minute;
+    return view;
+}
+
+Holdfast__V1__Settings *view_settings(struct arena *arena,
+                                      const struct state *state)
+{
+    Holdfast__V1__Settings *view =
+        view_both_settings(arena, state_settings(state), state_policy(state));
+
+    view->revision = view_settings_revision(state);
     return view;
 }
 

@@ -45,6 +45,10 @@ Holdfast__V1__Reservation *view_reservation(
 /* Of both kinds, as one. */
 Holdfast__V1__Settings *view_settings(struct arena *arena,
                                       const struct state *state);
+/* Of such, without a revision. */
+Holdfast__V1__Settings *view_both_settings(struct arena *arena,
+                                           const struct settings *settings,
+                                           const struct policy *policy);
 uint64_t view_settings_revision(const struct state *state);
 
 /* "class 'small'", or "size cpu_milli 2000, ..." of a custom one. */

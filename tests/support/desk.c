@@ -118,6 +118,38 @@ static void write_answer(struct desk *desk, const struct api_method *method)
     protobuf_c_message_free_unpacked(response, NULL);
 }
 
+static void carry_out(struct desk *desk, const struct api_method *method,
+                      const ProtobufCMessage *message, struct arena *arena)
+{
+    api_reply_close(&desk->reply);
+    api_reply_init(&desk->reply);
+    desk->reply.caller = desk->caller;
+    if (method->read != NULL) {
+        const struct api_view view = {.state = desk->state,
+                                      .leases = &desk->leases,
+                                      .placer = turn_placer(&desk->turn),
+                                      .now_ms = desk->now_ms,
+                                      .arena = arena};
+
+        api_read(method, message, &view, &desk->reply);
+    } else {
+        mutate(desk, method, message);
+    }
+    if (desk->reply.code == RPC_OK) {
+        write_answer(desk, method);
+    }
+}
+
+void desk_send(struct desk *desk, const char *method,
+               const ProtobufCMessage *message)
+{
+    struct arena arena;
+
+    arena_init(&arena, ARENA_BYTES);
+    carry_out(desk, method_of(method), message, &arena);
+    arena_close(&arena);
+}
+
 static void call(struct desk *desk, const char *name, const char *yaml)
 {
     const struct api_method *method = method_of(name);
@@ -130,23 +162,7 @@ static void call(struct desk *desk, const char *name, const char *yaml)
     if (text_yaml_read(method->input, &source, &arena, &message, &error) != 0) {
         fail_msg("%s", error.text);
     }
-    api_reply_close(&desk->reply);
-    api_reply_init(&desk->reply);
-    desk->reply.caller = desk->caller;
-    if (method->read != NULL) {
-        const struct api_view view = {.state = desk->state,
-                                      .leases = &desk->leases,
-                                      .placer = turn_placer(&desk->turn),
-                                      .now_ms = desk->now_ms,
-                                      .arena = &arena};
-
-        api_read(method, message, &view, &desk->reply);
-    } else {
-        mutate(desk, method, message);
-    }
-    if (desk->reply.code == RPC_OK) {
-        write_answer(desk, method);
-    }
+    carry_out(desk, method, message, &arena);
     arena_close(&arena);
 }
 

@@ -45,6 +45,10 @@ const char *desk_ok(struct desk *desk, const char *method, const char *yaml);
 void desk_refused(struct desk *desk, const char *method, const char *yaml,
                   const char *reason, const char *words);
 
+/* The same with a message, whatever becomes of it: desk->reply says. */
+void desk_send(struct desk *desk, const char *method,
+               const ProtobufCMessage *message);
+
 /* Fails the test unless the words stand in the last answer. */
 void desk_says(const struct desk *desk, const char *words);
 void desk_says_not(const struct desk *desk, const char *words);

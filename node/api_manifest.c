@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ApplyManifest: all of a manifest is decided on a trial; only when the last
+ * object is through, what was decided there is decided for good, change by
+ * change as it stands in the trial's entry. So nothing is half done, and
+ * nothing is checked twice. */
+#include "base/check.h"
+#include "base/error.h"
+#include "node/api_check.h"
+#include "node/limits.h"
+#include "node/manifest_edit.h"
+#include "node/view.h"
+#include "rpc/limits.h"
+#include "state/batch.h"
+
+#include <stdio.h>
+
+/* Only what is used is allocated: some 200 bytes an object. */
+#define RESPONSE_ARENA_BYTES (256u << 20)
+
+/* A response larger than this says the counts alone. */
+#define RESPONSE_BYTES_MAX (RPC_MESSAGE_BYTES_MAX - (64u << 10))
+
+static void add_notes(struct manifest_edit *edit)
+{
+    size_t hosts = edit->request->manifest->n_hosts;
+    char words[160];
+
+    if (hosts == 0) {
+        return;
+    }
+    snprintf(words, sizeof(words),
+             "%zu host%s left aside: hosts register themselves", hosts,
+             hosts == 1 ? " is" : "s are");
+    edit->response.notes = view_alloc(edit->arena, sizeof(char *));
+    edit->response.notes[edit->response.n_notes++] =
+        view_string(edit->arena, words);
+}
+
+/* The counts alone. */
+static Holdfast__V1__ApplyManifestResponse brief_of(
+    const Holdfast__V1__ApplyManifestResponse *whole)
+{
+    Holdfast__V1__ApplyManifestResponse brief = *whole;
+
+    brief.n_objects = 0;
+    brief.before = NULL;
+    brief.brief = true;
+    return brief;
+}
+
+static void respond(struct manifest_edit *edit)
+{
+    Holdfast__V1__ApplyManifestResponse brief = brief_of(&edit->response);
+    bool whole = holdfast__v1__apply_manifest_response__get_packed_size(
+                     &edit->response) <= RESPONSE_BYTES_MAX;
+
+    api_respond(edit->reply, whole ? &edit->response.base : &brief.base);
+    api_respond_again(edit->reply, &brief.base);
+}
+
+/* On a trial. */
+static bool decide(const Holdfast__V1__ApplyManifestRequest *request,
+                   struct turn_plan *plan, struct api_reply *reply)
+{
+    uint64_t revision = state_revision(plan->scratch);
+    struct manifest_edit edit;
+    struct arena arena;
+    bool good;
+
+    arena_init(&arena, RESPONSE_ARENA_BYTES);
+    manifest_edit_init(&edit, request, plan, reply, &arena);
+    good = manifest_edit_objects(&edit) &&
+           (!request->prune || manifest_edit_prune(&edit));
+    if (good) {
+        add_notes(&edit);
+        edit.response.revision =
+            request->dry_run ? revision : state_revision(plan->scratch);
+        respond(&edit);
+    }
+    manifest_edit_close(&edit);
+    arena_close(&arena);
+    return good;
+}
+
+/* What was decided on the trial, for good. */
+static void decide_again(const struct bytes *entry, struct turn_plan *plan)
+{
+    struct arena arena;
+    struct batch batch;
+
+    arena_init(&arena, BATCH_ARENA_BYTES);
+    CHECK(batch_decode(entry->data, entry->len, &arena, &batch) == 0);
+    for (size_t i = 0; i < batch.count; i++) {
+        turn_change(plan, &batch.changes[i]);
+    }
+    arena_close(&arena);
+}
+
+void api_apply_manifest(const ProtobufCMessage *message, struct turn_plan *plan,
+                        struct api_reply *reply)
+{
+    const Holdfast__V1__ApplyManifestRequest *request =
+        (const Holdfast__V1__ApplyManifestRequest *)(const void *)message;
+    const struct batch_head head = {.time_ms = plan->time_ms};
+    struct turn_trial trial;
+    struct bytes entry;
+    bool good;
+
+    if (request->manifest == NULL) {
+        api_fail(reply, API_INVALID_FIELD, "manifest: must be given");
+        return;
+    }
+    if (request->dry_run) {
+        CHECK(plan->trial != NULL);
+        decide(request, plan, reply);
+        return;
+    }
+    turn_trial_begin(&trial, plan);
+    batch_begin(&trial.plan.entry, &head);
+    good = decide(request, &trial.plan, reply);
+    entry = trial.plan.entry;
+    bytes_init(&trial.plan.entry);
+    turn_trial_end(&trial);
+    if (good) {
+        decide_again(&entry, plan);
+    }
+    bytes_close(&entry);
+}

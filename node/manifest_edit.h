@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A manifest decided object by object on a trial: each is made, changed or left
+ * as it is by the functions of the single methods, and told of in the response.
+ * The first that is refused ends it. Pure. */
+#ifndef NODE_MANIFEST_EDIT_H
+#define NODE_MANIFEST_EDIT_H
+
+#include "base/map.h"
+#include "node/api.h"
+#include "node/manifest_fields.h"
+
+struct manifest_edit {
+    const Holdfast__V1__ApplyManifestRequest *request;
+    struct turn_plan *plan; /* Of a trial. */
+    struct api_reply *reply;
+    struct arena *arena;  /* Of the response. */
+    struct arena scratch; /* Of one object. */
+    Holdfast__V1__ApplyManifestResponse response;
+    Holdfast__V1__Manifest before;
+    size_t object_capacity;
+    size_t before_capacity[MANIFEST_KINDS];
+    size_t before_bytes;
+    size_t entry_len;                /* Of the plan, before. */
+    struct map seen[MANIFEST_KINDS]; /* By uid: what the manifest names. */
+    bool place; /* New VMs get their hosts at once: headroom is enforced. */
+    uint32_t placed;
+};
+
+/* Where in the manifest. */
+struct manifest_spot {
+    Holdfast__V1__ManifestKind kind;
+    size_t index;
+};
+
+void manifest_edit_init(struct manifest_edit *edit,
+                        const Holdfast__V1__ApplyManifestRequest *request,
+                        struct turn_plan *plan, struct api_reply *reply,
+                        struct arena *arena);
+void manifest_edit_close(struct manifest_edit *edit);
+
+/* Creates and updates; false: the reply has failed. */
+bool manifest_edit_objects(struct manifest_edit *edit);
+
+/* Deletes (manifest_prune.c), after the objects. */
+bool manifest_edit_prune(struct manifest_edit *edit);
+
+/* --- For both parts ---------------------------------------------------------
+ */
+
+/* One more in the response; fields of what differs are the caller's to add. */
+Holdfast__V1__ManifestObject *manifest_add(struct manifest_edit *edit,
+                                           Holdfast__V1__ManifestKind kind,
+                                           const char *name,
+                                           Holdfast__V1__ManifestAction action,
+                                           uint64_t revision);
+
+/* Fails the reply unless the object is as old as the request expects. */
+bool manifest_check_revision(struct manifest_edit *edit,
+                             Holdfast__V1__ManifestKind kind, const char *name,
+                             uint64_t revision);
+
+/* Fails the reply when what is decided is too large already. */
+bool manifest_check_size(struct manifest_edit *edit);
+
+#endif
