@@ -27,10 +27,13 @@
 static const struct {
     Holdfast__V1__VmState state;
     const char *name;
+    const char *header;
 } on_the_way[] = {
-    {STATE(PENDING), "pending"},   {STATE(ASSIGNED), "assigned"},
-    {STATE(STARTING), "starting"}, {STATE(LOST), "lost"},
-    {STATE(STOPPING), "stopping"},
+    {STATE(PENDING), "pending", "PENDING"},
+    {STATE(ASSIGNED), "assigned", "ASSIGNED"},
+    {STATE(STARTING), "starting", "STARTING"},
+    {STATE(LOST), "lost", "LOST"},
+    {STATE(STOPPING), "stopping", "STOPPING"},
 };
 
 struct waiting {
@@ -220,11 +223,11 @@ static void show_table(struct waiting *waiting)
         bytes_append(&invocation->out, back, strlen(back));
     }
     grid_init(&grid);
-    grid_column(&grid, "what");
-    grid_column_right(&grid, "all");
-    grid_column_right(&grid, "there");
+    grid_column(&grid, "WHAT");
+    grid_column_right(&grid, "ALL");
+    grid_column_right(&grid, "THERE");
     for (size_t i = 0; i < ARRAY_LEN(on_the_way); i++) {
-        grid_column_right(&grid, on_the_way[i].name);
+        grid_column_right(&grid, on_the_way[i].header);
     }
     grid_cell(&grid, "vms");
     grid_cell_format(&grid, "%zu", waiting->name_count);

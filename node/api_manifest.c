@@ -13,13 +13,16 @@
 #include "rpc/limits.h"
 #include "state/batch.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* Only what is used is allocated: some 200 bytes an object. */
 #define RESPONSE_ARENA_BYTES (256u << 20)
 
-/* A response larger than this says the counts alone. */
-#define RESPONSE_BYTES_MAX (RPC_MESSAGE_BYTES_MAX - (64u << 10))
+/* A response larger than this says the counts alone; and one that is kept for
+ * repeats, as up to 65,536 are, when it is larger than that. */
+#define RESPONSE_BYTES_MAX   (RPC_MESSAGE_BYTES_MAX - (64u << 10))
+#define REMEMBERED_BYTES_MAX 512
 
 static void add_notes(struct manifest_edit *edit)
 {
@@ -52,11 +55,30 @@ static Holdfast__V1__ApplyManifestResponse brief_of(
 static void respond(struct manifest_edit *edit)
 {
     Holdfast__V1__ApplyManifestResponse brief = brief_of(&edit->response);
-    bool whole = holdfast__v1__apply_manifest_response__get_packed_size(
-                     &edit->response) <= RESPONSE_BYTES_MAX;
+    size_t len =
+        holdfast__v1__apply_manifest_response__get_packed_size(&edit->response);
 
-    api_respond(edit->reply, whole ? &edit->response.base : &brief.base);
-    api_respond_again(edit->reply, &brief.base);
+    api_respond(edit->reply,
+                len <= RESPONSE_BYTES_MAX ? &edit->response.base : &brief.base);
+    if (len > REMEMBERED_BYTES_MAX) {
+        api_respond_again(edit->reply, &brief.base);
+    }
+}
+
+/* A revision that this region has not come to is of another. */
+static bool check_expected(const Holdfast__V1__ApplyManifestRequest *request,
+                           const struct turn_plan *plan,
+                           struct api_reply *reply)
+{
+    uint64_t revision = state_revision(plan->scratch);
+
+    if (request->expect_revision > revision) {
+        api_fail(reply, API_REVISION_CONFLICT,
+                 "expect_revision: the region is at revision %" PRIu64
+                 ", not yet at %" PRIu64,
+                 revision, request->expect_revision);
+    }
+    return request->expect_revision <= revision;
 }
 
 /* On a trial. */
@@ -109,6 +131,9 @@ void api_apply_manifest(const ProtobufCMessage *message, struct turn_plan *plan,
 
     if (request->manifest == NULL) {
         api_fail(reply, API_INVALID_FIELD, "manifest: must be given");
+        return;
+    }
+    if (!check_expected(request, plan, reply)) {
         return;
     }
     if (request->dry_run) {

@@ -13,15 +13,18 @@ from concurrent import futures
 import grpc
 from google.protobuf import symbol_database
 
+import fake_manifest
 import fake_placement
 from fake_placement import Refused
 from holdfast.v1 import (class_service_pb2, cluster_service_pb2,
-                         host_service_pb2, resources_pb2, vm_service_pb2,
-                         watch_service_pb2, zone_service_pb2)
+                         host_service_pb2, manifest_service_pb2,
+                         resources_pb2, vm_service_pb2, watch_service_pb2,
+                         zone_service_pb2)
 
 R = resources_pb2
 MODULES = (class_service_pb2, cluster_service_pb2, host_service_pb2,
-           vm_service_pb2, watch_service_pb2, zone_service_pb2,
+           manifest_service_pb2, vm_service_pb2, watch_service_pb2,
+           zone_service_pb2,
            *fake_placement.MODULES)
 
 
@@ -38,6 +41,7 @@ class Region:
         self.groups = {}
         self.reservations = {}
         self.plans = {}
+        self.manifest_refusal = None
         self.plan_page = 1000
         self.zone_total = 3
         self.stuck = False  # Nothing moves, no member appears.
@@ -111,7 +115,7 @@ STARTING = R.VmStatus(state=R.VM_STATE_STARTING, host="h1", zone="z1")
 
 
 class Node(fake_placement.Groups, fake_placement.Drains,
-           fake_placement.Plans):
+           fake_placement.Plans, fake_manifest.Manifests):
     """One control-plane process on a port of its own."""
 
     def __init__(self, region, name, fail=0, hang=False, pushback=None,

@@ -101,6 +101,12 @@ VALID = [
     ("ReservationService/UpdateReservation", {"name": "spare-$", "count": 2}),
     ("ReservationService/DeleteReservation", {"name": "spare-$"}),
     ("ReservationService/ListReservations", {}),
+    ("ManifestService/ApplyManifest", {"prune": True, "manifest": {
+        "settings": {"headroom": "HEADROOM_MODE_OFF"},
+        "zones": [{"name": "z1", "cordoned": True}],
+        "reservations": [{"name": "spare-$", "zone": "z1",
+                          "class_name": "small", "count": 1}],
+        "groups": [{**GROUP, "name": "group-$"}]}}),
     ("PlanService/MakePlan", {"action": {"zone_loss": {"zones": ["z1"]}}}),
     ("PlanService/MakePlan", {"action": {"scale_group": {
         "name": "group-$", "count": 3}}}),

@@ -12,6 +12,7 @@ import unittest
 
 import api_access
 import api_groups
+import api_manifests
 import api_methods
 import api_outages
 import api_plans
@@ -21,6 +22,7 @@ import holdfast_client
 from api_case import Seen, read_table
 
 MODULES = [api_methods, api_groups, api_plans, api_access, api_outages,
+MODULES = [api_methods, api_groups, api_manifests, api_plans, api_outages,
            api_reads, api_sessions]
 
 # Errors of the table that are not seen here, and why.
@@ -49,6 +51,8 @@ class Everything(unittest.TestCase):
             {f"holdfast.v1.{name}Service" for name in (
                 "Access", "Agent", "Class", "Cluster", "Group", "Host", "Peer", "Plan",
                 "Reservation", "Vm", "Watch", "Zone")} | {"grpc.health.v1.Health",
+                "Agent", "Class", "Cluster", "Group", "Host", "Manifest",
+                "Peer", "Plan", "Reservation", "Vm", "Watch", "Zone")} | {"grpc.health.v1.Health",
                             "grpc.reflection.v1.ServerReflection"})
         self.assertGreater(len(self.mutations()), 10)
 

@@ -93,6 +93,8 @@ def calls(own):
         ("ReservationService/UpdateReservation", {"name": kept, "count": 2},
          "OK"),
         ("ReservationService/DeleteReservation", named(kept), "OK"),
+        ("ManifestService/ApplyManifest",
+         {"manifest": {"zones": [{"name": "z1"}]}}, "OK"),
         ("PlanService/MakePlan", {"action": {"zone_loss": {"zones": ["z1"]}}},
          "OK"),
         ("PlanService/GetPlan", {"id": "none"}, "NOT_FOUND"),

@@ -37,6 +37,14 @@
     VMS ", " RESERVATIONS ", " GROUPS ", " CLASSES ", " ZONES \
         ", settings: {headroom: off}"
 
+#define LONG(n) \
+    "{name: zone-with-a-rather-long-name-so-that-it-takes-its-room-" n "}"
+/* More than is kept of an answer. */
+#define MANY                                                                                                \
+    VMS ", " RESERVATIONS ", " GROUPS ", " CLASSES                                                          \
+        ", zones: [{name: z1}, {name: z2}, {name: z3}, " LONG("0") ", " LONG("1") ", " LONG("2") ", " LONG( \
+            "3") ", " LONG("4") ", " LONG("5") ", " LONG("6") ", " LONG("7") ", " LONG("8") ", " LONG("9") "]"
+
 static void all_of_it_is_one_entry_whatever_rests_on_what(void **unused)
 {
     struct desk *desk = desk_create();
@@ -262,19 +270,34 @@ static void a_dry_run_tells_all_and_changes_nothing(void **unused)
     desk_destroy(desk);
 }
 
+static void a_small_answer_is_repeated_as_it_was(void **unused)
+{
+    static const char *const once =
+        "{manifest: {zones: [{name: z4}]}, request_id: once}";
+    struct desk *desk = desk_create();
+    char *first;
+
+    (void)unused;
+    first = strdup(desk_ok(desk, APPLY, once));
+    assert_string_equal(desk_ok(desk, APPLY, once), first);
+    desk_says(desk, "\"name\":\"z4\",\"action\":\"created\"");
+    free(first);
+    desk_destroy(desk);
+}
+
 static void a_repeated_request_gets_the_counts_and_one_effect(void **unused)
 {
     struct desk *desk = desk_create();
     uint64_t hash;
 
     (void)unused;
-    desk_ok(desk, APPLY, "{manifest: {" FLEET "}, request_id: once}");
+    desk_ok(desk, APPLY, "{manifest: {" MANY "}, request_id: once}");
     desk_says(desk, "\"brief\":false");
     desk_ok(desk, "DeleteVm", "name: two");
     hash = state_hash(desk->state);
-    desk_ok(desk, APPLY, "{manifest: {" FLEET "}, request_id: once}");
+    desk_ok(desk, APPLY, "{manifest: {" MANY "}, request_id: once}");
     desk_says(desk, "\"brief\":true");
-    desk_says(desk, "\"created_count\":6");
+    desk_says(desk, "\"created_count\":16");
     desk_says(desk, "\"objects\":[]");
     assert_int_equal(state_hash(desk->state), hash);
     assert_null(state_vm_named(desk->state, text_of("two")));
@@ -291,6 +314,8 @@ static void what_somebody_changed_since_is_not_overwritten(void **unused)
 
     (void)unused;
     desk_ok(desk, APPLY, "manifest: {" FLEET "}");
+    desk_refused(desk, APPLY, "{manifest: {}, expect_revision: 99999}",
+                 "REVISION_CONFLICT", "not yet at 99999");
     revision = state_revision(desk->state);
     desk_ok(desk, "UpdateVm",
             "{vm: {name: two, priority: 8}, update_mask: "
@@ -440,6 +465,7 @@ int main(void)
         cmocka_unit_test(prune_deletes_what_is_not_named_and_tells_what_stays),
         cmocka_unit_test(prune_refuses_what_something_named_still_needs),
         cmocka_unit_test(a_dry_run_tells_all_and_changes_nothing),
+        cmocka_unit_test(a_small_answer_is_repeated_as_it_was),
         cmocka_unit_test(a_repeated_request_gets_the_counts_and_one_effect),
         cmocka_unit_test(what_somebody_changed_since_is_not_overwritten),
         cmocka_unit_test(members_of_a_template_are_the_groups_own),
