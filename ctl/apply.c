@@ -30,7 +30,7 @@ static Holdfast__V1__ApplyManifestRequest *read_request(
     return request;
 }
 
-/* One call; a refusal is told with its file and line. */
+/* One call; a refusal is told with its file and line, and `response` NULL. */
 static enum exit_code call(struct invocation *invocation,
                            const struct manifest_files *files,
                            const Holdfast__V1__ApplyManifestRequest *request,
@@ -39,6 +39,7 @@ static enum exit_code call(struct invocation *invocation,
     ProtobufCMessage *message;
     struct hf_status status;
 
+    *response = NULL;
     if (hf_client_call(invocation->client, invocation->command->method,
                        &request->base, &message, &status) == HF_STATUS_OK) {
         *response = (void *)message;
@@ -92,7 +93,7 @@ static enum exit_code confirm(struct invocation *invocation,
     dry.dry_run = true;
     dry.request_id = request_copy(invocation, "", 0);
     code = call(invocation, files, &dry, &response);
-    if (code != EXIT_OK) {
+    if (response == NULL) {
         return code;
     }
     count = response->deleted_count;
@@ -130,7 +131,7 @@ static enum exit_code apply(struct invocation *invocation,
                             struct manifest_files *files,
                             Holdfast__V1__ApplyManifestRequest *request)
 {
-    Holdfast__V1__ApplyManifestResponse *response;
+    Holdfast__V1__ApplyManifestResponse *response = NULL;
     struct apply_text text;
     enum exit_code code = EXIT_OK;
 
@@ -141,7 +142,7 @@ static enum exit_code apply(struct invocation *invocation,
     if (code == EXIT_OK) {
         code = call(invocation, files, request, &response);
     }
-    if (code != EXIT_OK) {
+    if (response == NULL) {
         return code;
     }
     if (!output_message(invocation, &response->base)) {
@@ -176,7 +177,7 @@ enum exit_code run_apply(struct invocation *invocation)
 
 enum exit_code run_diff(struct invocation *invocation)
 {
-    Holdfast__V1__ApplyManifestResponse *response;
+    Holdfast__V1__ApplyManifestResponse *response = NULL;
     Holdfast__V1__ApplyManifestRequest *request;
     struct manifest_files files;
     struct apply_text text;
@@ -190,7 +191,7 @@ enum exit_code run_diff(struct invocation *invocation)
             code = call(invocation, &files, request, &response);
         }
     }
-    if (code == EXIT_OK) {
+    if (response != NULL) {
         if (!output_message(invocation, &response->base)) {
             text = text_of(invocation, &files, response, true);
             apply_text_diff(&text, &invocation->out);

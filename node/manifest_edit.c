@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/manifest_edit.h"
 
-#include "base/check.h"
 #include "base/memory.h"
 #include "node/api_check.h"
 #include "node/api_headroom.h"
-#include "node/api_vm.h"
 #include "node/limits.h"
 #include "node/view.h"
 
@@ -13,12 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <holdfast/v1/class_service.pb-c.h>
-#include <holdfast/v1/cluster_service.pb-c.h>
-#include <holdfast/v1/group_service.pb-c.h>
-#include <holdfast/v1/reservation_service.pb-c.h>
-#include <holdfast/v1/zone_service.pb-c.h>
 
 #define KIND(NAME)   HOLDFAST__V1__MANIFEST_KIND__MANIFEST_KIND_##NAME
 #define ACTION(NAME) HOLDFAST__V1__MANIFEST_ACTION__MANIFEST_ACTION_##NAME
@@ -69,8 +61,8 @@ void manifest_edit_close(struct manifest_edit *edit)
 
 /* A refusal of a single method becomes one of the manifest: "vm.name: ..." is
  * "vms[17].name: ...". */
-static void fail_at(struct manifest_edit *edit, struct manifest_spot spot,
-                    const struct api_reply *step)
+void manifest_fail(struct manifest_edit *edit, struct manifest_spot spot,
+                   const struct api_reply *step)
 {
     const struct manifest_kind *kind = manifest_kind(spot.kind);
     size_t len = strlen(kind->part);
@@ -101,11 +93,11 @@ static void fail_at(struct manifest_edit *edit, struct manifest_spot spot,
 }
 
 /* Carries out a single method in the trial. */
-static bool carry_out(struct manifest_edit *edit, struct manifest_spot spot,
-                      void (*method)(const ProtobufCMessage *request,
-                                     struct turn_plan *plan,
-                                     struct api_reply *reply),
-                      const ProtobufCMessage *request)
+bool manifest_carry_out(struct manifest_edit *edit, struct manifest_spot spot,
+                        void (*method)(const ProtobufCMessage *request,
+                                       struct turn_plan *plan,
+                                       struct api_reply *reply),
+                        const ProtobufCMessage *request)
 {
     struct api_reply step;
     bool good;
@@ -114,7 +106,7 @@ static bool carry_out(struct manifest_edit *edit, struct manifest_spot spot,
     method(request, edit->plan, &step);
     good = step.code == RPC_OK;
     if (!good) {
-        fail_at(edit, spot, &step);
+        manifest_fail(edit, spot, &step);
     }
     api_reply_close(&step);
     return good;
@@ -234,8 +226,8 @@ bool manifest_check_size(struct manifest_edit *edit)
  */
 
 /* Marks what the manifest names; false: twice. */
-static bool see(struct manifest_edit *edit, struct manifest_spot spot,
-                const char *name, uint64_t uid)
+bool manifest_see(struct manifest_edit *edit, struct manifest_spot spot,
+                  const char *name, uint64_t uid)
 {
     if (map_get(&edit->seen[spot.kind], uid) != NULL) {
         api_fail(edit->reply, API_INVALID_FIELD,
@@ -248,8 +240,9 @@ static bool see(struct manifest_edit *edit, struct manifest_spot spot,
 }
 
 /* Nothing but wishes. */
-static bool check_wishes(struct manifest_edit *edit, struct manifest_spot spot,
-                         const ProtobufCMessage *wish)
+bool manifest_check_wishes(struct manifest_edit *edit,
+                           struct manifest_spot spot,
+                           const ProtobufCMessage *wish)
 {
     const struct manifest_kind *kind = manifest_kind(spot.kind);
     const char *foreign = manifest_foreign_field(kind, wish, &edit->scratch);
@@ -289,12 +282,27 @@ static void fail_fixed(struct manifest_edit *edit, struct manifest_spot spot,
              kind->noun);
 }
 
-/* What differs, if that can be changed and may be. */
-static bool compare(struct manifest_edit *edit, struct manifest_spot spot,
-                    const char *name, const ProtobufCMessage *wish,
-                    const ProtobufCMessage *now, uint64_t revision,
-                    struct manifest_diff *diff)
+static const char *name_of(const ProtobufCMessage *object)
 {
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(object->descriptor,
+                                                        "name");
+    const char *name = "settings";
+
+    if (field != NULL) {
+        memcpy(&name, (const char *)object + field->offset, sizeof(name));
+    }
+    return name;
+}
+
+/* What differs, if that can be changed and may be. */
+bool manifest_check_diff(struct manifest_edit *edit, struct manifest_spot spot,
+                         const ProtobufCMessage *wish,
+                         const ProtobufCMessage *now, uint64_t revision,
+                         struct manifest_diff *diff)
+{
+    const char *name = name_of(wish);
+
     manifest_compare(manifest_kind(spot.kind), wish, now, &edit->scratch, diff);
     for (size_t i = 0; i < diff->count; i++) {
         if (diff->fields[i]->how == MANIFEST_FIXED) {
@@ -310,8 +318,8 @@ static bool compare(struct manifest_edit *edit, struct manifest_spot spot,
 }
 
 /* The names of those that an update's mask can name. */
-static size_t mask_of(const struct manifest_diff *diff,
-                      char *mask[MANIFEST_FIELDS_MAX])
+size_t manifest_mask(const struct manifest_diff *diff,
+                     char *mask[MANIFEST_FIELDS_MAX])
 {
     size_t count = 0;
 
@@ -325,10 +333,10 @@ static size_t mask_of(const struct manifest_diff *diff,
 }
 
 /* Tells of an object that was there. */
-static void add_edited(struct manifest_edit *edit,
-                       Holdfast__V1__ManifestKind kind, const char *name,
-                       uint64_t revision, const ProtobufCMessage *now,
-                       const struct manifest_diff *diff)
+void manifest_add_edited(struct manifest_edit *edit,
+                         Holdfast__V1__ManifestKind kind, const char *name,
+                         uint64_t revision, const ProtobufCMessage *now,
+                         const struct manifest_diff *diff)
 {
     Holdfast__V1__ManifestObject *object = manifest_add(
         edit, kind, name, diff->count > 0 ? ACTION(UPDATED) : ACTION(UNCHANGED),
@@ -346,402 +354,6 @@ static void add_edited(struct manifest_edit *edit,
     add_before(edit, kind, now, diff);
 }
 
-/* --- Kinds -----------------------------------------------------------------
- */
-
-static bool edit_settings(struct manifest_edit *edit)
-{
-    Holdfast__V1__UpdateSettingsRequest request =
-        HOLDFAST__V1__UPDATE_SETTINGS_REQUEST__INIT;
-    const struct manifest_spot spot = {KIND(SETTINGS), 0};
-    const struct state *state = edit->plan->scratch;
-    uint64_t revision = view_settings_revision(state);
-    char *mask[MANIFEST_FIELDS_MAX];
-    Holdfast__V1__Settings *now;
-    struct manifest_diff diff;
-
-    if (edit->request->manifest->settings == NULL) {
-        return true;
-    }
-    if (!check_wishes(edit, spot, &edit->request->manifest->settings->base)) {
-        return false;
-    }
-    now = view_settings(&edit->scratch, state);
-    request.settings =
-        manifest_settings(edit->request->manifest->settings, &edit->scratch);
-    if (!compare(edit, spot, "settings", &request.settings->base, &now->base,
-                 revision, &diff)) {
-        return false;
-    }
-    request.n_update_mask = mask_of(&diff, mask);
-    request.update_mask = mask;
-    if (diff.count > 0 &&
-        !carry_out(edit, spot, api_update_settings, &request.base)) {
-        return false;
-    }
-    add_edited(edit, spot.kind, "", view_settings_revision(state), &now->base,
-               &diff);
-    return true;
-}
-
-static bool cordon(struct manifest_edit *edit, struct manifest_spot spot,
-                   char *name, bool cordoned)
-{
-    Holdfast__V1__CordonZoneRequest on =
-        HOLDFAST__V1__CORDON_ZONE_REQUEST__INIT;
-    Holdfast__V1__UncordonZoneRequest off =
-        HOLDFAST__V1__UNCORDON_ZONE_REQUEST__INIT;
-
-    on.name = name;
-    off.name = name;
-    return cordoned ? carry_out(edit, spot, api_cordon_zone, &on.base)
-                    : carry_out(edit, spot, api_uncordon_zone, &off.base);
-}
-
-static bool edit_zone(struct manifest_edit *edit, size_t index)
-{
-    const Holdfast__V1__Zone *wish = edit->request->manifest->zones[index];
-    const struct manifest_spot spot = {KIND(ZONE), index};
-    const struct state *state = edit->plan->scratch;
-    const struct zone *zone = state_zone_named(state, text_of(wish->name));
-    Holdfast__V1__CreateZoneRequest request =
-        HOLDFAST__V1__CREATE_ZONE_REQUEST__INIT;
-    const ProtobufCMessage *now;
-    struct manifest_diff diff;
-
-    if (!check_wishes(edit, spot, &wish->base)) {
-        return false;
-    }
-    if (zone == NULL) {
-        request.name = wish->name;
-        if (!carry_out(edit, spot, api_create_zone, &request.base) ||
-            (wish->cordoned && !cordon(edit, spot, wish->name, true))) {
-            return false;
-        }
-        zone = state_zone_named(state, text_of(wish->name));
-        manifest_add(edit, spot.kind, wish->name, ACTION(CREATED),
-                     zone->revision);
-        return see(edit, spot, wish->name, zone->uid);
-    }
-    now = &view_zone(&edit->scratch, state, zone, NULL)->base;
-    if (!see(edit, spot, wish->name, zone->uid) ||
-        !compare(edit, spot, wish->name, &wish->base, now, zone->revision,
-                 &diff) ||
-        (diff.count > 0 && !cordon(edit, spot, wish->name, wish->cordoned))) {
-        return false;
-    }
-    add_edited(edit, spot.kind, wish->name,
-               state_zone_named(state, text_of(wish->name))->revision, now,
-               &diff);
-    return true;
-}
-
-static bool edit_class(struct manifest_edit *edit, size_t index)
-{
-    Holdfast__V1__Class *wish = edit->request->manifest->classes[index];
-    const struct manifest_spot spot = {KIND(CLASS), index};
-    const struct state *state = edit->plan->scratch;
-    const struct class *class = state_class_named(state, text_of(wish->name));
-    Holdfast__V1__CreateClassRequest create =
-        HOLDFAST__V1__CREATE_CLASS_REQUEST__INIT;
-    Holdfast__V1__UpdateClassRequest update =
-        HOLDFAST__V1__UPDATE_CLASS_REQUEST__INIT;
-    char *mask[MANIFEST_FIELDS_MAX];
-    const ProtobufCMessage *now;
-    struct manifest_diff diff;
-
-    if (!check_wishes(edit, spot, &wish->base)) {
-        return false;
-    }
-    if (class == NULL || class->custom) {
-        create.vm_class = wish;
-        if (!carry_out(edit, spot, api_create_class, &create.base)) {
-            return false;
-        }
-        class = state_class_named(state, text_of(wish->name));
-        manifest_add(edit, spot.kind, wish->name, ACTION(CREATED),
-                     class->revision);
-        return see(edit, spot, wish->name, class->uid);
-    }
-    now = &view_class(&edit->scratch, state, class)->base;
-    update.vm_class = manifest_class(wish, &edit->scratch);
-    if (!see(edit, spot, wish->name, class->uid) ||
-        !compare(edit, spot, wish->name, &update.vm_class->base, now,
-                 class->revision, &diff)) {
-        return false;
-    }
-    update.n_update_mask = mask_of(&diff, mask);
-    update.update_mask = mask;
-    if (diff.count > 0 &&
-        !carry_out(edit, spot, api_update_class, &update.base)) {
-        return false;
-    }
-    add_edited(edit, spot.kind, wish->name,
-               state_class_named(state, text_of(wish->name))->revision, now,
-               &diff);
-    return true;
-}
-
-static bool update_group(struct manifest_edit *edit, struct manifest_spot spot,
-                         Holdfast__V1__Group *wish,
-                         const struct manifest_diff *diff)
-{
-    Holdfast__V1__UpdateGroupRequest update =
-        HOLDFAST__V1__UPDATE_GROUP_REQUEST__INIT;
-    char *mask[MANIFEST_FIELDS_MAX];
-
-    update.group = wish;
-    update.n_update_mask = mask_of(diff, mask);
-    update.update_mask = mask;
-    return update.n_update_mask == 0 ||
-           carry_out(edit, spot, api_update_group, &update.base);
-}
-
-static bool scale_group(struct manifest_edit *edit, struct manifest_spot spot,
-                        const Holdfast__V1__Group *wish,
-                        const struct manifest_diff *diff)
-{
-    Holdfast__V1__ScaleGroupRequest scale =
-        HOLDFAST__V1__SCALE_GROUP_REQUEST__INIT;
-
-    scale.name = wish->name;
-    scale.count = wish->count;
-    return !manifest_differs_in(diff, "count") ||
-           carry_out(edit, spot, api_scale_group, &scale.base);
-}
-
-/* Between the two the group must be one that could be: fewer members first,
- * more of them last. */
-static bool change_group(struct manifest_edit *edit, struct manifest_spot spot,
-                         const struct group *group, Holdfast__V1__Group *wish,
-                         const struct manifest_diff *diff)
-{
-    if (wish->count < group->count) {
-        return scale_group(edit, spot, wish, diff) &&
-               update_group(edit, spot, wish, diff);
-    }
-    return update_group(edit, spot, wish, diff) &&
-           scale_group(edit, spot, wish, diff);
-}
-
-static bool edit_group(struct manifest_edit *edit, size_t index)
-{
-    Holdfast__V1__Group *wish = edit->request->manifest->groups[index];
-    const struct manifest_spot spot = {KIND(GROUP), index};
-    const struct state *state = edit->plan->scratch;
-    const struct group *group = state_group_named(state, text_of(wish->name));
-    Holdfast__V1__CreateGroupRequest create =
-        HOLDFAST__V1__CREATE_GROUP_REQUEST__INIT;
-    const ProtobufCMessage *now;
-    struct manifest_diff diff;
-    Holdfast__V1__Group *whole;
-
-    if (!check_wishes(edit, spot, &wish->base)) {
-        return false;
-    }
-    if (group == NULL) {
-        create.group = wish;
-        if (!carry_out(edit, spot, api_create_group, &create.base)) {
-            return false;
-        }
-        group = state_group_named(state, text_of(wish->name));
-        manifest_add(edit, spot.kind, wish->name, ACTION(CREATED),
-                     group->revision);
-        return see(edit, spot, wish->name, group->uid);
-    }
-    if (group->deleting) {
-        api_fail(edit->reply, API_GROUP_DELETING,
-                 "groups[%zu].name: the delete of group '%s' was accepted and "
-                 "is final; apply again when it is gone",
-                 index, wish->name);
-        return false;
-    }
-    now = &view_group(&edit->scratch, state, group, GROUP_ALL)->base;
-    whole = manifest_group(wish, &edit->scratch);
-    if (!see(edit, spot, wish->name, group->uid) ||
-        !compare(edit, spot, wish->name, &whole->base, now, group->revision,
-                 &diff) ||
-        !change_group(edit, spot, group, whole, &diff)) {
-        return false;
-    }
-    add_edited(edit, spot.kind, wish->name,
-               state_group_named(state, text_of(wish->name))->revision, now,
-               &diff);
-    return true;
-}
-
-static bool edit_reservation(struct manifest_edit *edit, size_t index)
-{
-    Holdfast__V1__Reservation *wish =
-        edit->request->manifest->reservations[index];
-    const struct manifest_spot spot = {KIND(RESERVATION), index};
-    const struct state *state = edit->plan->scratch;
-    const struct reservation *reservation =
-        state_reservation_named(state, text_of(wish->name));
-    Holdfast__V1__CreateReservationRequest create =
-        HOLDFAST__V1__CREATE_RESERVATION_REQUEST__INIT;
-    Holdfast__V1__UpdateReservationRequest update =
-        HOLDFAST__V1__UPDATE_RESERVATION_REQUEST__INIT;
-    const ProtobufCMessage *now;
-    struct manifest_diff diff;
-
-    if (!check_wishes(edit, spot, &wish->base)) {
-        return false;
-    }
-    if (reservation == NULL) {
-        create.reservation = wish;
-        if (!carry_out(edit, spot, api_create_reservation, &create.base)) {
-            return false;
-        }
-        reservation = state_reservation_named(state, text_of(wish->name));
-        manifest_add(edit, spot.kind, wish->name, ACTION(CREATED),
-                     reservation->revision);
-        return see(edit, spot, wish->name, reservation->uid);
-    }
-    now = &view_reservation(&edit->scratch, state, reservation, NULL)->base;
-    update.name = wish->name;
-    update.count = wish->count;
-    if (!see(edit, spot, wish->name, reservation->uid) ||
-        !compare(edit, spot, wish->name, &wish->base, now,
-                 reservation->revision, &diff) ||
-        (diff.count > 0 &&
-         !carry_out(edit, spot, api_update_reservation, &update.base))) {
-        return false;
-    }
-    add_edited(edit, spot.kind, wish->name,
-               state_reservation_named(state, text_of(wish->name))->revision,
-               now, &diff);
-    return true;
-}
-
-/* --- VMs --------------------------------------------------------------------
- */
-
-/* With headroom enforced, all that is to run is placed in the decision: else
- * each of it could be proved alone and not all of it together. */
-static bool check_placed(struct manifest_edit *edit, struct manifest_spot spot,
-                         const Holdfast__V1__Vm *wish)
-{
-    if (!edit->place ||
-        wish->desired == HOLDFAST__V1__DESIRED_STATE__DESIRED_STATE_STOPPED) {
-        return true;
-    }
-    if (++edit->placed <= API_TRIED_MEMBERS_MAX) {
-        return true;
-    }
-    api_fail(edit->reply, API_MANIFEST_TOO_LARGE,
-             "vms[%zu]: with `headroom: enforce` at most %d VMs are made or "
-             "started at once; split the file and apply its parts one after "
-             "the other",
-             spot.index, API_TRIED_MEMBERS_MAX);
-    return false;
-}
-
-static bool make_vm(struct manifest_edit *edit, struct manifest_spot spot,
-                    const Holdfast__V1__Vm *wish)
-{
-    const struct vm *made;
-    struct api_reply step;
-    bool good;
-
-    if (!check_placed(edit, spot, wish)) {
-        return false;
-    }
-    api_reply_init(&step);
-    good = api_vm_make(&step, edit->plan, wish, edit->place);
-    if (!good) {
-        fail_at(edit, spot, &step);
-    }
-    api_reply_close(&step);
-    if (!good) {
-        return false;
-    }
-    made = state_vm_named(edit->plan->scratch, text_of(wish->name));
-    manifest_add(edit, spot.kind, wish->name, ACTION(CREATED), made->revision);
-    return see(edit, spot, wish->name, made->uid);
-}
-
-static bool check_own(struct manifest_edit *edit, struct manifest_spot spot,
-                      const struct vm *vm)
-{
-    if (vm->deleting) {
-        api_fail(edit->reply, API_VM_DELETING,
-                 "vms[%zu].name: the delete of VM '%s' was accepted and is "
-                 "final; apply again when it is gone",
-                 spot.index, vm->name);
-        return false;
-    }
-    if (vm->template_generation != 0) {
-        api_fail(edit->reply, API_NAME_TAKEN,
-                 "vms[%zu].name: VM '%s' is made from its group's template; "
-                 "leave it out, or give the new one another name",
-                 spot.index, vm->name);
-        return false;
-    }
-    return true;
-}
-
-static bool change_vm(struct manifest_edit *edit, struct manifest_spot spot,
-                      Holdfast__V1__Vm *wish, const struct manifest_diff *diff)
-{
-    Holdfast__V1__UpdateVmRequest update =
-        HOLDFAST__V1__UPDATE_VM_REQUEST__INIT;
-    char *mask[MANIFEST_FIELDS_MAX];
-    const struct vm *vm;
-    struct api_reply step;
-    bool good = true;
-
-    update.vm = wish;
-    update.n_update_mask = mask_of(diff, mask);
-    update.update_mask = mask;
-    api_reply_init(&step);
-    if (update.n_update_mask > 0) {
-        good = api_vm_change(&step, edit->plan, &update);
-    }
-    if (good && manifest_differs_in(diff, "desired")) {
-        good = check_placed(edit, spot, wish);
-        vm = state_vm_named(edit->plan->scratch, text_of(wish->name));
-        good = good &&
-               api_vm_desire(&step, edit->plan, vm,
-                             (enum desired_state)wish->desired, edit->place);
-    }
-    if (!good) {
-        fail_at(edit, spot, &step);
-    }
-    api_reply_close(&step);
-    return good;
-}
-
-static bool edit_vm(struct manifest_edit *edit, size_t index)
-{
-    const Holdfast__V1__Vm *wish = edit->request->manifest->vms[index];
-    const struct manifest_spot spot = {KIND(VM), index};
-    const struct state *state = edit->plan->scratch;
-    const struct vm *vm = state_vm_named(state, text_of(wish->name));
-    const ProtobufCMessage *now;
-    Holdfast__V1__Vm *whole;
-    struct manifest_diff diff;
-
-    if (!check_wishes(edit, spot, &wish->base)) {
-        return false;
-    }
-    if (vm == NULL) {
-        return make_vm(edit, spot, wish);
-    }
-    now = &view_vm(&edit->scratch, state, vm, false, NULL)->base;
-    whole = manifest_vm(wish, &edit->scratch);
-    if (!see(edit, spot, wish->name, vm->uid) || !check_own(edit, spot, vm) ||
-        !compare(edit, spot, wish->name, &whole->base, now, vm->revision,
-                 &diff) ||
-        !change_vm(edit, spot, whole, &diff)) {
-        return false;
-    }
-    add_edited(edit, spot.kind, wish->name,
-               state_vm_named(state, text_of(wish->name))->revision, now,
-               &diff);
-    return true;
-}
-
 bool manifest_edit_objects(struct manifest_edit *edit)
 {
     const Holdfast__V1__Manifest *manifest = edit->request->manifest;
@@ -749,14 +361,14 @@ bool manifest_edit_objects(struct manifest_edit *edit)
         size_t count;
         bool (*edit)(struct manifest_edit *edit, size_t index);
     } lists[] = {
-        {manifest->n_zones, edit_zone},
-        {manifest->n_classes, edit_class},
-        {manifest->n_groups, edit_group},
-        {manifest->n_reservations, edit_reservation},
-        {manifest->n_vms, edit_vm},
+        {manifest->n_zones, manifest_edit_zone},
+        {manifest->n_classes, manifest_edit_class},
+        {manifest->n_groups, manifest_edit_group},
+        {manifest->n_reservations, manifest_edit_reservation},
+        {manifest->n_vms, manifest_edit_vm},
     };
 
-    if (!edit_settings(edit)) {
+    if (!manifest_edit_settings(edit)) {
         return false;
     }
     edit->place = api_headroom_is_enforced(edit->plan->scratch);

@@ -45,8 +45,53 @@ bool manifest_edit_objects(struct manifest_edit *edit);
 /* Deletes (manifest_prune.c), after the objects. */
 bool manifest_edit_prune(struct manifest_edit *edit);
 
-/* --- For both parts ---------------------------------------------------------
+/* One object each (manifest_kinds.c). */
+bool manifest_edit_settings(struct manifest_edit *edit);
+bool manifest_edit_zone(struct manifest_edit *edit, size_t index);
+bool manifest_edit_class(struct manifest_edit *edit, size_t index);
+bool manifest_edit_group(struct manifest_edit *edit, size_t index);
+bool manifest_edit_reservation(struct manifest_edit *edit, size_t index);
+bool manifest_edit_vm(struct manifest_edit *edit, size_t index);
+
+/* --- For all parts ---------------------------------------------------------
  */
+
+/* A refusal of a single method becomes one of the manifest: "vm.name: ..." is
+ * "vms[17].name: ...". */
+void manifest_fail(struct manifest_edit *edit, struct manifest_spot spot,
+                   const struct api_reply *step);
+
+/* Carries out a single method in the trial. */
+bool manifest_carry_out(struct manifest_edit *edit, struct manifest_spot spot,
+                        void (*method)(const ProtobufCMessage *request,
+                                       struct turn_plan *plan,
+                                       struct api_reply *reply),
+                        const ProtobufCMessage *request);
+
+/* Marks what the manifest names; false: it was marked before. */
+bool manifest_see(struct manifest_edit *edit, struct manifest_spot spot,
+                  const char *name, uint64_t uid);
+
+/* Whether nothing but wishes is set. */
+bool manifest_check_wishes(struct manifest_edit *edit,
+                           struct manifest_spot spot,
+                           const ProtobufCMessage *wish);
+
+/* What differs, if that can be changed and may be. */
+bool manifest_check_diff(struct manifest_edit *edit, struct manifest_spot spot,
+                         const ProtobufCMessage *wish,
+                         const ProtobufCMessage *now, uint64_t revision,
+                         struct manifest_diff *diff);
+
+/* The names of the fields that an update's mask can name. */
+size_t manifest_mask(const struct manifest_diff *diff,
+                     char *mask[MANIFEST_FIELDS_MAX]);
+
+/* Tells of an object that was there, as it was and by its new revision. */
+void manifest_add_edited(struct manifest_edit *edit,
+                         Holdfast__V1__ManifestKind kind, const char *name,
+                         uint64_t revision, const ProtobufCMessage *now,
+                         const struct manifest_diff *diff);
 
 /* One more in the response; fields of what differs are the caller's to add. */
 Holdfast__V1__ManifestObject *manifest_add(struct manifest_edit *edit,

@@ -51,11 +51,11 @@ PURE = {
              "api_settings", "api_size", "api_template", "api_vm",
              "api_vm_create", "api_zone", "capacity", "evacuator", "failover",
              "group_control", "group_fields", "judge", "leader_time", "lease",
-             "manifest_edit", "manifest_fields", "manifest_prune", "metrics",
-             "move_budget", "move_control", "orders", "pending", "place",
-             "plan", "plan_action", "plan_book", "planner", "planner_record",
-             "ready", "region", "reports", "turn", "turn_plan", "view",
-             "view_group", "view_vm", "watch_ring"],
+             "manifest_edit", "manifest_fields", "manifest_kinds",
+             "manifest_prune", "metrics", "move_budget", "move_control",
+             "orders", "pending", "place", "plan", "plan_action", "plan_book",
+             "planner", "planner_record", "ready", "region", "reports", "turn",
+             "turn_plan", "view", "view_group", "view_vm", "watch_ring"],
     "agent": ["boot_record", "core", "core_vm", "retry"],
 }
 # Parts of base/ that pure code must not use.
