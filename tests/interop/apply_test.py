@@ -226,8 +226,9 @@ def bench(test):
               "leader_before_mib": memory_mib(leader.child.pid, "VmRSS")}
     for what in ("diff", "apply", "apply again", "diff again"):
         begun = time.monotonic()
-        subprocess.run(test.command(what.split()[0], "-f", path),
-                       stdout=subprocess.DEVNULL, check=False)
+        done = subprocess.run(test.command(what.split()[0], "-f", path),
+                              stdout=subprocess.DEVNULL, check=False)
+        check(done.returncode == (2 if what == "diff" else 0), what, "failed")
         result[what + " s"] = round(time.monotonic() - begun, 3)
     result["client_peak_mib"] = resource.getrusage(
         resource.RUSAGE_CHILDREN).ru_maxrss / 1024
