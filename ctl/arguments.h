@@ -13,6 +13,7 @@
 enum option {
     /* On every command. */
     OPTION_ENDPOINT,
+    OPTION_CONTEXT,
     OPTION_OUTPUT,
     OPTION_TIMEOUT,
     OPTION_HELP,
@@ -55,6 +56,7 @@ enum option {
     OPTION_AFTER,
     OPTION_STATUS,
     OPTION_TO_FILE,
+    OPTION_MAN,
     OPTION_FLEET,
     OPTION_SEEDS,
     OPTION_FIRST,
@@ -117,6 +119,9 @@ __extension__ typedef unsigned __int128 option_set;
 #define OPTIONS_GLOBAL                                                    \
     (OPTION(ENDPOINT) | OPTION(OUTPUT) | OPTION(TIMEOUT) | OPTION(HELP) | \
      OPTION(TLS_CA) | OPTION(TLS_CERT) | OPTION(TLS_KEY) | OPTION(TOKEN_FILE))
+#define OPTIONS_GLOBAL                                                       \
+    (OPTION(ENDPOINT) | OPTION(CONTEXT) | OPTION(OUTPUT) | OPTION(TIMEOUT) | \
+     OPTION(HELP) | OPTION(TLS_CA) | OPTION(TLS_CERT) | OPTION(TLS_KEY))
 
 struct option_rule {
     const char *name;  /* "--zone". */

@@ -25,6 +25,11 @@ const struct command *command_at(size_t index)
     }
     index -= commands_fleet_count;
     return index < commands_plan_count ? &commands_plan[index] : NULL;
+    if (index < commands_plan_count) {
+        return &commands_plan[index];
+    }
+    index -= commands_plan_count;
+    return index < commands_tool_count ? &commands_tool[index] : NULL;
 }
 
 const char *noun_summary(const char *noun)
@@ -52,6 +57,8 @@ const char *noun_summary(const char *noun)
         {"cert", "Certificates"},
         {"version", "This program"},
         {"help", "Help"},
+        {"context", "Regions, and how to reach them"},
+        {"completion", "Completion in shells"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(nouns); i++) {

@@ -247,6 +247,7 @@ const struct command commands_plan[] = {
     {.noun = "help",
      .names = "[COMMAND]",
      .name_max = 3,
+     .options = OPTION(MAN),
      .summary = "show help on a command",
      .run = run_help},
 };

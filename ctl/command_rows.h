@@ -23,5 +23,7 @@ extern const struct command commands_fleet[];
 extern const size_t commands_fleet_count;
 extern const struct command commands_plan[];
 extern const size_t commands_plan_count;
+extern const struct command commands_tool[];
+extern const size_t commands_tool_count;
 
 #endif

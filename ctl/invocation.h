@@ -10,6 +10,8 @@
 #include "ctl/arguments.h"
 #include "ctl/command.h"
 
+#include "holdfast/v1/config.pb-c.h"
+
 #include <holdfast/holdfast.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,8 +28,10 @@ struct invocation {
     const struct arguments *arguments;
     const struct command *command;
     struct hf_client *client;
-    struct arena arena; /* Requests and what was read from files. */
-    struct bytes out;   /* For stdout; see output_flush(). */
+    Holdfast__V1__Context *context; /* NULL: none; see context_choose(). */
+    bool context_is_named;          /* By --context. */
+    struct arena arena;             /* Requests and what was read from files. */
+    struct bytes out;               /* For stdout; see output_flush(). */
     enum output output;
     bool colours;
     bool progress;    /* A person looks at stderr. */
@@ -47,6 +51,8 @@ enum exit_code ctl_run(int argc, char *const *argv);
 
 /* Commands that are more than one call with a name. */
 enum exit_code run_help(struct invocation *invocation);
+/* The manual pages, see manual.h, into a folder. */
+enum exit_code manual_save(const char *folder);
 enum exit_code run_version(struct invocation *invocation);
 enum exit_code run_simple(struct invocation *invocation);
 enum exit_code run_list(struct invocation *invocation);
@@ -86,5 +92,12 @@ enum exit_code run_token_create(struct invocation *invocation);
 enum exit_code run_ca_init(struct invocation *invocation);
 enum exit_code run_cert_issue(struct invocation *invocation);
 enum exit_code run_cert_show(struct invocation *invocation);
+enum exit_code run_completion(struct invocation *invocation);
+enum exit_code run_context_list(struct invocation *invocation);
+enum exit_code run_context_show(struct invocation *invocation);
+enum exit_code run_context_use(struct invocation *invocation);
+enum exit_code run_context_set(struct invocation *invocation);
+enum exit_code run_context_delete(struct invocation *invocation);
+enum exit_code run_completion_names(struct invocation *invocation);
 
 #endif

@@ -7,6 +7,9 @@ static const struct option_rule rules[OPTION_MAX] = {
     [OPTION_ENDPOINT] = {"--endpoint", 'e', "HOST:PORT",
                          "node to ask; repeatable, or a list with commas "
                          "(default: $HOLDFAST_ENDPOINTS or 127.0.0.1:7400)"},
+    [OPTION_CONTEXT] = {"--context", 0, "NAME",
+                        "region and how to reach it, see `holdfast context` "
+                        "(default: $HOLDFAST_CONTEXT or the one in use)"},
     [OPTION_OUTPUT] = {"--output", 'o', "FORMAT",
                        "table, wide, json, yaml or name"},
     [OPTION_TIMEOUT] = {"--timeout", 0, "TIME",
@@ -105,6 +108,8 @@ static const struct option_rule rules[OPTION_MAX] = {
     [OPTION_TO_FILE] = {"--file", 'f', "FILE",
                         "write to this file, whole or not at all (default: "
                         "standard output)"},
+    [OPTION_MAN] = {"--man", 0, "DIR",
+                    "write the manual pages to this folder instead"},
     [OPTION_GROUP] = {"--group", 'g', "GROUP", "name of its group"},
     [OPTION_HOST_SELECTOR] = {"--host-selector", 0, "KEY=VALUE",
                               "only hosts with this label; repeatable"},

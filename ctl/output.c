@@ -2,6 +2,8 @@
 #include "ctl/output.h"
 
 #include "base/clock.h"
+#include "base/container.h"
+#include "base/similar.h"
 #include "proto/text_json.h"
 #include "proto/text_yaml.h"
 
@@ -113,4 +115,33 @@ void output_flush(struct invocation *invocation)
         exit(EXIT_FAILED);
     }
     bytes_clear(out);
+}
+
+static const char *const forms[] = {"table", "wide", "json", "yaml", "name"};
+
+bool output_find(const char *name, enum output *output)
+{
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        if (strcmp(forms[i], name) == 0) {
+            *output = (enum output)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct output_hint output_hint(const char *name)
+{
+    struct output_hint hint = {.text = ""};
+    struct similar similar;
+
+    similar_init(&similar, name);
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        similar_offer(&similar, forms[i]);
+    }
+    if (similar.best != NULL) {
+        (void)snprintf(hint.text, sizeof(hint.text), "; did you mean `%s`?",
+                       similar.best);
+    }
+    return hint;
 }

@@ -36,4 +36,13 @@ void output_table(struct invocation *invocation, const struct grid *grid,
  * program quietly. */
 void output_flush(struct invocation *invocation);
 
+/* The form of that name, such as "json"; false: there is none. */
+bool output_find(const char *name, enum output *output);
+
+/* "; did you mean `json`?", or nothing. */
+struct output_hint {
+    char text[64];
+};
+struct output_hint output_hint(const char *name);
+
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/container.h"
 #include "base/memory.h"
-#include "base/similar.h"
+#include "ctl/context.h"
 #include "ctl/format.h"
 #include "ctl/help.h"
 #include "ctl/invocation.h"
@@ -69,11 +68,15 @@ static void write_help(struct invocation *invocation,
 enum exit_code run_help(struct invocation *invocation)
 {
     const struct arguments *arguments = invocation->arguments;
+    const char *folder = arguments_value(arguments, OPTION_MAN);
     const struct command *command =
         arguments->name_count == 0
             ? NULL
             : command_find(arguments->names, arguments->name_count);
 
+    if (folder != NULL) {
+        return manual_save(folder);
+    }
     if (command != NULL && command_words(command) == arguments->name_count) {
         write_help(invocation, command, NULL);
         return EXIT_OK;
@@ -88,69 +91,89 @@ enum exit_code run_help(struct invocation *invocation)
     return EXIT_OK;
 }
 
+/* An option, else the context. */
 static bool read_output(struct invocation *invocation)
 {
-    static const char *const names[] = {"table", "wide", "json", "yaml",
-                                        "name"};
     const char *text = arguments_value(invocation->arguments, OPTION_OUTPUT);
-    struct similar similar;
 
-    if (text == NULL) {
-        return true;
+    if (text == NULL && invocation->context != NULL &&
+        invocation->context->output[0] != '\0') {
+        text = invocation->context->output;
     }
-    similar_init(&similar, text);
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(names[i], text) == 0) {
-            invocation->output = (enum output)i;
-            return true;
-        }
-        similar_offer(&similar, names[i]);
+    if (text == NULL || text[0] == '\0' ||
+        output_find(text, &invocation->output)) {
+        return true;
     }
     (void)usage_error(invocation,
                       "--output: unknown format `%s`; it is table, wide, json, "
-                      "yaml or name%s%s%s",
-                      text, similar.best == NULL ? "" : "; did you mean `",
-                      similar.best == NULL ? "" : similar.best,
-                      similar.best == NULL ? "" : "`?");
+                      "yaml or name%s",
+                      text, output_hint(text).text);
     return false;
 }
 
-/* All --endpoint options, else the environment, else this machine. */
-static void endpoints_of(const struct arguments *arguments, struct bytes *list)
+static void append_endpoint(struct bytes *list, const char *text)
 {
+    bytes_append(list, ",", list->len > 0);
+    bytes_append(list, text, strlen(text));
+}
+
+/* All --endpoint options, else a context that was named, else the environment,
+ * else the context in use, else this machine. */
+static void endpoints_of(const struct invocation *invocation,
+                         struct bytes *list)
+{
+    const Holdfast__V1__Context *context = invocation->context;
     const char *from = getenv("HOLDFAST_ENDPOINTS");
     const char *text;
 
-    for (size_t i = 0;
-         (text = arguments_value_at(arguments, OPTION_ENDPOINT, i)) != NULL;
+    for (size_t i = 0; (text = arguments_value_at(invocation->arguments,
+                                                  OPTION_ENDPOINT, i)) != NULL;
          i++) {
-        bytes_append(list, ",", i > 0);
-        bytes_append(list, text, strlen(text));
+        append_endpoint(list, text);
+    }
+    if (list->len == 0 && from != NULL && from[0] != '\0' &&
+        !invocation->context_is_named) {
+        append_endpoint(list, from);
+    }
+    if (list->len == 0 && context != NULL) {
+        for (size_t i = 0; i < context->n_endpoints; i++) {
+            append_endpoint(list, context->endpoints[i]);
+        }
     }
     if (list->len == 0) {
-        from = from == NULL || from[0] == '\0' ? ENDPOINTS_DEFAULT : from;
-        bytes_append(list, from, strlen(from));
+        append_endpoint(list, ENDPOINTS_DEFAULT);
     }
     bytes_append_u8(list, '\0');
 }
 
-/* An option, else the environment; NULL: neither. */
-static const char *setting(const struct arguments *arguments,
-                           enum option option, const char *variable)
+/* An option, else the environment, else the context (which comes before the
+ * environment when it was named); NULL: none of them. */
+static const char *setting(const struct invocation *invocation,
+                           enum option option, const char *variable,
+                           const char *of_context)
 {
-    const char *value = arguments_value(arguments, option);
+    const char *value = arguments_value(invocation->arguments, option);
+    const char *from = getenv(variable);
+    bool has_from = from != NULL && from[0] != '\0';
 
-    value = value == NULL ? getenv(variable) : value;
+    if (value == NULL && has_from && !invocation->context_is_named) {
+        value = from;
+    }
+    value = value == NULL ? of_context : value;
     return value == NULL || value[0] == '\0' ? NULL : value;
 }
 
 static bool use_tls(struct invocation *invocation)
 {
-    const struct arguments *arguments = invocation->arguments;
+    const Holdfast__V1__Context *context = invocation->context;
     const struct hf_tls files = {
-        .ca = setting(arguments, OPTION_TLS_CA, "HOLDFAST_TLS_CA"),
-        .certificate = setting(arguments, OPTION_TLS_CERT, "HOLDFAST_TLS_CERT"),
-        .key = setting(arguments, OPTION_TLS_KEY, "HOLDFAST_TLS_KEY"),
+        .ca = setting(invocation, OPTION_TLS_CA, "HOLDFAST_TLS_CA",
+                      context == NULL ? NULL : context->tls_ca),
+        .certificate =
+            setting(invocation, OPTION_TLS_CERT, "HOLDFAST_TLS_CERT",
+                    context == NULL ? NULL : context->tls_certificate),
+        .key = setting(invocation, OPTION_TLS_KEY, "HOLDFAST_TLS_KEY",
+                       context == NULL ? NULL : context->tls_key),
     };
     struct hf_status status;
 
@@ -245,7 +268,7 @@ static bool open_client(struct invocation *invocation)
         return false;
     }
     bytes_init(&list);
-    endpoints_of(invocation->arguments, &list);
+    endpoints_of(invocation, &list);
     invocation->client = hf_client_open((const char *)list.data, &status);
     bytes_close(&list);
     if (invocation->client == NULL) {
@@ -279,6 +302,10 @@ static enum exit_code run_command(struct invocation *invocation)
         write_help(invocation, NULL, arguments->noun);
         (void)fwrite(invocation->out.data, 1, invocation->out.len, stderr);
         bytes_clear(&invocation->out);
+        return EXIT_USAGE;
+    }
+    if (invocation->command->method != NULL &&
+        context_choose(invocation) != EXIT_OK) {
         return EXIT_USAGE;
     }
     if (!read_output(invocation)) {

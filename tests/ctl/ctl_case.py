@@ -23,8 +23,9 @@ def command(endpoints, *arguments):
 
 
 def environment():
-    return {key: value for key, value in os.environ.items()
-            if key not in ("HOLDFAST_ENDPOINTS", "NO_COLOR")}
+    return {**{key: value for key, value in os.environ.items()
+               if not key.startswith("HOLDFAST_") and key != "NO_COLOR"},
+            "XDG_CONFIG_HOME": stubs.name}  # No contexts of the developer's.
 
 
 class Case(unittest.TestCase):
