@@ -3,6 +3,7 @@
 
 #include "base/similar.h"
 #include "ctl/command.h"
+#include "ctl/complete.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -175,12 +176,78 @@ static bool unknown_verb(struct arguments *arguments, const char *verb)
                   similar.best != NULL ? "" : list, hint_of(&similar).text);
 }
 
+/* Words that begin with what was given. */
+struct beginnings {
+    const char *wanted;
+    char first[ARGUMENTS_WORD_MAX];
+    char list[256]; /* All of them, for the person. */
+    size_t count;
+    bool exact;
+    bool destroys;
+};
+
+static void take_beginning(void *context, const char *word,
+                           const struct command *command)
+{
+    struct beginnings *found = context;
+    size_t used = strlen(found->list);
+
+    found->exact = found->exact || strcmp(word, found->wanted) == 0;
+    if (strncmp(word, found->wanted, strlen(found->wanted)) != 0) {
+        return;
+    }
+    if (found->count++ == 0) {
+        (void)snprintf(found->first, sizeof(found->first), "%s", word);
+        found->destroys = command != NULL && command->destroys;
+    }
+    (void)snprintf(found->list + used, sizeof(found->list) - used, "%s%s",
+                   used > 0 ? ", " : "", word);
+}
+
+/* The last word may be the beginning of one word alone. What destroys is
+ * written in full: another command may come to begin alike. */
+static bool expand(struct arguments *arguments)
+{
+    size_t last = arguments->name_count - 1;
+    struct beginnings found = {.wanted = arguments->names[last]};
+    char path[ARGUMENTS_WORDS_MAX * ARGUMENTS_WORD_MAX] = "";
+
+    if (last >= ARGUMENTS_WORDS_MAX || found.wanted[0] == '\0') {
+        return true;
+    }
+    for (size_t i = 0; i < last; i++) {
+        size_t used = strlen(path);
+
+        (void)snprintf(path + used, sizeof(path) - used, "%s%s",
+                       i > 0 ? " " : "", arguments->names[i]);
+    }
+    complete_words(path, take_beginning, &found);
+    if (found.exact || found.count == 0) {
+        return true;
+    }
+    if (found.count > 1) {
+        return refuse(arguments, "`%s` is the beginning of several: %s",
+                      found.wanted, found.list);
+    }
+    if (found.destroys) {
+        return refuse(arguments,
+                      "`%s` is short for `%s`, which is to be written in full",
+                      found.wanted, found.first);
+    }
+    memcpy(arguments->expanded[last], found.first, sizeof(found.first));
+    arguments->names[last] = arguments->expanded[last];
+    return true;
+}
+
 /* The words so far name a command, or may still become one. */
 static bool resolve(struct arguments *arguments)
 {
-    const struct command *command =
-        command_find(arguments->names, arguments->name_count);
+    const struct command *command;
 
+    if (!expand(arguments)) {
+        return false;
+    }
+    command = command_find(arguments->names, arguments->name_count);
     if (command != NULL) {
         size_t words = command_words(command);
 

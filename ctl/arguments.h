@@ -23,11 +23,14 @@ enum option {
     OPTION_TOKEN_FILE,
     /* On the commands that name them. */
     OPTION_WATCH,
+    OPTION_SORT,
+    OPTION_COLUMNS,
     OPTION_STALE,
     OPTION_FILTER,
     OPTION_REQUEST_ID,
     OPTION_EXPECT_REVISION,
     OPTION_DRY_RUN,
+    OPTION_YES,
     OPTION_WAIT,
     OPTION_WAIT_TIMEOUT,
     OPTION_ZONE,
@@ -107,7 +110,6 @@ enum option {
     OPTION_SCOPE_LABEL,
     OPTION_MANIFEST,
     OPTION_PRUNE,
-    OPTION_YES,
     OPTION_MAX
 };
 
@@ -116,12 +118,10 @@ __extension__ typedef unsigned __int128 option_set;
 
 #define OPTION(name) ((option_set)1 << OPTION_##name)
 
-#define OPTIONS_GLOBAL                                                    \
-    (OPTION(ENDPOINT) | OPTION(OUTPUT) | OPTION(TIMEOUT) | OPTION(HELP) | \
-     OPTION(TLS_CA) | OPTION(TLS_CERT) | OPTION(TLS_KEY) | OPTION(TOKEN_FILE))
 #define OPTIONS_GLOBAL                                                       \
     (OPTION(ENDPOINT) | OPTION(CONTEXT) | OPTION(OUTPUT) | OPTION(TIMEOUT) | \
-     OPTION(HELP) | OPTION(TLS_CA) | OPTION(TLS_CERT) | OPTION(TLS_KEY))
+     OPTION(HELP) | OPTION(TLS_CA) | OPTION(TLS_CERT) | OPTION(TLS_KEY) |    \
+     OPTION(TOKEN_FILE))
 
 struct option_rule {
     const char *name;  /* "--zone". */
@@ -138,11 +138,17 @@ const struct option_rule *option_rule(enum option option);
 
 struct command;
 
+/* "cluster settings get"; bytes of each. */
+#define ARGUMENTS_WORDS_MAX 3
+#define ARGUMENTS_WORD_MAX  64
+
 struct arguments {
     const struct command *command; /* NULL: none was given, or only a noun. */
     const char *noun; /* With no command: of which noun; or NULL. */
     const char *names[ARGUMENTS_NAMES_MAX];
     size_t name_count;
+    /* Words of the command that were given by their beginning only. */
+    char expanded[ARGUMENTS_WORDS_MAX][ARGUMENTS_WORD_MAX];
     struct {
         enum option option;
         const char *value; /* NULL for a switch. */

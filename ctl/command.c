@@ -24,7 +24,6 @@ const struct command *command_at(size_t index)
         return &commands_fleet[index];
     }
     index -= commands_fleet_count;
-    return index < commands_plan_count ? &commands_plan[index] : NULL;
     if (index < commands_plan_count) {
         return &commands_plan[index];
     }
@@ -57,6 +56,7 @@ const char *noun_summary(const char *noun)
         {"cert", "Certificates"},
         {"version", "This program"},
         {"help", "Help"},
+        {"init", "To begin with"},
         {"context", "Regions, and how to reach them"},
         {"completion", "Completion in shells"},
     };

@@ -7,6 +7,7 @@
 
 #include "ctl/arguments.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,7 @@ struct command {
     unsigned name_min;
     unsigned name_max;
     option_set options;  /* Beside OPTIONS_GLOBAL. */
+    bool destroys;       /* A person at a terminal is asked first. */
     const char *summary; /* One line, small letter, no full stop. */
     const char *details; /* Paragraphs for --help; NULL: none. */
     /* For commands that are one call with the object's name. */

@@ -6,6 +6,17 @@
 #include "ctl/invocation.h"
 
 const struct command commands_tool[] = {
+    {.noun = "init",
+     .names = "[DIR]",
+     .name_max = 1,
+     .summary = "write a region of three zones that runs on this machine",
+     .details =
+         "  holdfast init holdfast-sample\n\nConfigurations of three nodes and "
+         "six hosts on loopback, a manifest of VMs that\nare commands, and a "
+         "README.md with the steps to start them. Nothing is written\nover: "
+         "exit code 4 when something is there. Without DIR: holdfast-sample.",
+     .run = run_init},
+
     {.noun = "context",
      .verb = "list",
      .names = "",

@@ -160,7 +160,11 @@ static void write_cell(const struct grid *grid, const struct grid_cell *cell,
 static void write_row(const struct grid *grid, size_t first,
                       const size_t *widths, bool colours, struct bytes *out)
 {
-    for (size_t i = 0; i < grid->column_count; i++) {
+    size_t count =
+        grid->chosen_count > 0 ? grid->chosen_count : grid->column_count;
+
+    for (size_t k = 0; k < count; k++) {
+        size_t i = grid->chosen_count > 0 ? grid->chosen[k] : k;
         const struct grid_cell *cell = &grid->cells[first + i];
         const char *text = (const char *)grid->text.data + cell->offset;
         size_t pad = widths[i] - width_of(text, cell->len);
@@ -169,7 +173,7 @@ static void write_row(const struct grid *grid, size_t first,
             put_blanks(out, pad);
         }
         write_cell(grid, cell, colours, out);
-        if (i + 1 < grid->column_count) {
+        if (k + 1 < count) {
             put_blanks(out, (grid->right[i] ? 0 : pad) + 2);
         }
     }

@@ -38,6 +38,9 @@ struct grid {
     size_t cell_capacity;
     size_t column_count;
     bool right[GRID_COLUMNS_MAX]; /* Numbers stand at the right. */
+    /* What is written, in that order; none: all columns. */
+    size_t chosen[GRID_COLUMNS_MAX];
+    size_t chosen_count;
 };
 
 void grid_init(struct grid *grid);

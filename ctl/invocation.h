@@ -93,6 +93,7 @@ enum exit_code run_ca_init(struct invocation *invocation);
 enum exit_code run_cert_issue(struct invocation *invocation);
 enum exit_code run_cert_show(struct invocation *invocation);
 enum exit_code run_completion(struct invocation *invocation);
+enum exit_code run_init(struct invocation *invocation);
 enum exit_code run_context_list(struct invocation *invocation);
 enum exit_code run_context_show(struct invocation *invocation);
 enum exit_code run_context_use(struct invocation *invocation);

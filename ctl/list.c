@@ -6,8 +6,10 @@
 #include "base/memory.h"
 #include "ctl/event.h"
 #include "ctl/failure.h"
+#include "ctl/grid_order.h"
 #include "ctl/output.h"
 #include "ctl/request.h"
+#include "ctl/selector.h"
 #include "ctl/view.h"
 #include "holdfast/v1/access_service.pb-c.h"
 #include "holdfast/v1/resources.pb-c.h"
@@ -86,37 +88,6 @@ static bool equals(const char *wanted, const char *text)
     return wanted == NULL || strcmp(wanted, text) == 0;
 }
 
-static bool label_matches(const ProtobufCMessage *object, const char *label,
-                          size_t len)
-{
-    char labels[8192];
-    const char *at = labels;
-
-    view_labels(object, labels, sizeof(labels));
-    while (at[0] != '\0') {
-        size_t at_len = strcspn(at, ",");
-
-        if (at_len == len && memcmp(at, label, len) == 0) {
-            return true;
-        }
-        at += at_len + (at[at_len] == ',');
-    }
-    return false;
-}
-
-static bool filter_matches(const char *filter, const ProtobufCMessage *object)
-{
-    while (filter != NULL && filter[0] != '\0') {
-        size_t len = strcspn(filter, ",");
-
-        if (!label_matches(object, filter, len)) {
-            return false;
-        }
-        filter += len + (filter[len] == ',');
-    }
-    return true;
-}
-
 static bool vm_matches(const struct arguments *arguments,
                        const ProtobufCMessage *object)
 {
@@ -138,7 +109,7 @@ static bool vm_matches(const struct arguments *arguments,
 bool list_matches(const struct arguments *arguments,
                   const ProtobufCMessage *object)
 {
-    if (!filter_matches(arguments_value(arguments, OPTION_FILTER), object)) {
+    if (!selector_matches(arguments_value(arguments, OPTION_FILTER), object)) {
         return false;
     }
     if (object->descriptor == &holdfast__v1__vm__descriptor) {
@@ -148,18 +119,44 @@ bool list_matches(const struct arguments *arguments,
                   view_string(object, "zone"));
 }
 
+/* The part of the selector that a node knows; is_wanted() does the rest. */
+static bool set_filter(struct invocation *invocation, ProtobufCMessage *request)
+{
+    const char *filter = arguments_value(invocation->arguments, OPTION_FILTER);
+    const char *wrong;
+    char *equal;
+
+    if (filter == NULL) {
+        return true;
+    }
+    wrong = selector_check(filter);
+    if (wrong != NULL) {
+        (void)usage_error(invocation,
+                          "--filter: `%s` is not LABEL=VALUE, "
+                          "LABEL!=VALUE, LABEL or !LABEL",
+                          wrong);
+        return false;
+    }
+    equal = request_alloc(invocation, strlen(filter) + 1);
+    selector_equal_part(filter, equal);
+    return equal[0] == '\0' ||
+           request_set(invocation, request, "filter", equal, "--filter");
+}
+
 static bool set_list_options(struct invocation *invocation,
                              ProtobufCMessage *request)
 {
     static const struct {
         const char *field;
         enum option option;
-    } fields[] = {{"filter", OPTION_FILTER},
-                  {"zone", OPTION_ZONE},
+    } fields[] = {{"zone", OPTION_ZONE},
                   {"host", OPTION_HOST},
                   {"state", OPTION_STATE},
                   {"group", OPTION_GROUP}};
 
+    if (!set_filter(invocation, request)) {
+        return false;
+    }
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         if (arguments_has(invocation->arguments, fields[i].option) &&
             !request_set_option(invocation, request, fields[i].field,
@@ -230,6 +227,9 @@ static bool is_wanted(const struct arguments *arguments,
     if (object->descriptor == &holdfast__v1__grant__descriptor) {
         return grant_matches(arguments, object);
     }
+    if (!selector_matches(arguments_value(arguments, OPTION_FILTER), object)) {
+        return false;
+    }
     if (object->descriptor != &holdfast__v1__vm__descriptor) {
         return true;
     }
@@ -255,18 +255,101 @@ static void keep_matching(struct invocation *invocation, ProtobufCMessage *all)
     *count = kept;
 }
 
-static void show(struct invocation *invocation, ProtobufCMessage *all,
+/* What --columns and --sort name is looked up before anything is shown. */
+static bool choose_columns(struct invocation *invocation, struct grid *grid)
+{
+    const char *list = arguments_value(invocation->arguments, OPTION_COLUMNS);
+    size_t from = 0;
+
+    while (list != NULL && list[0] != '\0') {
+        size_t len = strcspn(list, ",");
+        size_t column;
+
+        if (grid->chosen_count == GRID_COLUMNS_MAX ||
+            !grid_find(grid, list, len, from, &column)) {
+            char headers[512];
+
+            grid_headers(grid, headers, sizeof(headers));
+            (void)usage_error(invocation,
+                              "--columns: there is no column `%.*s`; it has: "
+                              "%s",
+                              (int)len, list, headers);
+            return false;
+        }
+        grid->chosen[grid->chosen_count++] = column;
+        from = column + 1;
+        list += len + (list[len] == ',');
+    }
+    return true;
+}
+
+/* Objects stand as their rows do, so that -o json is in order as well. */
+static bool sort_rows(struct invocation *invocation, ProtobufCMessage *all,
+                      struct grid *grid)
+{
+    const char *name = arguments_value(invocation->arguments, OPTION_SORT);
+    bool descending = name != NULL && name[0] == '-';
+    ProtobufCMessage **items = list_items(all);
+    size_t rows = grid_rows(grid);
+    ProtobufCMessage **copy;
+    size_t *order;
+    size_t column;
+
+    if (name == NULL) {
+        return true;
+    }
+    name += descending;
+    if (!grid_find(grid, name, strlen(name), 0, &column)) {
+        char headers[512];
+
+        grid_headers(grid, headers, sizeof(headers));
+        (void)usage_error(invocation,
+                          "--sort: there is no column `%s`; it has: %s", name,
+                          headers);
+        return false;
+    }
+    if (rows == 0) {
+        return true;
+    }
+    order = memory_realloc_array(NULL, rows, sizeof(*order));
+    copy = memory_realloc_array(NULL, rows, sizeof(ProtobufCMessage *));
+    memcpy(copy, items, rows * sizeof(ProtobufCMessage *));
+    grid_sort(grid, column, descending, order);
+    for (size_t i = 0; i < rows; i++) {
+        items[i] = copy[order[i]];
+    }
+    free(copy);
+    free(order);
+    return true;
+}
+
+/* A column that is named may be one of -o wide. */
+static struct view_options list_view_options(struct invocation *invocation)
+{
+    struct view_options options = output_view_options(invocation);
+
+    options.wide = options.wide ||
+                   arguments_has(invocation->arguments, OPTION_COLUMNS) ||
+                   invocation->output != OUTPUT_TABLE;
+    return options;
+}
+
+static bool show(struct invocation *invocation, ProtobufCMessage *all,
                  struct grid *grid)
 {
     const ProtobufCFieldDescriptor *field = list_field(all->descriptor);
     size_t count = *text_field_list_count(all, field);
     ProtobufCMessage **items = *items_of(all, field);
     const struct view *view = view_find(field->descriptor);
-    struct view_options options = output_view_options(invocation);
+    struct view_options options = list_view_options(invocation);
 
     view->columns(grid, &options);
     for (size_t i = 0; i < count; i++) {
         view->row(grid, items[i], &options);
+    }
+    if (!choose_columns(invocation, grid) ||
+        !sort_rows(invocation, all, grid)) {
+        return false;
     }
     if (invocation->output == OUTPUT_NAME) {
         for (size_t i = 0; i < count; i++) {
@@ -276,13 +359,14 @@ static void show(struct invocation *invocation, ProtobufCMessage *all,
         output_table(invocation, grid, true);
     }
     output_flush(invocation);
+    return true;
 }
 
 /* One changed object as one more row, or in the form asked for. */
 static void show_event(struct invocation *invocation,
                        const struct event_view *event, struct grid *grid)
 {
-    struct view_options options = output_view_options(invocation);
+    struct view_options options = list_view_options(invocation);
 
     options.stale = true;
     if (invocation->output == OUTPUT_JSON) {
@@ -342,14 +426,24 @@ enum exit_code run_list(struct invocation *invocation)
                            "is asked: it goes with neither --watch nor "
                            "--stale");
     }
+    if (arguments_has(invocation->arguments, OPTION_SORT) &&
+        arguments_has(invocation->arguments, OPTION_WATCH)) {
+        return usage_error(invocation, "--sort does not go with --watch: "
+                                       "changes come in their own order");
+    }
+    if (arguments_has(invocation->arguments, OPTION_COLUMNS) &&
+        invocation->output != OUTPUT_TABLE &&
+        invocation->output != OUTPUT_WIDE) {
+        return usage_error(invocation, "--columns is for tables");
+    }
     code = list_fetch(invocation, invocation->command->method, request, &all);
     if (code != EXIT_OK) {
         return code;
     }
     keep_matching(invocation, all);
     grid_init(&grid);
-    show(invocation, all, &grid);
-    if (arguments_has(invocation->arguments, OPTION_WATCH)) {
+    code = show(invocation, all, &grid) ? EXIT_OK : EXIT_USAGE;
+    if (code == EXIT_OK && arguments_has(invocation->arguments, OPTION_WATCH)) {
         code = follow(invocation, response_revision(all), &grid);
     }
     grid_close(&grid);

@@ -18,6 +18,9 @@
 
 #define ENDPOINTS_DEFAULT "127.0.0.1:7400"
 
+/* Names in a question; more would hide it. */
+#define ASKED_NAMES_MAX 8
+
 /* Requests hold at most a file's 1 MiB and what the command line holds. */
 #define ARENA_BYTES ((size_t)16 * 1024 * 1024)
 
@@ -290,6 +293,36 @@ static bool wants_colours(void)
            (term == NULL || strcmp(term, "dumb") != 0);
 }
 
+/* At a terminal a person is asked before something is destroyed; a script is
+ * not. */
+static bool is_confirmed(const struct invocation *invocation)
+{
+    const struct arguments *arguments = invocation->arguments;
+    char answer[16] = "";
+
+    if (!invocation->command->destroys || !invocation->progress ||
+        isatty(STDIN_FILENO) == 0 || arguments_has(arguments, OPTION_YES) ||
+        arguments_has(arguments, OPTION_DRY_RUN)) {
+        return true;
+    }
+    (void)fprintf(stderr, "%s %s", invocation->command->verb,
+                  invocation->command->noun);
+    for (size_t i = 0; i < arguments->name_count; i++) {
+        if (i == ASKED_NAMES_MAX && arguments->name_count > i + 1) {
+            (void)fprintf(stderr, ", and %zu more", arguments->name_count - i);
+            break;
+        }
+        (void)fprintf(stderr, "%s %s", i > 0 ? "," : "", arguments->names[i]);
+    }
+    (void)fprintf(stderr, "? [y/N] ");
+    if (fgets(answer, sizeof(answer), stdin) != NULL &&
+        (strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0)) {
+        return true;
+    }
+    (void)fprintf(stderr, "holdfast: nothing was done\n");
+    return false;
+}
+
 static enum exit_code run_command(struct invocation *invocation)
 {
     const struct arguments *arguments = invocation->arguments;
@@ -313,6 +346,9 @@ static enum exit_code run_command(struct invocation *invocation)
     }
     if (invocation->command->method != NULL && !open_client(invocation)) {
         return EXIT_USAGE;
+    }
+    if (!is_confirmed(invocation)) {
+        return EXIT_FAILED;
     }
     return invocation->command->run(invocation);
 }

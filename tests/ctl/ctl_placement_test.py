@@ -407,7 +407,7 @@ class Plans(Placement):
         text = self.planned(2, "rebalance")
         self.assertIn("for a-1", text)
         self.assertIn("zone z1 is fuller than z2", text)
-        for arguments in (["zone-loss", "none"], ["zone-los", "z1"],
+        for arguments in (["zone-loss", "none"], ["zone-lass", "z1"],
                           ["zone-loss"], ["rebalance", "--bad"], [],
                           ["show", "p99"], ["scale-group", "web", "x"],
                           ["update-class", "small"],
