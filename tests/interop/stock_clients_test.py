@@ -100,6 +100,16 @@ def calls(own):
         ("PlanService/GetPlan", {"id": "none"}, "NOT_FOUND"),
         ("PlanService/ApplyPlan", {"id": "none"}, "NOT_FOUND"),
         ("PlanService/GetCapacity", {}, "OK"),
+        ("AccessService/CreateGrant", {"grant": {
+            "name": f"{own}-admin", "subject_kind": "SUBJECT_KIND_CLIENT",
+            "client": "anna", "role": "ACCESS_ROLE_ADMIN"}}, "OK"),
+        ("AccessService/CreateGrant", {"grant": {
+            "name": f"{own}-ben", "subject_kind": "SUBJECT_KIND_CLIENT",
+            "client": "ben", "role": "ACCESS_ROLE_OPERATOR", "zones": ["z1"],
+            "labels": {"team": "web"}}}, "OK"),
+        ("AccessService/ListGrants", {}, "OK"),
+        ("AccessService/CanI", {"method": "VmService/CreateVm"}, "OK"),
+        ("AccessService/DeleteGrant", named(f"{own}-ben"), "OK"),
         ("GroupService/DeleteGroup", named(group), "OK"),
         ("VmService/DeleteVm", named(vm), "OK"),
         ("VmService/DeleteVm", named(moved), "OK"),
