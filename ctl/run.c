@@ -231,8 +231,8 @@ static bool read_token(const char *path, char *token, size_t size, char *error,
 /* A file that is named counts before the environment's token. */
 static bool use_token(struct invocation *invocation)
 {
-    const char *path = setting(invocation->arguments, OPTION_TOKEN_FILE,
-                               "HOLDFAST_TOKEN_FILE");
+    const char *path =
+        setting(invocation, OPTION_TOKEN_FILE, "HOLDFAST_TOKEN_FILE", NULL);
     const char *from = getenv("HOLDFAST_TOKEN");
     char token[TOKEN_FILE_MAX];
     char error[HF_MESSAGE_MAX];

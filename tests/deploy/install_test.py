@@ -31,11 +31,17 @@ def cached(name):
         return re.search(f"^{name}:\\w+=(.*)$", cache.read(), re.M)[1]
 
 
+def nouns():
+    """Of the command line: each has a manual page."""
+    with open(f"{SOURCE}/ctl/command.c", encoding="utf-8") as table:
+        return re.findall(r'^        \{"(\w+)",', table.read(), re.M)
+
+
 def expected():
     lib = cached("CMAKE_INSTALL_LIBDIR")
     doc = "share/doc/holdfast"
-    public = ("class", "cluster", "group", "host", "plan", "reservation", "vm",
-              "watch", "zone")
+    public = ("access", "class", "cluster", "group", "host", "manifest",
+              "plan", "reservation", "vm", "watch", "zone")
     protos = os.listdir(f"{SOURCE}/proto/holdfast/v1")
     return PROGRAMS | {
         f"{lib}/libholdfast.a", f"{lib}/libholdfast.so",
@@ -43,9 +49,15 @@ def expected():
         f"{lib}/pkgconfig/holdfast.pc",
         "include/holdfast/holdfast.h",
         "include/holdfast/v1/resources.pb-c.h",
+        "include/holdfast/v1/manifest.pb-c.h",
         *(f"include/holdfast/v1/{name}_service.pb-c.h" for name in public),
         *(f"share/holdfast/proto/holdfast/v1/{name}" for name in protos),
         "share/holdfast/guest.img",
+        "share/bash-completion/completions/holdfast",
+        "share/zsh/site-functions/_holdfast",
+        "share/fish/vendor_completions.d/holdfast.fish",
+        "share/man/man1/holdfast.1",
+        *(f"share/man/man1/holdfast-{noun}.1" for noun in nouns()),
         "lib/systemd/system/holdfastd.service",
         "lib/systemd/system/holdfast-agent.service",
         "lib/sysusers.d/holdfast.conf",
