@@ -92,6 +92,26 @@ static bool would_fit_empty(const struct witness *witness, uint32_t host,
            size->resources.gpu_count <= room->gpu_count;
 }
 
+/* Hosts of a list of a grid's that the slot fits once they are cleared. */
+struct clearable {
+    uint32_t hosts[CLEAR_HOSTS_MAX];
+    uint32_t count;
+};
+
+static void gather(const struct witness *witness,
+                   const struct witness_want *want, uint32_t host,
+                   struct clearable *found)
+{
+    while (host != SLOT_NONE && found->count < CLEAR_HOSTS_MAX) {
+        if (would_fit_empty(witness, host, want->size)) {
+            found->hosts[found->count++] = host;
+        }
+        host =
+            witness->slots[(size_t)host * witness->zone_count + want->failing]
+                .next;
+    }
+}
+
 /* Hosts of a grid, those with most free first, each given to clear_host(). */
 static bool clear_zone(struct headroom *headroom, uint32_t zone,
                        const struct witness_want *want)
@@ -99,37 +119,28 @@ static bool clear_zone(struct headroom *headroom, uint32_t zone,
     struct witness *witness = &headroom->witness;
     uint32_t pair = want->failing * witness->zone_count + zone;
     const struct witness_grid *grid = witness->grids[pair];
-    uint32_t hosts[CLEAR_HOSTS_MAX];
-    uint32_t count = 0;
+    struct clearable found = {.count = 0};
 
     if (grid == NULL) {
         return false;
     }
     /* Gathered first: clearing moves hosts between cells. */
     for (uint64_t rows = grid->row_mask;
-         rows != 0 && count < CLEAR_HOSTS_MAX;) {
+         rows != 0 && found.count < CLEAR_HOSTS_MAX;) {
         uint32_t row = 63 - (uint32_t)__builtin_clzll(rows);
         uint64_t cells = grid->rows[row];
 
         rows &= ~zone_bit(row);
-        while (cells != 0 && count < CLEAR_HOSTS_MAX) {
+        while (cells != 0) {
             uint32_t column = 63 - (uint32_t)__builtin_clzll(cells);
-            uint32_t host = grid->heads[row * WITNESS_STEPS + column];
 
             cells &= ~zone_bit(column);
-            while (host != SLOT_NONE && count < CLEAR_HOSTS_MAX) {
-                if (would_fit_empty(witness, host, want->size)) {
-                    hosts[count++] = host;
-                }
-                host = witness
-                           ->slots[(size_t)host * witness->zone_count +
-                                   want->failing]
-                           .next;
-            }
+            gather(witness, want, grid->heads[row * WITNESS_STEPS + column],
+                   &found);
         }
     }
-    for (uint32_t i = 0; i < count; i++) {
-        if (clear_host(headroom, hosts[i], want->failing, want->size,
+    for (uint32_t i = 0; i < found.count; i++) {
+        if (clear_host(headroom, found.hosts[i], want->failing, want->size,
                        witness_fits)) {
             return true;
         }
@@ -183,7 +194,7 @@ static bool group_admits(struct headroom *headroom, uint32_t group,
                          uint32_t *zone)
 {
     struct witness *witness = &headroom->witness;
-    uint32_t before[ZONES_MAX];
+    uint32_t before[ZONES_MAX] = {0};
     uint32_t budget = UINT32_MAX;
 
     for (uint32_t i = 0; i < witness->zone_count; i++) {
