@@ -449,6 +449,7 @@ int main(int argc, char **argv)
         fputs(help, stderr);
         return 2;
     }
+    calibrate(&bench);
     random_init(&bench.random, 1);
     bench.state = state_create();
     bench.placer = placer_create();
@@ -457,7 +458,6 @@ int main(int argc, char **argv)
     run_init(&churned);
     samples_init(&passes);
     samples_init(&rebuilds);
-    calibrate(&bench);
     make_zones(&bench);
     make_hosts(&bench);
     make_vms(&bench);

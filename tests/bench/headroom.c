@@ -81,15 +81,15 @@ struct result {
     uint32_t zones;
     uint32_t hosts;
     uint32_t vms;
+    uint32_t retries;
     double limit_percent; /* All but the largest zone, of all CPUs. */
     double percent;       /* CPU in use at the first refusal. */
     double percent_off;   /* The same without headroom. */
     char refused[NAME_BYTES];
     double rate; /* Admissions a second, without applying them. */
     double rate_off;
-    double rate_all; /* With applying them. */
-    uint32_t retries;
-    double worked_ms; /* headroom_work() because of these. */
+    double rate_all;  /* With applying them. */
+    double worked_ms; /* headroom_work() because of the retries. */
     uint32_t lost;
     uint32_t unplaced;  /* By the evacuation, all zones together; */
     uint32_t unslotted; /* by the slots. */

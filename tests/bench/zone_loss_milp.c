@@ -17,8 +17,6 @@
  * for each vCPU. */
 #define CPU_WORTH 1000
 
-extern char **environ;
-
 /* Runs cbc with its output to /dev/null; its exit code, or -1. */
 static int run_cbc(char *const argv[])
 {
