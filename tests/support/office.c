@@ -218,7 +218,7 @@ void office_hosts(struct office *office, uint32_t zones, uint32_t count,
         }
     }
     for (uint32_t i = 0; i < count; i++) {
-        snprintf(zone, sizeof(zone), "z%u", i % zones);
+        snprintf(zone, sizeof(zone), "z%u", zones > 0 ? i % zones : 0);
         snprintf(name, sizeof(name), "h-%u", i);
         office_host(office, zone, name, cores);
     }
