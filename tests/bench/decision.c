@@ -437,7 +437,7 @@ static bool parse(struct bench *bench, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static struct bench bench = {.vms = 1000000, .hosts = 100000};
+    struct bench bench = {.vms = 1000000, .hosts = 100000};
     struct samples passes;
     struct samples rebuilds;
     struct run filled;
