@@ -38,8 +38,9 @@ class Manifests(RegionCase):
                      "FAILED_PRECONDITION", "FIELD_FIXED", "vms[0].zone")
 
     def test_manifest_that_is_too_large_is_refused(self):
-        template = {**TEMPLATE, "environment": ["TEXT=" + "x" * 240]}
+        template = {**TEMPLATE, "environment": [
+            f"TEXT{i}=" + "x" * 240 for i in range(8)]}
         self.refused(self.APPLY,
-                     self.vms(*(f"many-{i}" for i in range(9000)),
+                     self.vms(*(f"many-{i}" for i in range(1200)),
                               template=template),
                      "RESOURCE_EXHAUSTED", "MANIFEST_TOO_LARGE", "split")
