@@ -211,6 +211,7 @@ void office_hosts(struct office *office, uint32_t zones, uint32_t count,
     char zone[16];
     char name[16];
 
+    CHECK(zones > 0);
     for (uint32_t i = 0; i < zones; i++) {
         snprintf(zone, sizeof(zone), "z%u", i);
         if (state_zone_named(office->state, text_of(zone)) == NULL) {
@@ -218,7 +219,7 @@ void office_hosts(struct office *office, uint32_t zones, uint32_t count,
         }
     }
     for (uint32_t i = 0; i < count; i++) {
-        snprintf(zone, sizeof(zone), "z%u", zones > 0 ? i % zones : 0);
+        snprintf(zone, sizeof(zone), "z%u", i % zones);
         snprintf(name, sizeof(name), "h-%u", i);
         office_host(office, zone, name, cores);
     }
