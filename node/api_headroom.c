@@ -145,37 +145,6 @@ bool api_check_start_headroom(struct api_reply *reply, struct turn_plan *plan,
     return check_place(reply, plan, &started);
 }
 
-/* A member as the group's controller would make it, under a name that nobody
- * else has. */
-static struct change member(const struct state *state, struct group_id id,
-                            const char *name,
-                            struct text pools[CHANGE_POOLS_MAX])
-{
-    struct change change = {.kind = CHANGE_VM_CREATE};
-    struct group_fields fields;
-
-    group_fields_read(state, state_group(state, id), &fields, pools);
-    change.vm_create = (struct change_vm_create){
-        .name = {name, (uint32_t)strlen(name)},
-        .class = fields.class,
-        .priority = fields.priority,
-        .on_partition = fields.on_partition,
-        .desired = DESIRED_RUNNING,
-        .driver = fields.driver,
-        .pools = fields.pools,
-        .pool_count = fields.pool_count,
-        .template = fields.template,
-        .labels = fields.labels,
-        .preemptible = fields.preemptible,
-        .local_disk = fields.local_disk,
-        .disk_zone_mask = fields.disk_zone_mask,
-        .group = id,
-        .selector = fields.selector,
-        .template_generation = fields.generation,
-    };
-    return change;
-}
-
 /* Whether the member found room, or waits for another reason than headroom:
  * one that waits endangers nobody. */
 static bool try_member(struct api_reply *reply, struct turn_plan *plan,
@@ -223,7 +192,8 @@ bool api_check_members_headroom(struct api_reply *reply, struct turn_plan *plan,
         struct change create;
 
         snprintf(name, sizeof(name), "=%u", i);
-        create = member(plan->scratch, group, name, pools);
+        create = group_fields_member(
+            plan->scratch, state_group(plan->scratch, group), name, pools);
         if (!try_member(reply, plan, &create)) {
             return false;
         }

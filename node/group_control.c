@@ -226,31 +226,10 @@ static bool next_name(const struct state *state, const char *group,
 void group_control_make(struct turn_plan *plan, struct group_id id,
                         const char *name)
 {
-    const struct group *group = state_group(plan->scratch, id);
     struct text pools[CHANGE_POOLS_MAX];
-    struct group_fields fields;
-    struct change change = {.kind = CHANGE_VM_CREATE};
-    struct text text = {name, (uint32_t)strlen(name)};
+    struct change change = group_fields_member(
+        plan->scratch, state_group(plan->scratch, id), name, pools);
 
-    group_fields_read(plan->scratch, group, &fields, pools);
-    change.vm_create = (struct change_vm_create){
-        .name = text,
-        .class = fields.class,
-        .priority = fields.priority,
-        .on_partition = fields.on_partition,
-        .desired = DESIRED_RUNNING,
-        .driver = fields.driver,
-        .pools = fields.pools,
-        .pool_count = fields.pool_count,
-        .template = fields.template,
-        .labels = fields.labels,
-        .preemptible = fields.preemptible,
-        .local_disk = fields.local_disk,
-        .disk_zone_mask = fields.disk_zone_mask,
-        .group = {group->uid},
-        .selector = fields.selector,
-        .template_generation = fields.generation,
-    };
     turn_change(plan, &change);
 }
 

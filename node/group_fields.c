@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/group_fields.h"
 
+#include <string.h>
+
 static uint32_t read_pools(const struct state *state, uint64_t mask,
                            struct text pools[CHANGE_POOLS_MAX])
 {
@@ -50,4 +52,33 @@ void group_fields_read(const struct state *state, const struct group *group,
     if (group->class_slot != SLOT_NONE) {
         fields->class.uid = state_class_at(state, group->class_slot)->uid;
     }
+}
+
+struct change group_fields_member(const struct state *state,
+                                  const struct group *group, const char *name,
+                                  struct text pools[CHANGE_POOLS_MAX])
+{
+    struct change change = {.kind = CHANGE_VM_CREATE};
+    struct group_fields fields;
+
+    group_fields_read(state, group, &fields, pools);
+    change.vm_create = (struct change_vm_create){
+        .name = {name, (uint32_t)strlen(name)},
+        .class = fields.class,
+        .priority = fields.priority,
+        .on_partition = fields.on_partition,
+        .desired = DESIRED_RUNNING,
+        .driver = fields.driver,
+        .pools = fields.pools,
+        .pool_count = fields.pool_count,
+        .template = fields.template,
+        .labels = fields.labels,
+        .preemptible = fields.preemptible,
+        .local_disk = fields.local_disk,
+        .disk_zone_mask = fields.disk_zone_mask,
+        .group = {group->uid},
+        .selector = fields.selector,
+        .template_generation = fields.generation,
+    };
+    return change;
 }

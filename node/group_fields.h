@@ -13,4 +13,11 @@ void group_fields_read(const struct state *state, const struct group *group,
                        struct group_fields *fields,
                        struct text pools[CHANGE_POOLS_MAX]);
 
+/* The change that makes a member of the group under `name`. The controller
+ * commits it and the proof of headroom tries it: what was tried is what will be
+ * made. Lends as group_fields_read() does, and from `name`. */
+struct change group_fields_member(const struct state *state,
+                                  const struct group *group, const char *name,
+                                  struct text pools[CHANGE_POOLS_MAX]);
+
 #endif
