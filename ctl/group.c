@@ -12,7 +12,6 @@
 #include "ctl/view.h"
 #include "ctl/wait.h"
 #include "holdfast/v1/group_service.pb-c.h"
-#include "proto/text_yaml.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -211,23 +210,12 @@ static bool set_rules(struct invocation *invocation, Holdfast__V1__Group *group)
 /* From --file, without its facts, or a group with every default. */
 static Holdfast__V1__Group *read_file(struct invocation *invocation)
 {
-    const char *file =
-        arguments_value(invocation->arguments, OPTION_GROUP_FILE);
-    const ProtobufCMessageDescriptor *descriptor =
-        &holdfast__v1__group__descriptor;
-    struct text_error error;
-    ProtobufCMessage *message;
-    Holdfast__V1__Group *group;
+    Holdfast__V1__Group *group = (void *)request_read_file(
+        invocation, &holdfast__v1__group__descriptor, OPTION_GROUP_FILE);
 
-    if (file == NULL) {
-        return (void *)request_create(invocation, descriptor);
-    }
-    if (text_yaml_read_file(descriptor, file, &invocation->arena, &message,
-                            &error) != 0) {
-        (void)usage_error(invocation, "%s", error.text);
+    if (group == NULL) {
         return NULL;
     }
-    group = (void *)message;
     group->uid = 0;
     group->generation = 0;
     group->revision = 0;

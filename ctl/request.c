@@ -6,6 +6,7 @@
 #include "ctl/view.h"
 #include "proto/text_field.h"
 #include "proto/text_scalar.h"
+#include "proto/text_yaml.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,25 @@ static bool has_field(const ProtobufCMessage *message, const char *field)
 {
     return protobuf_c_message_descriptor_get_field_by_name(message->descriptor,
                                                            field) != NULL;
+}
+
+ProtobufCMessage *request_read_file(
+    struct invocation *invocation, const ProtobufCMessageDescriptor *descriptor,
+    enum option option)
+{
+    const char *file = arguments_value(invocation->arguments, option);
+    struct text_error error;
+    ProtobufCMessage *message;
+
+    if (file == NULL) {
+        return request_create(invocation, descriptor);
+    }
+    if (text_yaml_read_file(descriptor, file, &invocation->arena, &message,
+                            &error) != 0) {
+        (void)usage_error(invocation, "%s", error.text);
+        return NULL;
+    }
+    return message;
 }
 
 ProtobufCMessage *request_for(struct invocation *invocation, const char *method)

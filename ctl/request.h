@@ -14,6 +14,12 @@
 ProtobufCMessage *request_create(struct invocation *invocation,
                                  const ProtobufCMessageDescriptor *descriptor);
 
+/* The object in the YAML or JSON file that `option` names, or one with defaults
+ * where it is not given. NULL: the file was wrong and is told. */
+ProtobufCMessage *request_read_file(
+    struct invocation *invocation, const ProtobufCMessageDescriptor *descriptor,
+    enum option option);
+
 /* The input message of a method, with request_id, expect_revision, dry_run and
  * consistency from the options. NULL: a value was wrong and is told. */
 ProtobufCMessage *request_for(struct invocation *invocation,

@@ -6,7 +6,6 @@
 #include "ctl/template.h"
 #include "ctl/wait.h"
 #include "holdfast/v1/vm_service.pb-c.h"
-#include "proto/text_yaml.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,22 +16,12 @@
 /* From --file, without its facts, or a VM with every default. */
 static Holdfast__V1__Vm *read_manifest(struct invocation *invocation)
 {
-    const char *file = arguments_value(invocation->arguments, OPTION_FILE);
-    const ProtobufCMessageDescriptor *descriptor =
-        &holdfast__v1__vm__descriptor;
-    struct text_error error;
-    ProtobufCMessage *message;
-    Holdfast__V1__Vm *vm;
+    Holdfast__V1__Vm *vm = (void *)request_read_file(
+        invocation, &holdfast__v1__vm__descriptor, OPTION_FILE);
 
-    if (file == NULL) {
-        return (void *)request_create(invocation, descriptor);
-    }
-    if (text_yaml_read_file(descriptor, file, &invocation->arena, &message,
-                            &error) != 0) {
-        (void)usage_error(invocation, "%s", error.text);
+    if (vm == NULL) {
         return NULL;
     }
-    vm = (void *)message;
     vm->uid = 0;
     vm->revision = 0;
     vm->create_time_ms = 0;
