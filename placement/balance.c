@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "placement/balance.h"
 
-#include "base/planted.h"
-
 #include <string.h>
 
 #define WHOLE 1000000u /* Loads are in millionths. */
@@ -339,7 +337,6 @@ bool balance_group_mends(const struct group *group, uint64_t zones,
                          uint32_t from, uint32_t to)
 {
     return group->zone_rule != ZONE_RULE_SPREAD || !has(zones, from) ||
-           PLANTED(SWINGS) ||
            group->zone_counts[to] + 1 < group->zone_counts[from];
 }
 

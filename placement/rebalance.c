@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/planted.h"
 #include "placement/balance.h"
 #include "placement/candidates.h"
 #include "placement/movable.h"
@@ -27,9 +28,10 @@ bool rebalance_is_due(const struct state *state, bool running)
     struct balance balance;
 
     balance_init(&balance, state);
-    return balance_spread(&balance) >
-           1000 * (running ? policy->rebalance_stop_permille
-                           : policy->rebalance_start_permille);
+    return PLANTED(SWINGS) ||
+           balance_spread(&balance) >
+               1000 * (running ? policy->rebalance_stop_permille
+                               : policy->rebalance_start_permille);
 }
 
 /* --- Zones --------------------------------------------------------------- */
@@ -135,7 +137,7 @@ static void collect(struct run *run, const struct state *state,
 
 static bool is_done(const struct run *run)
 {
-    return balance_spread(&run->balance) <= run->stop;
+    return !PLANTED(SWINGS) && balance_spread(&run->balance) <= run->stop;
 }
 
 /* Whether the two zones are better off with the VM in the other one. */
@@ -148,6 +150,9 @@ static bool is_gain(const struct run *run, uint32_t from, uint32_t to,
     uint32_t filled = balance_load_with(&run->balance.zones[to], size, 1);
     uint32_t fuller = left > filled ? left : filled;
 
+    if (PLANTED(SWINGS)) {
+        return true;
+    }
     if (run->pass != PASS_COARSE) {
         return filled <= run->band.top && left >= run->band.bottom;
     }
