@@ -102,15 +102,19 @@ class RunDir(unittest.TestCase):
         self.assertEqual(self.runs(), self.pids)
         self.assertEqual(self.vm().epoch, 1)
 
-    def adopted(self):
+    def log(self):
         with open(self.agent.log, encoding="utf-8") as log:
-            before = log.read().count("session.welcome")
-        self.agent.start()
+            return log.read()
 
-        def again():
-            with open(self.agent.log, encoding="utf-8") as log:
-                return log.read().count("session.welcome") > before
-        wait_until(again, "the agent is back")
+    def speaks(self, words):
+        """It runs, and had an answer from the region."""
+        before = self.log().count(words)
+        self.agent.start()
+        wait_until(lambda: self.log().count(words) > before,
+                   "the agent is back")
+
+    def adopted(self):
+        self.speaks("session.welcome")
         wait_until(self.runs, "the VM runs")
         self.nothing_moved()
 
@@ -137,12 +141,9 @@ class RunDir(unittest.TestCase):
         os.kill(guard, signal.SIGTERM)
         with open(f"{self.run_dir}/guard/lock", "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # When it has ended.
-        self.agent.start()
-
-        def moved():
-            with open(self.agent.log, encoding="utf-8") as log:
-                return "verdict=moved" in log.read()
-        wait_until(moved, "the agent moves over")
+        # Not let in before the lease of the former directory ends.
+        self.speaks("session.closed")
+        self.assertIn("verdict=moved", self.log())
 
     def test_lost_run_dir_is_refused(self):
         self.agent.kill()
@@ -168,8 +169,7 @@ class RunDir(unittest.TestCase):
         self.starts_not("agent.refused", "used by the shim with pid")
         self.set_run_dir(self.run_dir)
         self.adopted()
-        with open(self.agent.log, encoding="utf-8") as log:
-            self.assertIn(f"vm.files_lost uid={uid}", log.read())
+        self.assertIn(f"vm.files_lost uid={uid}", self.log())
 
     def test_damaged_record_is_refused(self):
         self.agent.kill()
