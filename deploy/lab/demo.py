@@ -358,6 +358,7 @@ class Demo:
                                                      without=self.zone)
                      } if "write" in self.phases else {}
             if zones.get(self.zone, {}).get("state") == "lost":
+                self.read_logs()  # The first orders may have been faster.
                 self.note_fenced(now)
 
     def note_fenced(self, moment):

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands of the documentation that its test does not run, and why that is
+well all the same: another test runs them, or nothing here can."""
+
+# What a command begins with -> the file that runs it, and its words there.
+BY_OTHERS = {
+    "./deploy/demo": ("tests/deploy/demo_test.py", '"demo.py"'),
+    "./tests/run": (".ci/run", "tests/run"),
+    "sudo deploy/packages build run": ("tests/run", "deploy/packages build"),
+    "cmake --preset release": ("tests/run", "build_preset release"),
+    "ninja -C build/release": ("tests/run", "build_preset release"),
+    "sudo cmake --install build/release":
+        ("tests/deploy/install_test.py", '"cmake", "--install"'),
+    # Every method, by reflection; over TLS.
+    "buf curl": ("tests/interop/stock_clients_test.py",
+                 '[buf, "curl", "--protocol", "grpc"'),
+    "deploy/chaos --inventory my.toml --check":
+        ("tests/deploy/chaos_parts_test.py", '["--check"]'),
+    "deploy/chaos --inventory my.toml --fault leader-kill":
+        ("tests/deploy/chaos_test.py", '"--fault"'),
+    "deploy/chaos --inventory my.toml --rounds":
+        ("tests/deploy/chaos_test.py", '"--rounds"'),
+    "build/dev/tests/history/history_check":
+        ("tests/chaos/bench.py", "history_check"),
+}
+
+# Hours, or a build of their own: their programs and options are looked at.
+LONG = (
+    "tests/sim/run", "tests/chaos/run", "tests/fuzz/long",
+)
+
+# They want the machine's own systemd. The units themselves are checked by
+# tests/deploy/install_test.py, readiness by tests/deploy/notify_test.py.
+SYSTEMD = (
+    "echo HOLDFASTD_OPTIONS=--bootstrap | sudo tee /run/holdfastd-first-start",
+    "sudo systemctl enable --now holdfastd",
+    "sudo systemd-sysusers",
+    "sudo systemctl daemon-reload",
+    "sudo systemctl restart holdfastd",
+)
+
+# They need no region.
+HERE = (
+    "cp deploy/config/chaos.toml",
+    "deploy/chaos --list",
+)
