@@ -345,6 +345,26 @@ static void regroup(struct planner *planner)
     enter(planner, PLANNER_REBALANCE);
 }
 
+/* Zones that differ, and a plan that does nothing about it, need a word. */
+static void warn_of_resting(struct planner *planner)
+{
+    const struct state *state = planner->plan.scratch;
+    uint32_t resting;
+
+    if (!planner->action.rebalances || !rebalance_is_due(state, true)) {
+        return;
+    }
+    resting = rebalance_resting(state, planner->plan.time_ms);
+    if (resting > 0) {
+        plan_warn(planner->result,
+                  "%u VM%s where too much is came there less than %u s ago and "
+                  "rest%s (vm_cool_down_ms); plan again later",
+                  resting, resting == 1 ? "" : "s",
+                  state_policy(state)->vm_cool_down_ms / 1000,
+                  resting == 1 ? "s" : "");
+    }
+}
+
 static void rebalance(struct planner *planner)
 {
     struct rebalance_move moves[MOVE_BATCH_MAX];
@@ -360,6 +380,7 @@ static void rebalance(struct planner *planner)
                             planner->plan.time_ms, moves, MOVE_BATCH_MAX));
     }
     if (claimed == 0) {
+        warn_of_resting(planner);
         enter(planner, PLANNER_MOVE);
     }
 }

@@ -108,6 +108,23 @@ static bool is_cool(const struct movable *movable, const struct vm *vm)
            vm->assign_time_ms + movable->cool_down_ms <= movable->time_ms;
 }
 
+uint32_t movable_count_warm(const struct movable *movable, uint32_t max)
+{
+    uint32_t slots = state_vm_slots(movable->state);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < slots && i < max; i++) {
+        const struct vm *vm = state_vm_at(movable->state, i);
+
+        count +=
+            vm != NULL && movable_may_stop(vm) && vm->zone == SLOT_NONE &&
+            !vm->local_disk && !is_cool(movable, vm) &&
+            (movable->full >> state_host_at(movable->state, vm->host)->zone &
+             1) != 0;
+    }
+    return count;
+}
+
 bool movable_check(struct movable *movable, const struct vm *vm,
                    struct candidate *candidate)
 {

@@ -35,6 +35,10 @@ bool movable_may_stop(const struct vm *vm);
 bool movable_check(struct movable *movable, const struct vm *vm,
                    struct candidate *candidate);
 
+/* VMs in zones that are too full that could leave them if they had not been
+ * assigned so lately (vm_cool_down_ms), among the first `max` slots. */
+uint32_t movable_count_warm(const struct movable *movable, uint32_t max);
+
 /* The loads have changed. True when it matters to the gains of candidates found
  * so far: take those anew from movable_gain(). */
 bool movable_update(struct movable *movable, uint32_t zone);

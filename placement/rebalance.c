@@ -455,6 +455,22 @@ uint32_t rebalance_zones(struct placer *placer, const struct state *state,
     return count;
 }
 
+uint32_t rebalance_resting(const struct state *state, uint64_t time_ms)
+{
+    struct balance balance;
+    struct balance_band band;
+    struct movable movable;
+    uint32_t count;
+
+    balance_init(&balance, state);
+    band = balance_band(&balance,
+                        1000 * state_policy(state)->rebalance_stop_permille);
+    movable_init(&movable, state, &balance, band.top, time_ms);
+    count = movable_count_warm(&movable, REBALANCE_LOOK_MIN);
+    movable_close(&movable);
+    return count;
+}
+
 /* --- Drains -------------------------------------------------------------- */
 
 static enum move_cause drain_of(const struct state *state,

@@ -56,6 +56,11 @@ uint32_t rebalance_zones(struct placer *placer, const struct state *state,
                          uint64_t time_ms, struct rebalance_move *moves,
                          uint32_t max);
 
+/* VMs that stay where too much is only because they were assigned within
+ * vm_cool_down_ms of `time_ms`: why zones differ and rebalance_zones() gives no
+ * move. Looks at REBALANCE_LOOK_MIN VMs at most: there may be more. */
+uint32_t rebalance_resting(const struct state *state, uint64_t time_ms);
+
 /* Members of the group that break its rules as these are now (of zones, and the
  * strict ones of fault domains and hosts), with targets where they keep them;
  * at most `max`, low priority first, then little memory, whenever they were

@@ -556,6 +556,38 @@ static void members_without_a_better_place_are_told_of(void **unused)
     closed(office);
 }
 
+static const struct plan *plan_rebalance(struct office *office)
+{
+    Holdfast__V1__PlanRebalance rebalance = HOLDFAST__V1__PLAN_REBALANCE__INIT;
+    Holdfast__V1__PlanAction action = HOLDFAST__V1__PLAN_ACTION__INIT;
+
+    action.action_case = ACTION(REBALANCE);
+    action.rebalance = &rebalance;
+    return make(office, &action);
+}
+
+static void vms_that_came_lately_rest_and_the_plan_says_so(void **unused)
+{
+    struct office *office = opened(1, 3, 12);
+    const struct plan *plan;
+
+    (void)unused;
+    create_vms(office, "c", 24);
+    office_zone(office, "z1");
+    office_host(office, "z1", "late", 36);
+    plan = plan_rebalance(office);
+    assert_int_equal(plan->step_count, 0);
+    assert_int_equal(plan->warning_count, 1);
+    assert_non_null(strstr(plan_text(plan, plan->warnings[0]),
+                           "24 VMs where too much is came there less than 600 "
+                           "s ago"));
+    office->now_ms += state_policy(office->state)->vm_cool_down_ms;
+    plan = plan_rebalance(office);
+    assert_true(plan->step_count > 6);
+    assert_int_equal(plan->warning_count, 0);
+    closed(office);
+}
+
 static void plan_is_refused_when_the_state_moved_on(void **unused)
 {
     struct office *office = opened(3, 9, 40);
@@ -746,6 +778,7 @@ int main(void)
         cmocka_unit_test(members_leave_a_host_that_has_too_many),
         cmocka_unit_test(large_groups_are_moved_as_few_times_as_it_takes),
         cmocka_unit_test(members_without_a_better_place_are_told_of),
+        cmocka_unit_test(vms_that_came_lately_rest_and_the_plan_says_so),
         cmocka_unit_test(plan_is_refused_when_the_state_moved_on),
         cmocka_unit_test(what_has_no_place_is_explained),
         cmocka_unit_test(hosts_that_are_not_there_take_what_waits),
