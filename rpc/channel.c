@@ -10,10 +10,8 @@
 
 #include "base/check.h"
 #include "base/memory.h"
-#include "rpc/address.h"
-#include "rpc/limits.h"
 #include "rpc/message.h"
-#include "rpc/unpack.h"
+#include "rpc/outcome.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +19,8 @@
 
 #define TICK_MS 10
 
-static const struct rpc_connection_ops connection_ops;
+/* While nothing is due and no ping is to be sent. */
+#define TICK_QUIET_MS 1000
 
 void channel_fail_later(struct rpc_stream *stream, enum rpc_code code,
                         const char *message, bool never_seen)
@@ -33,6 +32,7 @@ void channel_fail_later(struct rpc_stream *stream, enum rpc_code code,
     list_remove(&stream->writable_link);
     list_remove(&stream->link);
     list_append(&stream->channel->failed, &stream->link);
+    channel_tick_start(stream->channel);
 }
 
 static void stream_free_buffers(struct rpc_stream *stream)
@@ -47,7 +47,7 @@ static void tell_closed(struct rpc_stream *stream,
 {
     struct bytes headers = stream->headers;
     struct rpc_result copy = *result;
-    char message[512];
+    char message[1024];
 
     snprintf(message, sizeof(message), "%s", result->message);
     copy.message = message;
@@ -80,29 +80,18 @@ static void tell_failed(struct rpc_channel *channel)
 /* How a stream that nghttp2 closed has ended. */
 static void tell_ended(struct rpc_stream *stream, uint32_t http2_error)
 {
-    const char *status = rpc_headers_get(&stream->headers, "grpc-status");
-    const char *text = rpc_headers_get(&stream->headers, "grpc-message");
-    const char *http = rpc_headers_get(&stream->headers, ":status");
-    struct rpc_result result = {.code = RPC_UNAVAILABLE, .message = ""};
-    char message[512] = "";
+    struct rpc_result result = {.code = RPC_UNAVAILABLE};
+    char message[1024];
 
-    if (status != NULL) {
-        result.code = rpc_code_parse(status, strlen(status));
-        if (text != NULL) {
-            rpc_message_decode(text, strlen(text), message, sizeof(message));
-        }
-    } else if (stream->cancelled) {
+    if (rpc_headers_get(&stream->headers, "grpc-status") == NULL &&
+        stream->cancelled) {
         result.code = stream->code;
         snprintf(message, sizeof(message), "%s", stream->message);
-    } else if (http2_error == NGHTTP2_REFUSED_STREAM) {
-        result.never_seen = true;
-        snprintf(message, sizeof(message), "the server refused the call");
-    } else if (http != NULL && strcmp(http, "200") != 0) {
-        result.code = rpc_code_of_http(atoi(http));
-        snprintf(message, sizeof(message), "HTTP status %.20s", http);
     } else {
-        snprintf(message, sizeof(message),
-                 "the connection or the call broke off");
+        result.code = rpc_outcome_read(&stream->headers, http2_error, message,
+                                       sizeof(message));
+        result.never_seen =
+            http2_error == NGHTTP2_REFUSED_STREAM && stream->headers.len == 0;
     }
     result.message = message;
     tell_closed(stream, &result);
@@ -188,10 +177,24 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
 {
     struct rpc_stream *stream = stream_of(session, id);
 
-    (void)user;
     if (stream != NULL) {
+        struct rpc_channel *channel = user;
+
         nghttp2_session_set_stream_user_data(session, id, NULL);
+        channel->stream_count--;
         tell_ended(stream, error);
+        channel_submit_waiting(channel);
+    }
+    return 0;
+}
+
+/* The server may have said how many calls it takes at once. */
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame,
+                    void *user)
+{
+    (void)session;
+    if (frame->hd.type == NGHTTP2_SETTINGS) {
+        channel_submit_waiting(user);
     }
     return 0;
 }
@@ -231,7 +234,18 @@ static ssize_t on_output(nghttp2_session *session, int32_t id, uint8_t *buf,
     return (ssize_t)len;
 }
 
-void channel_submit(struct rpc_stream *stream)
+static nghttp2_nv header_of(const char *name, const char *value)
+{
+    nghttp2_nv nv = rpc_nv(name, value);
+
+    if (strcmp(name, "authorization") == 0) {
+        nv.flags = NGHTTP2_NV_FLAG_NO_INDEX; /* A secret (RFC 7541, 7.1.3). */
+    }
+    return nv;
+}
+
+/* Sends a call's headers; the connection stands. */
+static void submit(struct rpc_stream *stream)
 {
     struct rpc_channel *channel = stream->channel;
     nghttp2_nv nv[RPC_HEADERS_MAX];
@@ -244,7 +258,7 @@ void channel_submit(struct rpc_stream *stream)
 
     while (count < RPC_HEADERS_MAX &&
            rpc_headers_next(&stream->request, &cursor, &name, &value)) {
-        nv[count++] = rpc_nv(name, value);
+        nv[count++] = header_of(name, value);
     }
     stream->id = nghttp2_submit_request(channel->connection->session, NULL, nv,
                                         count, &provider, stream);
@@ -256,7 +270,30 @@ void channel_submit(struct rpc_stream *stream)
                            "the connection takes no more calls", true);
         return;
     }
+    channel->stream_count++;
     rpc_connection_mark(channel->connection);
+}
+
+/* Calls beyond what the server allows wait here: a call that nghttp2 holds back
+ * could not be cancelled until others end. */
+void channel_submit_waiting(struct rpc_channel *channel)
+{
+    struct rpc_connection *connection = channel->connection;
+    uint32_t most;
+
+    if (channel->state != CHANNEL_READY || connection == NULL ||
+        connection->closing) {
+        return;
+    }
+    most = nghttp2_session_get_remote_settings(
+        connection->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    if (most == UINT32_MAX) {
+        most = RPC_STREAMS_MAX; /* It has not said. */
+    }
+    while (channel->stream_count < most && !list_empty(&channel->waiting)) {
+        submit(
+            list_entry(list_first(&channel->waiting), struct rpc_stream, link));
+    }
 }
 
 static void wait_to_reconnect(struct rpc_channel *channel)
@@ -286,27 +323,33 @@ static void fail_list(struct list *streams, const char *message,
     }
 }
 
-static void free_if_done(struct rpc_channel *channel);
+void channel_lost(struct rpc_channel *channel, const char *reason)
+{
+    char message[RPC_ENDPOINT_MAX + 200];
+
+    if (reason[0] != '\0') {
+        snprintf(channel->error, sizeof(channel->error), "%s", reason);
+    }
+    snprintf(message, sizeof(message), "%s: %s", channel->address,
+             reason[0] == '\0' ? "the server closed the connection" : reason);
+    fail_list(&channel->streams, message, false);
+    fail_list(&channel->waiting, message, true);
+    channel->stream_count = 0;
+    wait_to_reconnect(channel);
+}
 
 static void connection_closed(struct rpc_connection *connection)
 {
     struct rpc_channel *channel =
         container_of(connection->flusher, struct rpc_channel, flusher);
-    char message[256];
-
-    if (connection->error[0] != '\0') {
-        snprintf(channel->error, sizeof(channel->error), "%s",
-                 connection->error);
-    }
-    snprintf(message, sizeof(message), "%s: %s", channel->address,
-             connection->error[0] == '\0' ? "the server closed the connection"
-                                          : connection->error);
     channel->connection = NULL;
-    fail_list(&channel->streams, message, false);
-    fail_list(&channel->waiting, message, true);
+    if (channel->state != CHANNEL_CONNECTING || channel->destroying ||
+        channel_now(channel) >= channel->until_ms ||
+        !channel_connect_next(channel)) {
+        channel_lost(channel, connection->error);
+    }
     free(connection);
-    wait_to_reconnect(channel);
-    free_if_done(channel);
+    channel_free_if_done(channel);
 }
 
 static void connection_progress(struct rpc_connection *connection)
@@ -333,76 +376,23 @@ static void connection_established(struct rpc_connection *connection)
 
     channel->state = CHANNEL_READY;
     channel->delay_ms = RPC_RECONNECT_MS_MIN;
-    while (!list_empty(&channel->waiting)) {
-        channel_submit(
-            list_entry(list_first(&channel->waiting), struct rpc_stream, link));
-    }
+    channel_submit_waiting(channel);
 }
 
-static const struct rpc_connection_ops connection_ops = {
+const struct rpc_connection_ops channel_connection_ops = {
     .progress = connection_progress,
     .established = connection_established,
     .closed = connection_closed,
 };
-
-static void on_connect(uv_connect_t *connect, int status)
-{
-    struct rpc_channel *channel =
-        container_of(connect, struct rpc_channel, connect);
-    struct rpc_connection *connection = channel->connection;
-    const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, RPC_STREAM_WINDOW},
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, RPC_HEADER_BYTES_MAX},
-    };
-
-    if (status != 0 || connection == NULL || connection->closing) {
-        if (connection != NULL) {
-            rpc_connection_close(connection, uv_strerror(status));
-        }
-        return;
-    }
-    CHECK(nghttp2_session_client_new2(&connection->session, channel->callbacks,
-                                      channel, channel->options) == 0);
-    CHECK(nghttp2_submit_settings(connection->session, NGHTTP2_FLAG_NONE,
-                                  settings, ARRAY_LEN(settings)) == 0);
-    CHECK(nghttp2_session_set_local_window_size(connection->session,
-                                                NGHTTP2_FLAG_NONE, 0,
-                                                RPC_CONNECTION_WINDOW) == 0);
-    if (channel->tls != NULL) {
-        connection->tls = tls_session_connect(
-            channel->tls, channel->address,
-            channel->pinned ? channel->expect : NULL, channel->expect_cn);
-    }
-    rpc_connection_start(connection, RPC_USER_TIMEOUT_MS);
-}
-
-void channel_connect(struct rpc_channel *channel)
-{
-    struct sockaddr_storage where;
-    int rv = rpc_address_parse(channel->address, &where);
-
-    channel->state = CHANNEL_CONNECTING;
-    channel->until_ms = channel_now(channel) + RPC_CONNECT_MS;
-    channel->connection = memory_alloc(sizeof(*channel->connection));
-    rpc_connection_init(channel->connection, channel->loop, &channel->flusher,
-                        &connection_ops);
-    if (rv == 0) {
-        rv = uv_tcp_connect(&channel->connect, &channel->connection->tcp,
-                            (struct sockaddr *)&where, on_connect);
-    }
-    if (rv != 0) {
-        rpc_connection_close(channel->connection, "not an address");
-    }
-}
 
 /* Counted in ticks, for a pause of our own is not one of the server's. */
 static void keep_alive(struct rpc_channel *channel, uint64_t now_ms)
 {
     struct rpc_connection *connection = channel->connection;
 
-    if (channel->state != CHANNEL_READY || connection == NULL ||
-        connection->closing || list_empty(&channel->streams) ||
+    if (channel->guest || channel->state != CHANNEL_READY ||
+        connection == NULL || connection->closing ||
+        list_empty(&channel->streams) ||
         now_ms - connection->read_at_ms < RPC_PING_IDLE_MS) {
         channel->ping_ticks = 0;
         return;
@@ -416,11 +406,8 @@ static void keep_alive(struct rpc_channel *channel, uint64_t now_ms)
     }
 }
 
-/* The tick runs only while there is something to wait for. */
-static void on_tick(uv_timer_t *timer)
+static void end_late_calls(struct rpc_channel *channel, uint64_t now_ms)
 {
-    struct rpc_channel *channel = container_of(timer, struct rpc_channel, tick);
-    uint64_t now_ms = channel_now(channel);
     struct list *lists[] = {&channel->waiting, &channel->streams};
     struct list *at;
     struct list *next;
@@ -435,8 +422,34 @@ static void on_tick(uv_timer_t *timer)
             }
         }
     }
-    if (channel->state == CHANNEL_CONNECTING && now_ms >= channel->until_ms) {
+}
+
+static void end_connecting(struct rpc_channel *channel)
+{
+    if (channel->connection != NULL) {
         rpc_connection_close(channel->connection, "connecting took too long");
+    } else {
+        channel_lost(channel, "looking the name up took too long");
+    }
+}
+
+static uint64_t tick_ms(const struct rpc_channel *channel)
+{
+    bool quiet = channel->guest && channel->state == CHANNEL_READY &&
+                 list_empty(&channel->failed);
+
+    return quiet ? TICK_QUIET_MS : TICK_MS;
+}
+
+/* The tick runs only while there is something to wait for. */
+static void on_tick(uv_timer_t *timer)
+{
+    struct rpc_channel *channel = container_of(timer, struct rpc_channel, tick);
+    uint64_t now_ms = channel_now(channel);
+
+    end_late_calls(channel, now_ms);
+    if (channel->state == CHANNEL_CONNECTING && now_ms >= channel->until_ms) {
+        end_connecting(channel);
     } else if (channel->state == CHANNEL_WAITING &&
                now_ms >= channel->until_ms) {
         channel->state = CHANNEL_IDLE;
@@ -452,12 +465,16 @@ static void on_tick(uv_timer_t *timer)
         list_empty(&channel->failed) && channel->state != CHANNEL_WAITING &&
         !channel->destroying) {
         uv_timer_stop(&channel->tick);
+    } else {
+        uv_timer_set_repeat(&channel->tick, tick_ms(channel));
     }
 }
 
 void channel_tick_start(struct rpc_channel *channel)
 {
-    if (!uv_is_active((uv_handle_t *)&channel->tick)) {
+    if (!uv_is_closing((uv_handle_t *)&channel->tick) &&
+        (!uv_is_active((uv_handle_t *)&channel->tick) ||
+         uv_timer_get_repeat(&channel->tick) > TICK_MS)) {
         uv_timer_start(&channel->tick, on_tick, 0, TICK_MS);
     }
 }
@@ -472,6 +489,7 @@ static void make_callbacks(struct rpc_channel *channel)
                                                               on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks,
                                                            on_stream_close);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     channel->callbacks = callbacks;
     CHECK(nghttp2_option_new(&channel->options) == 0);
     nghttp2_option_set_no_auto_window_update(channel->options, 1);
@@ -513,6 +531,12 @@ void rpc_channel_use_tls(struct rpc_channel *channel, struct tls *tls,
     }
 }
 
+void rpc_channel_use_as_guest(struct rpc_channel *channel)
+{
+    CHECK(channel->state == CHANNEL_IDLE);
+    channel->guest = true;
+}
+
 const char *rpc_channel_address(const struct rpc_channel *channel)
 {
     return channel->address;
@@ -523,16 +547,29 @@ bool rpc_channel_connected(const struct rpc_channel *channel)
     return channel->state == CHANNEL_READY;
 }
 
-static void free_if_done(struct rpc_channel *channel)
+bool rpc_channel_leaving(const struct rpc_channel *channel)
 {
+    return channel->state == CHANNEL_READY && channel->connection != NULL &&
+           (channel->connection->closing ||
+            nghttp2_session_check_request_allowed(
+                channel->connection->session) == 0);
+}
+
+void channel_free_if_done(struct rpc_channel *channel)
+{
+    struct rpc_channel_close *close = channel->close;
+
     if (!channel->destroying || channel->connection != NULL ||
-        channel->handles_open > 0) {
+        channel->looking_up || channel->handles_open > 0) {
         return;
     }
     tell_failed(channel);
     nghttp2_session_callbacks_del(channel->callbacks);
     nghttp2_option_del(channel->options);
     free(channel);
+    if (close != NULL) {
+        close->done(close);
+    }
 }
 
 static void on_tick_closed(uv_handle_t *handle)
@@ -541,7 +578,7 @@ static void on_tick_closed(uv_handle_t *handle)
         container_of(handle, struct rpc_channel, tick);
 
     channel->handles_open--;
-    free_if_done(channel);
+    channel_free_if_done(channel);
 }
 
 static void on_flusher_closed(uv_handle_t *handle)
@@ -550,7 +587,7 @@ static void on_flusher_closed(uv_handle_t *handle)
         container_of(handle, struct rpc_channel, flusher.prepare);
 
     channel->handles_open--;
-    free_if_done(channel);
+    channel_free_if_done(channel);
 }
 
 void rpc_channel_destroy(struct rpc_channel *channel)
@@ -565,6 +602,16 @@ void rpc_channel_destroy(struct rpc_channel *channel)
     if (channel->connection != NULL) {
         rpc_connection_close(channel->connection, "the client closes");
     }
+    if (channel->looking_up) {
+        (void)uv_cancel((uv_req_t *)&channel->lookup);
+    }
     uv_close((uv_handle_t *)&channel->tick, on_tick_closed);
     rpc_flusher_close(&channel->flusher, on_flusher_closed);
+}
+
+void rpc_channel_close(struct rpc_channel *channel,
+                       struct rpc_channel_close *close)
+{
+    channel->close = close;
+    rpc_channel_destroy(channel);
 }

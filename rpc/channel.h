@@ -27,7 +27,7 @@ struct rpc_result {
     const char *message;
     /* The server never saw the call: repeating it is always safe. */
     bool never_seen;
-    const struct bytes *trailers; /* For rpc_headers_get. */
+    const struct bytes *trailers; /* For rpc_headers_get; headers too. */
 };
 
 struct rpc_stream_ops {
@@ -68,12 +68,33 @@ struct rpc_channel *rpc_channel_create(uv_loop_t *loop, const char *address,
 void rpc_channel_use_tls(struct rpc_channel *channel, struct tls *tls,
                          const char *expect, const char *expect_cn);
 
+/* Before the first call: for a client in somebody else's program. The address
+ * may be a host's name, looked up in libuv's pool of threads whenever it
+ * connects; no pings are sent, for servers that are not ours allow few of them;
+ * and while nothing is due the channel wakes up once a second only. The caller
+ * then sees to the deadlines of its calls. */
+void rpc_channel_use_as_guest(struct rpc_channel *channel);
+
 const char *rpc_channel_address(const struct rpc_channel *channel);
 
 /* Whether a connection stands. */
 bool rpc_channel_connected(const struct rpc_channel *channel);
 
-/* Ends all calls with CANCELLED, then frees the channel in a later turn. */
+/* Whether a connection stands that takes no more calls: the server has said
+ * goodbye, and those that are open go on. */
+bool rpc_channel_leaving(const struct rpc_channel *channel);
+
+/* Embed it. */
+struct rpc_channel_close {
+    void (*done)(struct rpc_channel_close *close);
+};
+
+/* Ends all calls, those that wait with CANCELLED, and frees the channel;
+ * `done` comes from a later turn, when nothing is left of it. */
+void rpc_channel_close(struct rpc_channel *channel,
+                       struct rpc_channel_close *close);
+
+/* As rpc_channel_close(), and nobody is told. */
 void rpc_channel_destroy(struct rpc_channel *channel);
 
 /* Begins a call. `metadata` is pairs of key and value, ended by NULL, or NULL.

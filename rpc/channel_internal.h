@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Between channel.c (the connection and its life) and stream.c (calls on it).
- */
+ * Between channel.c (the connection and its life), connect.c (how it comes to
+ * be) and stream.c (calls on it). */
 #ifndef RPC_CHANNEL_INTERNAL_H
 #define RPC_CHANNEL_INTERNAL_H
 
 #include "rpc/channel.h"
 #include "rpc/connection.h"
+#include "rpc/endpoint.h"
+#include "rpc/limits.h"
 
 enum channel_state {
     CHANNEL_IDLE,
@@ -24,8 +26,9 @@ struct rpc_channel {
     struct rpc_connection *connection; /* NULL: none. */
     uv_connect_t connect;
     struct random random;
-    struct list waiting;  /* Calls until the connection stands. */
+    struct list waiting;  /* Calls until the connection stands and has room. */
     struct list streams;  /* Calls on it. */
+    size_t stream_count;  /* Streams that nghttp2 has of ours. */
     struct list failed;   /* Calls to be told that they are over. */
     struct list writable; /* Calls whose output drained. */
     enum channel_state state;
@@ -34,7 +37,14 @@ struct rpc_channel {
     unsigned ping_ticks; /* Since an unanswered ping; 0: none. */
     int handles_open;
     bool destroying;
-    char address[64];
+    bool guest;
+    bool looking_up;
+    uv_getaddrinfo_t lookup;
+    struct sockaddr_storage targets[RPC_TARGETS_MAX]; /* Of the address. */
+    size_t target_count;
+    size_t target_next;              /* Is tried next. */
+    struct rpc_channel_close *close; /* NULL: nobody waits for the end. */
+    char address[RPC_ENDPOINT_MAX + 1];
     char error[160]; /* Why the last connection failed. */
     struct tls *tls; /* Lent; NULL: plain. */
     bool pinned;     /* To these; else to the address. */
@@ -47,14 +57,32 @@ static inline uint64_t channel_now(const struct rpc_channel *channel)
     return uv_now(channel->loop);
 }
 
+/* --- connect.c --- */
+
 /* Begins to connect; IDLE only. */
 void channel_connect(struct rpc_channel *channel);
+
+/* Begins with the next address, when one did not work; false: there is none. */
+bool channel_connect_next(struct rpc_channel *channel);
+
+/* --- channel.c --- */
+
+extern const struct rpc_connection_ops channel_connection_ops;
+
+/* There is no connection, and nothing that would make one: the calls that wait
+ * for it hear so. */
+void channel_lost(struct rpc_channel *channel, const char *reason);
+
+/* The channel may be on its way out, and this was the last that it waited for.
+ */
+void channel_free_if_done(struct rpc_channel *channel);
 
 /* Lets the tick run, by which calls time out and the channel lives. */
 void channel_tick_start(struct rpc_channel *channel);
 
-/* Sends a call's headers; the connection stands. */
-void channel_submit(struct rpc_stream *stream);
+/* Sends the headers of calls that wait, as many as the server allows at once.
+ */
+void channel_submit_waiting(struct rpc_channel *channel);
 
 /* Calls that are over hear of it on the next tick: never from inside the call
  * that they made. */

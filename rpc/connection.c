@@ -2,11 +2,13 @@
 #include "rpc/connection.h"
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "rpc/limits.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -35,15 +37,30 @@ static void on_prepare(uv_prepare_t *prepare)
 
 void rpc_flusher_init(struct rpc_flusher *flusher, uv_loop_t *loop)
 {
+    memset(flusher, 0, sizeof(*flusher));
     list_init(&flusher->marked);
+    flusher->read = memory_alloc(READ_BYTES);
     CHECK(uv_prepare_init(loop, &flusher->prepare) == 0);
     CHECK(uv_prepare_start(&flusher->prepare, on_prepare) == 0);
     uv_unref((uv_handle_t *)&flusher->prepare);
 }
 
+/* Not before: it may be closed by what stands in the buffers. */
+static void on_flusher_closed(uv_handle_t *handle)
+{
+    struct rpc_flusher *flusher =
+        container_of(handle, struct rpc_flusher, prepare);
+
+    free(flusher->read);
+    free(flusher->read_tls);
+    bytes_close(&flusher->plain);
+    flusher->closed(handle);
+}
+
 void rpc_flusher_close(struct rpc_flusher *flusher, uv_close_cb closed)
 {
-    uv_close((uv_handle_t *)&flusher->prepare, closed);
+    flusher->closed = closed;
+    uv_close((uv_handle_t *)&flusher->prepare, on_flusher_closed);
 }
 
 void rpc_connection_init(struct rpc_connection *connection, uv_loop_t *loop,
@@ -126,18 +143,17 @@ static int collect_plain(struct rpc_connection *connection, struct bytes *out)
     return 0;
 }
 
-/* One record for many frames. The buffer serves all connections: it is empty
- * again before this returns. */
+/* One record for many frames. */
 static int collect_tls(struct rpc_connection *connection)
 {
-    static struct bytes plain;
+    struct bytes *plain = &connection->flusher->plain;
     int rv = 0;
 
     if (tls_session_established(connection->tls)) {
-        bytes_clear(&plain);
-        rv = collect_plain(connection, &plain);
-        if (rv == 0 && plain.len > 0 &&
-            !tls_session_write(connection->tls, plain.data, plain.len)) {
+        bytes_clear(plain);
+        rv = collect_plain(connection, plain);
+        if (rv == 0 && plain->len > 0 &&
+            !tls_session_write(connection->tls, plain->data, plain->len)) {
             rv = -1;
         }
     }
@@ -215,15 +231,14 @@ static void flush(struct rpc_connection *connection)
     }
 }
 
-/* One buffer for all connections: it is consumed before the callback
- * returns. */
+/* One buffer for all: it is consumed before the callback returns. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-    static char buffer[READ_BYTES];
+    struct rpc_connection *connection =
+        container_of(handle, struct rpc_connection, tcp);
 
-    (void)handle;
     (void)suggested;
-    *buf = uv_buf_init(buffer, sizeof(buffer));
+    *buf = uv_buf_init(connection->flusher->read, READ_BYTES);
 }
 
 static void take(struct rpc_connection *connection, const void *data,
@@ -255,19 +270,22 @@ static void end_tls(struct rpc_connection *connection)
 static void take_tls(struct rpc_connection *connection, const void *data,
                      size_t len)
 {
-    static uint8_t plain[READ_BYTES];
+    struct rpc_flusher *flusher = connection->flusher;
     bool was_established = tls_session_established(connection->tls);
     ssize_t read = -1;
 
+    if (flusher->read_tls == NULL) {
+        flusher->read_tls = memory_alloc(READ_BYTES);
+    }
     if (tls_session_receive(connection->tls, data, len)) {
         if (!was_established && tls_session_established(connection->tls) &&
             connection->ops->established != NULL) {
             connection->ops->established(connection);
         }
         while (!connection->closing &&
-               (read = tls_session_read(connection->tls, plain,
-                                        sizeof(plain))) > 0) {
-            take(connection, plain, (size_t)read);
+               (read = tls_session_read(connection->tls, flusher->read_tls,
+                                        READ_BYTES)) > 0) {
+            take(connection, flusher->read_tls, (size_t)read);
         }
     }
     if (!connection->closing && read < 0) {

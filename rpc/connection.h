@@ -18,10 +18,15 @@
 
 struct rpc_connection;
 
-/* Writes all marked connections of one owner. */
+/* Writes all marked connections of one owner, which are of one loop, and holds
+ * the buffers that they use in turn: loops of several threads share nothing. */
 struct rpc_flusher {
     uv_prepare_t prepare;
     struct list marked;
+    char *read;         /* What a socket gave. */
+    uint8_t *read_tls;  /* What that was in plain; NULL until there is TLS. */
+    struct bytes plain; /* What is to go out, before TLS. */
+    uv_close_cb closed;
 };
 
 void rpc_flusher_init(struct rpc_flusher *flusher, uv_loop_t *loop);

@@ -92,7 +92,10 @@
 #define HTTP_LINGER_BYTES_MAX (256u << 10)
 
 /* The client's side. */
-#define RPC_CONNECT_MS       2000
+#define RPC_CONNECT_MS 2000
+
+/* Addresses of one name that are tried. */
+#define RPC_TARGETS_MAX      8
 #define RPC_RECONNECT_MS_MIN 50
 #define RPC_RECONNECT_MS_MAX 1000
 #define RPC_USER_TIMEOUT_MS  2000

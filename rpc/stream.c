@@ -46,7 +46,7 @@ void rpc_stream_open(struct rpc_channel *channel, struct rpc_stream *stream,
                      const struct rpc_stream_ops *ops, const char *path,
                      uint64_t deadline_ms, const char *const *metadata)
 {
-    char message[256];
+    char message[RPC_ENDPOINT_MAX + 200];
 
     memset(stream, 0, sizeof(*stream));
     stream->ops = ops;
@@ -57,11 +57,15 @@ void rpc_stream_open(struct rpc_channel *channel, struct rpc_stream *stream,
     add_headers(stream, path, metadata);
     list_append(&channel->waiting, &stream->link);
     channel_tick_start(channel);
+    if (channel->state == CHANNEL_WAITING &&
+        channel_now(channel) >= channel->until_ms) {
+        channel->state = CHANNEL_IDLE; /* No tick ran meanwhile. */
+    }
     if (channel->state == CHANNEL_IDLE) {
         channel_connect(channel);
     } else if (channel->state == CHANNEL_READY &&
                !channel->connection->closing) {
-        channel_submit(stream);
+        channel_submit_waiting(channel);
     } else if (channel->state != CHANNEL_CONNECTING) {
         snprintf(message, sizeof(message), "%s: %s", channel->address,
                  channel->error);
