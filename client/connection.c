@@ -7,6 +7,10 @@
 #include "base/memory.h"
 #include "client/socket.h"
 #include "client/status.h"
+#include "rpc/endpoint.h"
+#include "rpc/limits.h"
+#include "rpc/message.h"
+#include "rpc/outcome.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -20,16 +24,13 @@
 
 #define WINDOW_BYTES ((int32_t)4 * 1024 * 1024)
 
-/* gRPC puts in front of each message: a compression flag, its length. */
-#define PREFIX_BYTES 5
-
 struct connection {
     int fd;
     struct tls_session *tls; /* NULL: plain. */
     struct bytes out;        /* What the socket did not take yet. */
     size_t out_sent;
     nghttp2_session *session;
-    char authority[256];
+    char authority[RPC_ENDPOINT_MAX + 1];
     const char *authorization; /* NULL or empty: none. */
     char error[HF_MESSAGE_MAX];
     bool broken;
@@ -40,14 +41,8 @@ struct connection {
     size_t sent_offset;
     struct bytes received; /* Messages with their prefixes. */
     size_t lent;           /* Bytes at the front that were lent out. */
-    int http_status;
-    bool has_grpc_status;
-    enum hf_code code;
-    char message[HF_MESSAGE_MAX];
-    char reason[HF_REASON_MAX + 1];
-    bool has_pushback;
-    int64_t pushback_ms;
-    uint32_t reset_code; /* HTTP/2 error code that closed the stream. */
+    struct bytes headers;  /* Received, trailers too. */
+    uint32_t reset_code;   /* HTTP/2 error code that closed the stream. */
 };
 
 static void break_up(struct connection *connection, const char *why)
@@ -58,43 +53,19 @@ static void break_up(struct connection *connection, const char *why)
     }
 }
 
-static bool is(const uint8_t *name, size_t len, const char *wanted)
-{
-    return len == strlen(wanted) && memcmp(name, wanted, len) == 0;
-}
-
 /* NOLINTNEXTLINE(readability-function-size): nghttp2 chose the parameters */
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
                      const uint8_t *name, size_t name_len, const uint8_t *value,
                      size_t value_len, uint8_t flags, void *user)
 {
     struct connection *connection = user;
-    const char *text = (const char *)value;
 
     (void)session;
     (void)flags;
-    if (frame->hd.stream_id != connection->stream) {
-        return 0;
-    }
-    if (is(name, name_len, ":status")) {
-        connection->http_status = atoi(text);
-    } else if (is(name, name_len, "grpc-status")) {
-        connection->has_grpc_status = true;
-        connection->code = status_parse_code(text, value_len);
-    } else if (is(name, name_len, "grpc-message")) {
-        status_decode_message(text, value_len, connection->message,
-                              sizeof(connection->message));
-    } else if (is(name, name_len, "holdfast-reason")) {
-        status_decode_message(text, value_len, connection->reason,
-                              sizeof(connection->reason));
-    } else if (is(name, name_len, "grpc-retry-pushback-ms")) {
-        char *end;
-        long ms = strtol(text, &end, 10);
-
-        /* What is no number asks for no retry (gRPC proposal A6). */
-        connection->has_pushback = true;
-        connection->pushback_ms =
-            end == text || *end != '\0' || ms < 0 ? -1 : ms;
+    if (frame->hd.stream_id == connection->stream &&
+        connection->headers.len + name_len + value_len <=
+            RPC_HEADER_BYTES_MAX) {
+        rpc_headers_add(&connection->headers, name, name_len, value, value_len);
     }
     return 0;
 }
@@ -110,7 +81,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream,
         return 0;
     }
     if (connection->received.len + len >
-        CONNECTION_MESSAGE_MAX + WINDOW_BYTES) {
+        RPC_MESSAGE_BYTES_MAX + (size_t)WINDOW_BYTES) {
         break_up(connection, "the node sends more than it may");
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
@@ -208,6 +179,7 @@ struct connection *connection_open(const char *endpoint, struct tls *tls,
     bytes_init(&connection->out);
     bytes_init(&connection->sent);
     bytes_init(&connection->received);
+    bytes_init(&connection->headers);
     (void)snprintf(connection->authority, sizeof(connection->authority), "%s",
                    endpoint);
     connection->session = make_session(connection);
@@ -240,6 +212,7 @@ void connection_close(struct connection *connection)
     bytes_close(&connection->out);
     bytes_close(&connection->sent);
     bytes_close(&connection->received);
+    bytes_close(&connection->headers);
     free(connection);
 }
 
@@ -355,28 +328,13 @@ bool connection_is_idle(struct connection *connection)
            nghttp2_session_check_request_allowed(connection->session) != 0;
 }
 
-static nghttp2_nv header(const char *name, const char *value)
-{
-    /* nghttp2 copies both; its struct is just not const. */
-    return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name,
-                        .value = (uint8_t *)(uintptr_t)value,
-                        .namelen = strlen(name),
-                        .valuelen = strlen(value),
-                        .flags = NGHTTP2_NV_FLAG_NONE};
-}
-
 static void reset_call(struct connection *connection)
 {
     bytes_clear(&connection->sent);
     bytes_clear(&connection->received);
     connection->sent_offset = 0;
     connection->lent = 0;
-    connection->http_status = 0;
-    connection->has_grpc_status = false;
-    connection->code = HF_STATUS_UNKNOWN;
-    connection->message[0] = '\0';
-    connection->reason[0] = '\0';
-    connection->has_pushback = false;
+    bytes_clear(&connection->headers);
     connection->reset_code = 0;
 }
 
@@ -390,37 +348,31 @@ void connection_call(struct connection *connection, const char *path,
     nghttp2_nv headers[10];
     size_t count = 0;
 
-    CHECK(!connection->open && message->len <= CONNECTION_MESSAGE_MAX);
+    CHECK(!connection->open);
     reset_call(connection);
-    bytes_append_u8(&connection->sent, 0);
-    for (int shift = 24; shift >= 0; shift -= 8) {
-        bytes_append_u8(&connection->sent, (uint8_t)(message->len >> shift));
-    }
-    if (message->len > 0) {
-        bytes_append(&connection->sent, message->data, message->len);
-    }
-    headers[count++] = header(":method", "POST");
+    rpc_frame_append(&connection->sent, message->data, message->len);
+    headers[count++] = rpc_nv(":method", "POST");
     headers[count++] =
-        header(":scheme", connection->tls != NULL ? "https" : "http");
-    headers[count++] = header(":path", path);
-    headers[count++] = header(":authority", connection->authority);
-    headers[count++] = header("te", "trailers");
-    headers[count++] = header("content-type", "application/grpc");
-    headers[count++] = header("user-agent", "holdfast-c/" HF_VERSION);
+        rpc_nv(":scheme", connection->tls != NULL ? "https" : "http");
+    headers[count++] = rpc_nv(":path", path);
+    headers[count++] = rpc_nv(":authority", connection->authority);
+    headers[count++] = rpc_nv("te", "trailers");
+    headers[count++] = rpc_nv("content-type", "application/grpc");
+    headers[count++] = rpc_nv("user-agent", "holdfast-c/" HF_VERSION);
     if (timeout_ms > 0) {
         /* At most 8 digits. */
         (void)snprintf(timeout, sizeof(timeout), "%" PRIu64 "m",
                        timeout_ms < 99999999 ? timeout_ms : 99999999);
-        headers[count++] = header("grpc-timeout", timeout);
+        headers[count++] = rpc_nv("grpc-timeout", timeout);
     }
     if (previous > 0) {
         /* So that a refusal holds for all of them. */
         (void)snprintf(attempts, sizeof(attempts), "%u", previous);
-        headers[count++] = header("holdfast-previous-attempts", attempts);
+        headers[count++] = rpc_nv("holdfast-previous-attempts", attempts);
     }
     if (connection->authorization != NULL &&
         connection->authorization[0] != '\0') {
-        headers[count] = header("authorization", connection->authorization);
+        headers[count] = rpc_nv("authorization", connection->authorization);
         headers[count++].flags = NGHTTP2_NV_FLAG_NO_INDEX;
     }
     connection->stream = nghttp2_submit_request(
@@ -433,36 +385,35 @@ void connection_call(struct connection *connection, const char *path,
 }
 
 /* Whether a whole message stands at the front. */
-static bool has_message(struct connection *connection)
+static bool has_message(struct connection *connection, const uint8_t **data,
+                        size_t *len)
 {
-    const struct bytes *received = &connection->received;
-    size_t len;
-
-    if (received->len < PREFIX_BYTES) {
-        return false;
-    }
-    len = (size_t)received->data[1] << 24 | (size_t)received->data[2] << 16 |
-          (size_t)received->data[3] << 8 | (size_t)received->data[4];
-    if (received->data[0] != 0) {
+    switch (rpc_frame_next(&connection->received, data, len)) {
+    case RPC_FRAME_READY:
+        return true;
+    case RPC_FRAME_COMPRESSED:
         break_up(connection, "the node sent a compressed message");
         return false;
-    }
-    if (len > CONNECTION_MESSAGE_MAX) {
+    case RPC_FRAME_TOO_LARGE:
         break_up(connection, "the node sent too large a message");
         return false;
+    default:
+        return false;
     }
-    return received->len - PREFIX_BYTES >= len;
 }
 
 enum connection_result connection_wait(struct connection *connection,
                                        uint64_t deadline_ms)
 {
+    const uint8_t *data;
+    size_t len;
+
     if (connection->lent > 0) {
         bytes_consume(&connection->received, connection->lent);
         connection->lent = 0;
     }
     for (;;) {
-        if (has_message(connection)) {
+        if (has_message(connection, &data, &len)) {
             return CONNECTION_MESSAGE;
         }
         transfer_out(connection, deadline_ms);
@@ -471,7 +422,8 @@ enum connection_result connection_wait(struct connection *connection,
         }
         if (connection->broken) {
             /* The answer may have come whole before the end. */
-            return !connection->open && connection->has_grpc_status
+            return !connection->open && rpc_headers_get(&connection->headers,
+                                                        "grpc-status") != NULL
                        ? CONNECTION_ENDED
                        : CONNECTION_BROKEN;
         }
@@ -485,40 +437,24 @@ enum connection_result connection_wait(struct connection *connection,
 const uint8_t *connection_take_message(struct connection *connection,
                                        size_t *len)
 {
-    const uint8_t *data = connection->received.data;
+    const uint8_t *data = NULL;
 
-    CHECK(connection->lent == 0 && has_message(connection));
-    *len = (size_t)data[1] << 24 | (size_t)data[2] << 16 |
-           (size_t)data[3] << 8 | (size_t)data[4];
-    connection->lent = PREFIX_BYTES + *len;
-    return data + PREFIX_BYTES;
+    CHECK(connection->lent == 0 && has_message(connection, &data, len));
+    connection->lent = RPC_FRAME_HEAD_BYTES + *len;
+    return data;
 }
 
 void connection_status(const struct connection *connection,
                        struct hf_status *status)
 {
     CHECK(!connection->open);
-    memcpy(status->reason, connection->reason, sizeof(status->reason));
-    if (connection->has_grpc_status) {
-        (void)status_set(status, connection->code, "%s", connection->message);
-    } else if (connection->http_status != 0 && connection->http_status != 200) {
-        (void)status_set(status, status_of_http(connection->http_status),
-                         "not gRPC: HTTP status %d", connection->http_status);
-    } else if (connection->reset_code == NGHTTP2_CANCEL) {
-        (void)status_set(status, HF_STATUS_CANCELLED,
-                         "the node cancelled the call");
-    } else {
-        (void)status_set(status, HF_STATUS_UNAVAILABLE,
-                         "the node broke the call off (%s)",
-                         nghttp2_http2_strerror(connection->reset_code));
-    }
+    (void)status_read(status, &connection->headers, connection->reset_code);
 }
 
 bool connection_pushback(const struct connection *connection,
                          int64_t *pushback_ms)
 {
-    *pushback_ms = connection->pushback_ms;
-    return connection->has_pushback;
+    return rpc_outcome_pushback(&connection->headers, pushback_ms);
 }
 
 const char *connection_error(const struct connection *connection)

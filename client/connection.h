@@ -13,9 +13,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Above what a node ever sends in one message (4 MiB). */
-#define CONNECTION_MESSAGE_MAX ((size_t)16 * 1024 * 1024)
-
 struct connection;
 
 /* Connects to "host:port", over TLS unless `tls` (lent) is NULL; NULL: `error`

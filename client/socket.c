@@ -2,6 +2,7 @@
 #include "client/socket.h"
 
 #include "base/clock.h"
+#include "rpc/endpoint.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -14,36 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-bool socket_parse_endpoint(const char *endpoint, char *host, uint16_t *port)
-{
-    const char *colon = strrchr(endpoint, ':');
-    const char *from = endpoint;
-    unsigned long number;
-    size_t len;
-    char *end;
-
-    if (colon == NULL || colon[1] < '0' || colon[1] > '9') {
-        return false;
-    }
-    len = (size_t)(colon - endpoint);
-    if (len >= 2 && from[0] == '[' && from[len - 1] == ']') {
-        from++;
-        len -= 2;
-    } else if (memchr(from, ':', len) != NULL) {
-        return false; /* An IPv6 address stands in brackets. */
-    }
-    number = strtoul(colon + 1, &end, 10);
-    if (*end != '\0' || number == 0 || number > UINT16_MAX || len == 0 ||
-        len > SOCKET_HOST_MAX ||
-        strcspn(endpoint, " \t\r\n/") != strlen(endpoint)) {
-        return false;
-    }
-    memcpy(host, from, len);
-    host[len] = '\0';
-    *port = (uint16_t)number;
-    return true;
-}
 
 bool socket_poll(int fd, short events, uint64_t deadline_ms)
 {
@@ -118,12 +89,12 @@ int socket_connect(const char *endpoint, uint64_t deadline_ms, char *error,
                              .ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_NUMERICSERV};
     struct addrinfo *addresses;
-    char host[SOCKET_HOST_MAX + 1];
+    char host[RPC_ENDPOINT_HOST_MAX + 1];
     char service[8];
     uint16_t port;
     int result;
 
-    if (!socket_parse_endpoint(endpoint, host, &port)) {
+    if (!rpc_endpoint_parse(endpoint, host, &port)) {
         (void)snprintf(error, error_size, "not HOST:PORT");
         return -1;
     }

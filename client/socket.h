@@ -8,14 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Longest endpoint and host name. */
-#define SOCKET_ENDPOINT_MAX 263
-#define SOCKET_HOST_MAX     255
-
-/* Splits "host:port" or "[address]:port"; false: not of that form. `host` has
- * room for SOCKET_HOST_MAX + 1. */
-bool socket_parse_endpoint(const char *endpoint, char *host, uint16_t *port);
-
 /* A connected, non-blocking socket; negative: `error` says why. Tries every
  * address of the name. `deadline_ms` by clock_boot_ms(). */
 int socket_connect(const char *endpoint, uint64_t deadline_ms, char *error,

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "client/client.h"
+#include "client/request.h"
 #include "client/status.h"
 #include "holdfast/v1/watch_service.pb-c.h"
 
@@ -14,19 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A node sends at least an empty response every 5 s. */
-#define SILENCE_MAX_MS 15000
-
-/* Rounds over the endpoints without any response before the watch gives up:
- * about half a minute with the pauses between them. */
-#define ROUNDS_MAX 20
-
 struct hf_watch {
     struct hf_client *client;
     Holdfast__V1__WatchRequest request; /* `kinds` owned. */
     struct connection *connection;      /* NULL: none; the stream is open. */
-    size_t endpoint;
-    unsigned failures;        /* Since the last response. */
+    struct policy_course course;
     uint64_t retry_at_ms;     /* Not before. */
     uint64_t silent_until_ms; /* Broken when nothing came by then. */
     enum hf_code over;        /* Not OK: the watch has ended. */
@@ -46,7 +39,7 @@ struct hf_watch *hf_client_watch(struct hf_client *client,
     watch->request.n_kinds = wanted->n_kinds;
     watch->request.kinds =
         memory_copy(wanted->kinds, wanted->n_kinds * sizeof(wanted->kinds[0]));
-    watch->endpoint = client->current;
+    watch->course = policy_begin(&client->settings.policy);
     return watch;
 }
 
@@ -68,49 +61,44 @@ static void end(struct hf_watch *watch, enum hf_code code, const char *reason)
 /* To the next endpoint, after a pause at the end of each round. */
 static void failed(struct hf_watch *watch, const char *reason)
 {
-    struct hf_client *client = watch->client;
-    unsigned endpoints = (unsigned)client->endpoint_count;
-    struct endpoint *endpoint = &client->endpoints[watch->endpoint];
+    struct settings *settings = &watch->client->settings;
+    uint64_t wait_ms;
 
-    (void)snprintf(endpoint->error, sizeof(endpoint->error), "%s", reason);
+    settings_note_error(settings, watch->course.endpoint, reason);
     connection_close(watch->connection);
     watch->connection = NULL;
-    watch->endpoint = (watch->endpoint + 1) % client->endpoint_count;
-    watch->failures++;
-    watch->retry_at_ms = clock_boot_ms();
-    if (watch->failures >= endpoints * ROUNDS_MAX) {
-        end(watch, HF_STATUS_UNAVAILABLE, endpoint->error);
-    } else if (watch->failures % endpoints == 0) {
-        watch->retry_at_ms +=
-            backoff_ms(watch->failures / endpoints, &client->random);
+    if (!policy_resume(&settings->policy, &watch->course, &wait_ms)) {
+        end(watch, HF_STATUS_UNAVAILABLE, reason);
     }
+    watch->retry_at_ms = clock_boot_ms() + wait_ms;
 }
 
 static void begin(struct hf_watch *watch, uint64_t deadline_ms)
 {
-    const char *address = watch->client->endpoints[watch->endpoint].address;
+    struct settings *settings = &watch->client->settings;
     uint64_t limit_ms = clock_boot_ms() + CONNECT_TIMEOUT_MS;
     char error[HF_MESSAGE_MAX];
     struct bytes packed;
-    char path[128];
+    char path[REQUEST_PATH_BYTES];
     size_t size;
 
     limit_ms = limit_ms < deadline_ms ? limit_ms : deadline_ms;
     watch->connection =
-        connection_open(address, watch->client->tls, limit_ms, error);
+        connection_open(settings_endpoint(settings, watch->course.endpoint),
+                        settings->tls, limit_ms, error);
     if (watch->connection == NULL) {
         failed(watch, error);
         return;
     }
-    connection_authorize(watch->connection, watch->client->authorization);
-    method_path("WatchService/Watch", path, sizeof(path));
+    connection_authorize(watch->connection, settings->authorization);
+    request_path("WatchService/Watch", path);
     bytes_init(&packed);
     size = protobuf_c_message_get_packed_size(&watch->request.base);
     packed.len = protobuf_c_message_pack(&watch->request.base,
                                          bytes_reserve(&packed, size + 1));
     connection_call(watch->connection, path, &packed, 0, 0);
     bytes_close(&packed);
-    watch->silent_until_ms = clock_boot_ms() + SILENCE_MAX_MS;
+    watch->silent_until_ms = clock_boot_ms() + POLICY_SILENCE_MAX_MS;
 }
 
 static ProtobufCMessage *take(struct hf_watch *watch)
@@ -118,7 +106,7 @@ static ProtobufCMessage *take(struct hf_watch *watch)
     size_t len;
     const uint8_t *data = connection_take_message(watch->connection, &len);
     ProtobufCMessage *message =
-        client_unpack(&holdfast__v1__watch_response__descriptor, data, len);
+        request_unpack(&holdfast__v1__watch_response__descriptor, data, len);
     const Holdfast__V1__WatchResponse *response = (const void *)message;
 
     if (message == NULL) {
@@ -128,8 +116,8 @@ static ProtobufCMessage *take(struct hf_watch *watch)
     if (response->revision > watch->request.after_revision) {
         watch->request.after_revision = response->revision;
     }
-    watch->failures = 0;
-    watch->silent_until_ms = clock_boot_ms() + SILENCE_MAX_MS;
+    watch->course.failures = 0;
+    watch->silent_until_ms = clock_boot_ms() + POLICY_SILENCE_MAX_MS;
     return message;
 }
 

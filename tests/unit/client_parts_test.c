@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The client's pure parts: endpoints, statuses, pauses. */
-#include "client/client.h"
+ * The client's small parts: endpoints, statuses, methods and messages. */
+#include "base/container.h"
+#include "client/request.h"
 #include "client/status.h"
+#include "rpc/endpoint.h"
+#include "rpc/message.h"
+#include "rpc/outcome.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,18 +20,18 @@ static void endpoints_are_host_and_port(void **unused)
     static const char *const wrong[] = {
         "",     "x",        ":1",    "x:",   "x:0",  "x:65536",
         "x:1a", "::1:7400", "a b:1", "[]:1", "x/y:1"};
-    char host[SOCKET_HOST_MAX + 1];
+    char host[RPC_ENDPOINT_HOST_MAX + 1];
     uint16_t port;
 
     (void)unused;
-    assert_true(socket_parse_endpoint("node-1.example:7400", host, &port));
+    assert_true(rpc_endpoint_parse("node-1.example:7400", host, &port));
     assert_string_equal(host, "node-1.example");
     assert_int_equal(port, 7400);
-    assert_true(socket_parse_endpoint("[::1]:65535", host, &port));
+    assert_true(rpc_endpoint_parse("[::1]:65535", host, &port));
     assert_string_equal(host, "::1");
     assert_int_equal(port, 65535);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        assert_false(socket_parse_endpoint(wrong[i], host, &port));
+        assert_false(rpc_endpoint_parse(wrong[i], host, &port));
     }
 }
 
@@ -50,49 +54,80 @@ static void lists_of_endpoints_are_checked(void **unused)
     assert_string_equal(status.message, "more than 16 endpoints");
 }
 
-static void statuses_are_read_from_the_wire(void **unused)
+static void add(struct bytes *headers, const char *name, const char *value)
 {
-    char text[16];
-
-    (void)unused;
-    assert_int_equal(status_parse_code("0", 1), HF_STATUS_OK);
-    assert_int_equal(status_parse_code("16", 2), HF_STATUS_UNAUTHENTICATED);
-    assert_int_equal(status_parse_code("17", 2), HF_STATUS_UNKNOWN);
-    assert_int_equal(status_parse_code("", 0), HF_STATUS_UNKNOWN);
-    assert_int_equal(status_parse_code("1x", 2), HF_STATUS_UNKNOWN);
-    assert_int_equal(status_of_http(503), HF_STATUS_UNAVAILABLE);
-    assert_int_equal(status_of_http(404), HF_STATUS_UNIMPLEMENTED);
-    assert_int_equal(status_of_http(418), HF_STATUS_UNKNOWN);
-    status_decode_message("a%20b%0Ac%", 10, text, sizeof(text));
-    assert_string_equal(text, "a b c%");
-    status_decode_message("%41%4", 5, text, sizeof(text));
-    assert_string_equal(text, "A%4");
-    status_decode_message("0123456789abcdef", 16, text, sizeof(text));
-    assert_string_equal(text, "0123456789abcde");
-    assert_string_equal(hf_code_name((enum hf_code)99), "UNKNOWN");
+    rpc_headers_add(headers, (const uint8_t *)name, strlen(name),
+                    (const uint8_t *)value, strlen(value));
 }
 
-static void pauses_double_up_to_two_seconds(void **unused)
+static void statuses_are_read_from_the_wire(void **unused)
 {
-    static const uint64_t base[] = {100, 200, 400, 800, 1600, 2000, 2000};
-    struct random random;
+    static const struct {
+        const char *name; /* NULL: no header came. */
+        const char *value;
+        uint32_t http2_error;
+        enum hf_code code;
+    } rows[] = {
+        {"grpc-status", "0", 0, HF_STATUS_OK},
+        {"grpc-status", "16", 0, HF_STATUS_UNAUTHENTICATED},
+        {"grpc-status", "17", 0, HF_STATUS_UNKNOWN},
+        {"grpc-status", "", 0, HF_STATUS_UNKNOWN},
+        {"grpc-status", "1x", 0, HF_STATUS_UNKNOWN},
+        {"grpc-status", "5", NGHTTP2_CANCEL, HF_STATUS_NOT_FOUND},
+        {":status", "503", 0, HF_STATUS_UNAVAILABLE},
+        {":status", "404", 0, HF_STATUS_UNIMPLEMENTED},
+        {":status", "418", 0, HF_STATUS_UNKNOWN},
+        {":status", "200", 0, HF_STATUS_UNAVAILABLE},
+        {":status", "200", NGHTTP2_CANCEL, HF_STATUS_CANCELLED},
+        {NULL, NULL, NGHTTP2_REFUSED_STREAM, HF_STATUS_UNAVAILABLE},
+    };
+    struct hf_status status;
+    struct bytes headers;
 
     (void)unused;
-    random_init(&random, 1);
-    for (unsigned round = 1; round <= 7; round++) {
-        bool low = false;
-        bool high = false;
-
-        for (int i = 0; i < 1000; i++) {
-            uint64_t ms = backoff_ms(round, &random);
-
-            assert_in_range(ms, base[round - 1] * 8 / 10,
-                            base[round - 1] * 12 / 10);
-            low |= ms < base[round - 1] * 9 / 10;
-            high |= ms > base[round - 1] * 11 / 10;
+    bytes_init(&headers);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        bytes_clear(&headers);
+        if (rows[i].name != NULL) {
+            add(&headers, rows[i].name, rows[i].value);
         }
-        assert_true(low && high);
+        assert_int_equal(status_read(&status, &headers, rows[i].http2_error),
+                         rows[i].code);
+        assert_string_equal(status.reason, "");
     }
+    bytes_clear(&headers);
+    add(&headers, "grpc-status", "9");
+    add(&headers, "grpc-message", "a%20b%0Ac%");
+    add(&headers, "holdfast-reason", "HEADROOM");
+    assert_int_equal(status_read(&status, &headers, 0),
+                     HF_STATUS_FAILED_PRECONDITION);
+    assert_string_equal(status.message, "a b c%");
+    assert_string_equal(status.reason, "HEADROOM");
+    assert_string_equal(hf_code_name((enum hf_code)99), "UNKNOWN");
+    bytes_close(&headers);
+}
+
+static void a_pause_that_a_node_asks_for_is_read(void **unused)
+{
+    static const struct {
+        const char *value;
+        int64_t pushback_ms;
+    } rows[] = {
+        {"0", 0},  {"250", 250}, {"-1", -1}, {"-9", -1},
+        {"x", -1}, {"", -1},     {"5s", -1}, {"99999999999999999999", -1}};
+    struct bytes headers;
+    int64_t pushback_ms;
+
+    (void)unused;
+    bytes_init(&headers);
+    assert_false(rpc_outcome_pushback(&headers, &pushback_ms));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        bytes_clear(&headers);
+        add(&headers, "grpc-retry-pushback-ms", rows[i].value);
+        assert_true(rpc_outcome_pushback(&headers, &pushback_ms));
+        assert_int_equal(pushback_ms, rows[i].pushback_ms);
+    }
+    bytes_close(&headers);
 }
 
 static void methods_are_found_by_name(void **unused)
@@ -115,10 +150,10 @@ static void a_message_cannot_take_unbounded_memory(void **unused)
     for (size_t i = 0; i < sizeof(bomb); i += 2) {
         bomb[i] = 1 << 3 | 2;
     }
-    assert_null(client_unpack(hf_method_find("VmService/ListVms")->output, bomb,
-                              sizeof(bomb)));
-    assert_null(client_unpack(hf_method_find("VmService/ListVms")->output,
-                              (const uint8_t *)"\xff", 1));
+    assert_null(request_unpack(hf_method_find("VmService/ListVms")->output,
+                               bomb, sizeof(bomb)));
+    assert_null(request_unpack(hf_method_find("VmService/ListVms")->output,
+                               (const uint8_t *)"\xff", 1));
 }
 
 int main(void)
@@ -127,7 +162,7 @@ int main(void)
         cmocka_unit_test(endpoints_are_host_and_port),
         cmocka_unit_test(lists_of_endpoints_are_checked),
         cmocka_unit_test(statuses_are_read_from_the_wire),
-        cmocka_unit_test(pauses_double_up_to_two_seconds),
+        cmocka_unit_test(a_pause_that_a_node_asks_for_is_read),
         cmocka_unit_test(methods_are_found_by_name),
         cmocka_unit_test(a_message_cannot_take_unbounded_memory),
     };
