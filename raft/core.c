@@ -208,6 +208,9 @@ static int step(struct core *core, uint64_t now_ms, struct raft_event *event,
     if (rv == RAFT_NOTFOUND || rv == RAFT_BADID) {
         return HF_ERROR_NOT_FOUND;
     }
+    if (rv == RAFT_CANTCHANGE) {
+        return HF_ERROR_BUSY;
+    }
     if (rv != 0) {
         snprintf(core->error, sizeof core->error,
                  "event %d, state %s, term %llu, commit %llu: %s",
@@ -300,10 +303,36 @@ int core_start(struct core *core, uint64_t now_ms,
     return rv;
 }
 
+/* A voter that hears nothing becomes a candidate, and has no leader then.
+ * libraft lets a standby have its own for ever: it would name a leader that is
+ * long gone, and refuse its vote to whoever wants to be the next, see
+ * receive_request_vote(). */
+static void forget_leader(struct core *core)
+{
+    const struct raft_configuration *members = &core->raft.configuration;
+    if (core->raft.state != RAFT_FOLLOWER) {
+        return;
+    }
+    for (size_t i = 0; i < members->n; i++) {
+        if (members->servers[i].id == core->raft.id &&
+            members->servers[i].role == RAFT_VOTER) {
+            return; /* It stays for a reason: a write or a snapshot. */
+        }
+    }
+    raft_free(core->raft.follower_state.current_leader.address);
+    core->raft.follower_state.current_leader.address = NULL;
+    core->raft.follower_state.current_leader.id = 0;
+}
+
 int core_timeout(struct core *core, uint64_t now_ms, struct core_update *update)
 {
     struct raft_event event = {.type = RAFT_TIMEOUT};
-    return step(core, now_ms, &event, update);
+    bool silent = now_ms >= core_deadline(core);
+    int rv = step(core, now_ms, &event, update);
+    if (rv == 0 && silent) {
+        forget_leader(core);
+    }
+    return rv;
 }
 
 static int receive_append(struct core *core, uint64_t now_ms,
@@ -334,6 +363,36 @@ static int receive_append(struct core *core, uint64_t now_ms,
     wire->append_entries.n_entries = (unsigned)count;
     int rv = step(core, now_ms, &event, update);
     free(entries);
+    return rv;
+}
+
+/* Whether a vote counts is the candidate's to judge, by its own configuration
+ * (Raft 4.1). libraft refuses votes where the own configuration has no voter of
+ * that id; but the entry that makes it one may be on its way. With it lost,
+ * voters that are well and together are a majority would elect nobody: those
+ * that have the entry need this vote, and nobody else's log is as new. So for
+ * the step, which looks at the own role only, a standby is taken for a voter.
+ */
+static int receive_request_vote(struct core *core, uint64_t now_ms,
+                                struct raft_event *event,
+                                struct core_update *update)
+{
+    struct raft_configuration *members = &core->raft.configuration;
+    struct raft_server *self = NULL;
+    int role = RAFT_VOTER;
+    for (size_t i = 0; i < members->n; i++) {
+        if (members->servers[i].id == core->raft.id) {
+            self = &members->servers[i];
+        }
+    }
+    if (self != NULL) {
+        role = self->role;
+        self->role = RAFT_VOTER;
+    }
+    int rv = step(core, now_ms, event, update);
+    if (self != NULL) {
+        self->role = role;
+    }
     return rv;
 }
 
@@ -368,7 +427,7 @@ int core_receive(struct core *core, uint64_t now_ms, uint64_t from,
         wire.request_vote.last_log_term = message->vote.last_term;
         wire.request_vote.disrupt_leader = message->vote.disrupt_leader;
         wire.request_vote.pre_vote = message->vote.pre_vote;
-        break;
+        return receive_request_vote(core, now_ms, &event, update);
     case MESSAGE_REQUEST_VOTE_RESULT:
         wire.type = RAFT_REQUEST_VOTE_RESULT;
         wire.request_vote_result.version = 2;
@@ -434,18 +493,19 @@ int core_persisted(struct core *core, uint64_t now_ms, uint64_t index,
     return step(core, now_ms, &event, update);
 }
 
-int core_submit(struct core *core, uint64_t now_ms, enum entry_type type,
+/* A change of members takes effect in the core with this step, and is rolled
+ * back there if another leader's entries replace it. */
+int core_submit(struct core *core, uint64_t now_ms, const struct entry *entry,
                 struct core_update *update)
 {
-    struct raft_entry entry = {.term = core_term(core),
-                               .type = (enum raft_entry_type)type};
+    struct raft_entry wire;
     struct raft_event event = {.type = RAFT_SUBMIT};
-    CHECK(type != ENTRY_MEMBERS);
-    entry.batch = batch_token();
-    event.submit.entries = &entry;
+    fill_entry(&wire, entry, batch_token());
+    wire.term = core_term(core);
+    event.submit.entries = &wire;
     event.submit.n = 1;
     int rv = step(core, now_ms, &event, update);
-    raft_free(entry.batch);
+    raft_free(wire.batch);
     CHECK(rv != 0 || (update->entry_count == 1 && !update->barrier));
     return rv;
 }
@@ -543,6 +603,25 @@ uint64_t core_deadline(const struct core *core)
 uint64_t core_transferee(const struct core *core)
 {
     return raft_transferee(&core->raft);
+}
+
+bool core_members(const struct core *core, struct bytes *out)
+{
+    struct raft_buffer buffer;
+    if (core->raft.configuration.n == 0) {
+        return false;
+    }
+    CHECK(raft_configuration_encode(&core->raft.configuration, &buffer) == 0);
+    bytes_append(out, buffer.base, buffer.len);
+    raft_free(buffer.base);
+    return true;
+}
+
+struct core_members_version core_members_version(const struct core *core)
+{
+    return (struct core_members_version){
+        core->raft.configuration_committed_index,
+        core->raft.configuration_uncommitted_index};
 }
 
 size_t core_member_count(const struct core *core)

@@ -63,9 +63,9 @@ void core_destroy(struct core *core);
 void core_members_encode(const struct replica_member *members, size_t count,
                          struct bytes *out);
 
-/* All steps return 0, HF_ERROR_NOT_LEADER or HF_ERROR_NOT_FOUND (transfer);
- * anything else of libraft's is fatal and returned as HF_ERROR_CORRUPT, with
- * core_error() saying what. */
+/* All steps return 0, HF_ERROR_NOT_LEADER, HF_ERROR_NOT_FOUND (transfer) or
+ * HF_ERROR_BUSY (submit); anything else of libraft's is fatal and returned as
+ * HF_ERROR_CORRUPT, with core_error() saying what. */
 const char *core_error(const struct core *core);
 
 /* First step: what is on disk. `entries` are those behind its base; without a
@@ -100,7 +100,9 @@ int core_installed(struct core *core, uint64_t now_ms,
 int core_persisted(struct core *core, uint64_t now_ms, uint64_t index,
                    struct core_update *update);
 
-int core_submit(struct core *core, uint64_t now_ms, enum entry_type type,
+/* Of `entry`, type and, if it changes the members, the bytes are looked at.
+ * HF_ERROR_BUSY: another change of members is not committed yet. */
+int core_submit(struct core *core, uint64_t now_ms, const struct entry *entry,
                 struct core_update *update);
 
 /* The ENTRY_MEMBERS at `index` is committed. */
@@ -126,6 +128,17 @@ uint64_t core_first(const struct core *core);
 uint64_t core_stored(const struct core *core);
 uint64_t core_deadline(const struct core *core);
 uint64_t core_transferee(const struct core *core);
+
+/* The current configuration, committed or not, as it stands in entries; false:
+ * there is none yet. */
+bool core_members(const struct core *core, struct bytes *out);
+
+/* Differs when the configuration does, or whether it is committed. */
+struct core_members_version {
+    uint64_t committed_index;
+    uint64_t uncommitted_index; /* 0: it is committed. */
+};
+struct core_members_version core_members_version(const struct core *core);
 
 /* Of the current configuration, committed or not. */
 size_t core_member_count(const struct core *core);

@@ -73,23 +73,26 @@ int home_exists(const struct home_options *options, bool *exists,
     return 0;
 }
 
-static int identity_text(const struct home_options *options, char *text)
+static int identity_text(const struct home_options *options, bool joins,
+                         char *text)
 {
     int len = snprintf(text, IDENTITY_BYTES_MAX,
-                       "holdfast replica 1\nregion %s\nnode %" PRIu64 "\n",
-                       options->region, options->log.node_id);
+                       "holdfast replica 1\nregion %s\nnode %" PRIu64 "\n%s",
+                       options->region, options->log.node_id,
+                       joins ? "joined\n" : "");
     CHECK(len > 0 && len < IDENTITY_BYTES_MAX - 32);
     return len + snprintf(text + len, 32, "crc32c %08" PRIx32 "\n",
                           crc32c(0, text, (size_t)len));
 }
 
 static int identity_create(const struct home_options *options,
-                           const char *directory, struct failure *failure)
+                           const char *directory, bool joins,
+                           struct failure *failure)
 {
     char text[IDENTITY_BYTES_MAX];
     struct path path;
     struct file *file;
-    size_t len = (size_t)identity_text(options, text);
+    size_t len = (size_t)identity_text(options, joins, text);
     path_set(&path, directory, "identity");
     int rv = file_open(options->log.files, path.text, FILE_CREATE, &file);
     if (rv != 0) {
@@ -103,15 +106,21 @@ static int identity_create(const struct home_options *options,
     return rv == 0 ? 0 : failure_io(failure, rv, "write", path.text);
 }
 
-static int identity_check(const struct home_options *options,
-                          struct failure *failure)
+static bool is_identity(const struct home_options *options, bool joins,
+                        const char *text, size_t len)
 {
     char expected[IDENTITY_BYTES_MAX];
+    return len == (size_t)identity_text(options, joins, expected) &&
+           memcmp(text, expected, len) == 0;
+}
+
+static int identity_check(const struct home_options *options, bool *joins,
+                          struct failure *failure)
+{
     char text[IDENTITY_BYTES_MAX];
     struct path path;
     struct file *file;
     size_t got = 0;
-    size_t len = (size_t)identity_text(options, expected);
     path_set(&path, options->log.directory, "identity");
     int rv = file_open(options->log.files, path.text, FILE_READ, &file);
     if (rv != 0) {
@@ -122,7 +131,8 @@ static int identity_check(const struct home_options *options,
     if (rv != 0) {
         return failure_io(failure, rv, "read", path.text);
     }
-    if (got == len && memcmp(text, expected, len) == 0) {
+    *joins = is_identity(options, true, text, got);
+    if (*joins || is_identity(options, false, text, got)) {
         return 0;
     }
     return failure_set(failure, REPLICA_FAILED_CONFIG,
@@ -228,7 +238,7 @@ static int write_first_entry(const struct log_store_options *log,
                             .data = members,
                             .len = (uint32_t)len};
     int rv = log_store_create(log, 1, 0, failure);
-    if (rv != 0) {
+    if (rv != 0 || len == 0) {
         return rv;
     }
     struct log_store *store = log_store_open(log, &nothing, failure);
@@ -298,7 +308,7 @@ int home_bootstrap(const struct home_options *options, const uint8_t *members,
         rv = make_directories(files, draft.text, failure);
     }
     if (rv == 0) {
-        rv = identity_create(options, draft.text, failure);
+        rv = identity_create(options, draft.text, len == 0, failure);
     }
     if (rv == 0) {
         rv = term_store_create(files, draft.text, 1, failure);
@@ -350,8 +360,19 @@ static int see_to_reserve(const struct home_options *options,
     return rv == 0 ? 0 : failure_io(failure, rv, "allocate", reserve.text);
 }
 
-int home_open(const struct home_options *options, struct failure *failure)
+int home_open(const struct home_options *options, bool *joins,
+              struct failure *failure)
 {
-    int rv = identity_check(options, failure);
-    return rv != 0 ? rv : see_to_reserve(options, failure);
+    struct path parent;
+    int rv = identity_check(options, joins, failure);
+    if (rv != 0) {
+        return rv;
+    }
+    /* A process that was killed right after the rename has not done it: the
+     * directory is seen, but a power cut would take it with all that was
+     * acknowledged since. */
+    parent_of(options->log.directory, &parent);
+    rv = files_sync_directory(options->log.files, parent.text);
+    return rv != 0 ? failure_io(failure, rv, "sync", parent.text)
+                   : see_to_reserve(options, failure);
 }

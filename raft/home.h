@@ -30,11 +30,14 @@ int home_lock(const struct home_options *options, struct file **lock,
 int home_exists(const struct home_options *options, bool *exists,
                 struct failure *failure);
 
-/* Makes it, with one entry in the log: the members, in term 1. */
+/* Makes it, with one entry in the log: the members, in term 1. With `len` 0
+ * without it: for a member that joins. */
 int home_bootstrap(const struct home_options *options, const uint8_t *members,
                    size_t len, struct failure *failure);
 
-/* Checks the identity. Makes the reserve, or gives it up on a full disk. */
-int home_open(const struct home_options *options, struct failure *failure);
+/* Checks the identity. Makes the reserve, or gives it up on a full disk.
+ * `joins`: it was made without an entry. */
+int home_open(const struct home_options *options, bool *joins,
+              struct failure *failure);
 
 #endif

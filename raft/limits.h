@@ -9,7 +9,8 @@
  * keeps them in arrays that it walks for every message. */
 #define RAFT_MEMBERS_MAX 32
 
-/* Bytes of a member's address: a host name of 253, a colon, a port. */
+/* Bytes of what a configuration says of a member (raft/members.h): id, name,
+ * zone and address, the generation and the highest id need 258 at most. */
 #define RAFT_ADDRESS_BYTES_MAX 259
 
 /* Bytes of a region's name, as in names everywhere else. */

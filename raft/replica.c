@@ -40,11 +40,12 @@ static void copy_config(struct replica *replica,
     CHECK(from->directory != NULL && *from->directory != '\0' &&
           strlen(from->directory) < RAFT_DIRECTORY_BYTES_MAX);
     CHECK(from->id > 0 && from->id < RAFT_NUMBER_MAX * 2);
-    CHECK(from->member_count > 0 && from->member_count <= RAFT_MEMBERS_MAX);
+    CHECK((from->member_count > 0 || from->join) &&
+          from->member_count <= RAFT_MEMBERS_MAX);
     config->region = memory_copy_string(from->region);
     config->directory = memory_copy_string(from->directory);
     struct replica_member *members =
-        memory_alloc_array(from->member_count, sizeof *members);
+        memory_alloc_array(from->member_count + 1, sizeof *members);
     for (size_t i = 0; i < from->member_count; i++) {
         members[i] = from->members[i];
         members[i].address = memory_copy_string(from->members[i].address);
@@ -99,7 +100,9 @@ struct replica *replica_create(const struct replica_config *config,
     list_init(&replica->probing.barriers);
     list_init(&replica->queued_barriers);
     bytes_init(&replica->members);
+    members_init(&replica->committed);
     bytes_init(&replica->queued_data);
+    bytes_init(&replica->queued_members);
     bytes_init(&replica->scratch);
     bytes_init(&replica->incoming.waiting);
     bytes_init(&replica->incoming.writing);
@@ -113,6 +116,8 @@ void replica_stop(struct replica *replica)
     replica->stopped = true;
     replica->flight_submit = NULL;
     replica->queued_submit = NULL;
+    replica->flight_reconfigure = NULL;
+    replica->queued_reconfigure = NULL;
     list_init(&replica->probing.barriers);
     list_init(&replica->queued_barriers);
     replica->transfer = NULL;
@@ -152,6 +157,7 @@ void replica_destroy(struct replica *replica)
     entries_close(&replica->log);
     bytes_close(&replica->members);
     bytes_close(&replica->queued_data);
+    bytes_close(&replica->queued_members);
     bytes_close(&replica->scratch);
     arena_close(&replica->arena);
     close_config(&replica->config);
@@ -250,6 +256,7 @@ void replica_absorb(struct replica *replica, int rv,
     CHECK(core_last(replica->core) == entries_last(&replica->log));
     CHECK(core_first(replica->core) == entries_first(&replica->log));
     send_outgoing(replica, update, message);
+    members_changed(replica);
     leadership_changed(replica);
 }
 

@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "raft/files.h"
 #include "raft/limits.h"
+#include "raft/members.h"
 #include "raft/snapshot.h"
 #include "raft/storage.h"
 
@@ -30,11 +31,7 @@
 struct replica;
 struct replica_owner;
 
-enum replica_role {
-    REPLICA_STANDBY = 0, /* Follows the log, does not vote. */
-    REPLICA_VOTER = 1,
-};
-
+/* A member of the first configuration. */
 struct replica_member {
     uint64_t id; /* 1 to 2^63; never used again, also not after data loss. */
     const char *address; /* host:port; for the transport and for hints. */
@@ -44,7 +41,7 @@ struct replica_member {
 /* Zero means the default, where one is named. All is copied. */
 struct replica_config {
     const char *region;    /* Guards against mixing two regions. */
-    uint64_t id;           /* The own one of `members`. */
+    uint64_t id;           /* The own one of `members`, unless it joins. */
     const char *directory; /* The replica's own; created at first start. */
 
     /* Makes the directory if it is not there. Only for the very first start: a
@@ -52,10 +49,15 @@ struct replica_config {
      * acknowledged, and must not come back under its id. */
     bool bootstrap;
 
+    /* At the first start: begin with an empty log and no members, in a region
+     * that is there. All comes from its leader, once this id was added there
+     * (replica_reconfigure()). Later starts do not look at it. */
+    bool join;
+
     /* Of the first start; afterwards the replicated configuration counts. All
      * members must start with the same ids and roles. */
     const struct replica_member *members;
-    size_t member_count; /* 1 to RAFT_MEMBERS_MAX. */
+    size_t member_count; /* 1 to RAFT_MEMBERS_MAX; when it joins, also 0. */
 
     /* An election begins when no leader was heard of for 1 to 2 times this.
      * Default 300: the failover median was 0.55 s, against 1.8 s at 1000 and
@@ -110,6 +112,7 @@ enum replica_failure {
     REPLICA_FAILED_STORAGE = 74,  /* A file operation failed. */
     REPLICA_FAILED_SPACE = 73,    /* The disk is full. */
     REPLICA_FAILED_DIVERGED = 70, /* This copy differs from the leader's. */
+    REPLICA_FAILED_REMOVED = 77,  /* No member any more; the owner's finding. */
 };
 
 enum replica_state { REPLICA_FOLLOWER, REPLICA_CANDIDATE, REPLICA_LEADER };
@@ -130,6 +133,11 @@ struct replica_owner {
     /* State, term or known leader changed. Being leader is not yet proved. */
     void (*leadership)(struct replica_owner *owner,
                        const struct replica_leadership *leadership);
+
+    /* replica_members() or replica_members_committed() changed: an entry came
+     * in, was committed or replaced, or a snapshot was restored. NULL: nobody
+     * asks. */
+    void (*members)(struct replica_owner *owner);
 
     /* This member won the election of `term`, and an entry of that term is
      * applied: everything committed before is applied, too. Before this,
@@ -165,6 +173,7 @@ enum replica_outcome {
 struct replica_submit;
 struct replica_barrier;
 struct replica_transfer;
+struct replica_reconfigure;
 
 typedef void (*replica_submit_cb)(struct replica_submit *request,
                                   enum replica_outcome outcome, uint64_t index);
@@ -173,6 +182,9 @@ typedef void (*replica_barrier_cb)(struct replica_barrier *request,
                                    uint64_t index);
 typedef void (*replica_transfer_cb)(struct replica_transfer *request,
                                     int status);
+typedef void (*replica_reconfigure_cb)(struct replica_reconfigure *request,
+                                       enum replica_outcome outcome,
+                                       uint64_t index);
 
 /* Requests are embedded in the caller's and live until their callback, or
  * until replica_stop(). */
@@ -187,6 +199,10 @@ struct replica_barrier {
 
 struct replica_transfer {
     replica_transfer_cb done;
+};
+
+struct replica_reconfigure {
+    replica_reconfigure_cb done;
 };
 
 /* Aborts on settings outside their range. */
@@ -237,6 +253,25 @@ int replica_barrier(struct replica *replica, struct replica_barrier *request,
 int replica_transfer(struct replica *replica, uint64_t to,
                      struct replica_transfer *request,
                      replica_transfer_cb done);
+
+/* The newest configuration that this member has, committed or not; without
+ * members while it joins. */
+void replica_members(const struct replica *replica, struct members *members);
+bool replica_members_committed(const struct replica *replica);
+
+/* Proposes `members` (copied) in place of replica_members():
+ * members_may_follow, and the leader stays a voter. Goes before an entry that
+ * waits. Each member acts by the new configuration as soon as it has it;
+ * REPLICA_COMMITTED: a majority of it has, and it stays. Why this is safe:
+ * replica_members.c. Whether the voters that are left answer, and a new one has
+ * caught up, is the caller's to look at first, for otherwise nothing commits
+ * any more. Returns HF_ERROR_NOT_LEADER, HF_ERROR_BUSY (leadership is not
+ * proved or being handed over, or another change is not committed yet),
+ * HF_ERROR_INVALID (not a change by one member, an id that was used, the leader
+ * itself), HF_ERROR_CLOSED. */
+int replica_reconfigure(struct replica *replica, const struct members *members,
+                        struct replica_reconfigure *request,
+                        replica_reconfigure_cb done);
 
 struct replica_peer_status {
     uint64_t id;

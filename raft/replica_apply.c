@@ -36,6 +36,7 @@ static void flight_landed(struct replica *replica, uint64_t index)
     replica->commit_us = (replica->commit_us * 7 + replica->flight_us) / 8;
     replica->flight_index = 0;
     answer_submit(&replica->flight_submit, REPLICA_COMMITTED, index);
+    reconfigure_answer(&replica->flight_reconfigure, REPLICA_COMMITTED, index);
 }
 
 static void apply_members(struct replica *replica, uint64_t index,
@@ -45,6 +46,7 @@ static void apply_members(struct replica *replica, uint64_t index,
     bytes_clear(&replica->members);
     bytes_append(&replica->members, entry->data, entry->len);
     replica->members_index = index;
+    members_take_committed(replica);
     int rv = core_members_committed(replica->core, replica->now_ms, index,
                                     entry->data, entry->len, &update);
     replica_absorb(replica, rv, &update, NULL);
@@ -132,10 +134,12 @@ void leadership_changed(struct replica *replica)
     if (lost) {
         replica->flight_index = 0;
         answer_submit(&replica->flight_submit, REPLICA_UNKNOWN, 0);
+        reconfigure_answer(&replica->flight_reconfigure, REPLICA_UNKNOWN, 0);
         barriers_answer(&replica->probing.barriers, REPLICA_UNKNOWN, 0);
     }
     if (leading == 0) {
         answer_submit(&replica->queued_submit, REPLICA_REFUSED, 0);
+        reconfigure_answer(&replica->queued_reconfigure, REPLICA_REFUSED, 0);
         barriers_answer(&replica->queued_barriers, REPLICA_REFUSED, 0);
     }
     if (replica->transfer != NULL) {
@@ -164,6 +168,11 @@ static void propose_entry(struct replica *replica, enum entry_type type)
         entry.len = (uint32_t)replica->queued_data.len;
         replica->flight_submit = replica->queued_submit;
         replica->queued_submit = NULL;
+    } else if (type == ENTRY_MEMBERS) {
+        entry.data = replica->queued_members.data;
+        entry.len = (uint32_t)replica->queued_members.len;
+        replica->flight_reconfigure = replica->queued_reconfigure;
+        replica->queued_reconfigure = NULL;
     }
     message.append.previous_index = entries_last(&replica->log);
     message.append.entries = &entry;
@@ -171,8 +180,9 @@ static void propose_entry(struct replica *replica, enum entry_type type)
     replica->flight_index = entries_last(&replica->log) + 1;
     replica->flight_ms = replica->now_ms;
     replica->own_entry_term = message.term;
-    int rv = core_submit(replica->core, replica->now_ms, type, &update);
-    /* It is the leader, and no transfer runs: the core has no reason. */
+    int rv = core_submit(replica->core, replica->now_ms, &entry, &update);
+    /* It is the leader, no transfer runs, and no other change of members is
+     * uncommitted: the core has no reason. */
     CHECK(rv == 0);
     replica_absorb(replica, rv, &update, &message);
 }
@@ -192,6 +202,11 @@ bool propose(struct replica *replica)
     }
     if (replica->proved_term != replica->leading_term) {
         return false;
+    }
+    if (replica->queued_reconfigure != NULL) {
+        CHECK(replica_members_committed(replica));
+        propose_entry(replica, ENTRY_MEMBERS);
+        return true;
     }
     if (replica->queued_submit != NULL) {
         propose_entry(replica, ENTRY_COMMAND);

@@ -156,6 +156,7 @@ struct replica {
     uint64_t boot_ms;   /* The owner's clock when it last called. */
     uint64_t paused_ms; /* Sum of the times in which we were held up. */
     uint64_t look_ms;   /* By when the owner must call; later is a pause. */
+    bool joins;         /* The directory was made without a first entry. */
     bool started;
     bool stopped;
     bool failed;
@@ -187,9 +188,11 @@ struct replica {
     uint64_t applied_index;
     uint64_t applied_term;
     uint64_t applied_chain;
-    uint64_t applied_bytes; /* Since the last snapshot. */
-    struct bytes members;   /* The committed configuration. */
+    uint64_t applied_bytes;   /* Since the last snapshot. */
+    struct bytes members;     /* The committed configuration, */
+    struct members committed; /* the same, decoded. */
     uint64_t members_index;
+    struct core_members_version members_told; /* What the owner knows. */
 
     /* Leading. */
     struct replica_leadership told; /* What the owner knows. */
@@ -204,6 +207,9 @@ struct replica {
     struct bytes queued_data;
     struct probing probing;
     struct list queued_barriers; /* For the next round of questions. */
+    struct replica_reconfigure *flight_reconfigure;
+    struct replica_reconfigure *queued_reconfigure;
+    struct bytes queued_members;
     struct replica_transfer *transfer;
     uint64_t transfer_until_ms; /* The successor must be known by then. */
 
@@ -270,6 +276,13 @@ bool apply_committed(struct replica *replica);
 bool propose(struct replica *replica);
 void leadership_changed(struct replica *replica);
 void handover_check(struct replica *replica);
+
+/* replica_members.c */
+void members_changed(struct replica *replica);
+void members_take_committed(struct replica *replica);
+bool members_hear(const struct replica *replica, uint64_t from);
+void reconfigure_answer(struct replica_reconfigure **slot,
+                        enum replica_outcome outcome, uint64_t index);
 
 /* replica_probe.c: leadership proved without an entry. */
 void probe_run(struct replica *replica);

@@ -263,7 +263,7 @@ void replica_receive(struct replica *replica, uint64_t from,
     replica->pumping = true;
     replica_clock(replica, now_ms);
     arena_clear(&replica->arena);
-    if (from == replica->config.id || !core_is_member(replica->core, from)) {
+    if (!members_hear(replica, from)) {
         refuse(replica, from, "not_a_member");
     } else if (message_decode(&message, &replica->arena, data, len) != 0) {
         refuse(replica, from, "malformed");

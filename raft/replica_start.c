@@ -113,8 +113,10 @@ static int check_fit(const struct replica *replica, const struct loader *loader,
             directory, snapshot->index);
     }
     const struct entry *oldest = entries_get(&replica->log, 1);
-    if (snapshot->index == 0 &&
-        (oldest == NULL || oldest->type != ENTRY_MEMBERS)) {
+    bool begins = oldest != NULL && oldest->type == ENTRY_MEMBERS;
+    /* Of a member that joined nothing may have come yet. */
+    if (snapshot->index == 0 && !begins &&
+        !(replica->joins && replica->log.count == 0)) {
         return failure_set(
             failure, REPLICA_FAILED_CORRUPT,
             "%s/log does not begin with the members" FAILURE_CURE_REJOIN,
@@ -185,11 +187,13 @@ static int first_start(struct replica *replica, struct failure *failure)
                            replica->config.directory);
     }
     bytes_init(&members);
-    core_members_encode(replica->config.members, replica->config.member_count,
-                        &members);
-    log_info("raft.bootstrap", "region=%s node=%" PRIu64 " members=%zu",
+    if (!replica->config.join) {
+        core_members_encode(replica->config.members,
+                            replica->config.member_count, &members);
+    }
+    log_info("raft.bootstrap", "region=%s node=%" PRIu64 " members=%zu join=%s",
              replica->config.region, replica->config.id,
-             replica->config.member_count);
+             replica->config.member_count, replica->config.join ? "yes" : "no");
     rv = home_bootstrap(&replica->home, members.data, members.len, failure);
     bytes_close(&members);
     return rv;
@@ -221,6 +225,7 @@ int restore_snapshot(struct replica *replica)
     bytes_clear(&replica->members);
     bytes_append(&replica->members, manifest->members, manifest->members_len);
     replica->members_index = manifest->members_index;
+    members_take_committed(replica);
     return 0;
 }
 
@@ -232,7 +237,7 @@ static int load(struct replica *replica, uint64_t *term, uint64_t *vote)
         rv = first_start(replica, &failure);
     }
     if (rv == 0) {
-        rv = home_open(&replica->home, &failure);
+        rv = home_open(&replica->home, &replica->joins, &failure);
     }
     if (rv == 0) {
         replica->term_store =

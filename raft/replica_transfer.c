@@ -195,6 +195,7 @@ void sender_run(struct replica *replica)
         }
         if (sender->active &&
             (replica->leading_term == 0 ||
+             !core_is_member(replica->core, sender->to) ||
              core_match(replica->core, sender->to) >= sender->manifest.index)) {
             end(sender);
         }

@@ -151,6 +151,10 @@ void sim_cluster_chaos(struct sim_cluster *cluster, uint64_t us)
     while (cluster->now_us < end_us && sim_cluster_violation(cluster) == NULL) {
         sim_cluster_run(cluster, 1000 + random_below(&cluster->random, 400000));
         trouble(cluster);
+        if (cluster->options.joiners > 0 &&
+            random_below(&cluster->random, 2) == 0) {
+            sim_members_trouble(cluster);
+        }
     }
     sim_cluster_heal(cluster);
     sim_cluster_network(cluster, 0, 0, 200, 1000);

@@ -87,7 +87,8 @@ struct sim_cluster *sim_cluster_create(const struct sim_options *options)
 {
     struct sim_cluster *cluster = memory_alloc(sizeof *cluster);
     cluster->options = *options;
-    cluster->node_count = options->voters + options->standbys;
+    cluster->node_count =
+        options->voters + options->standbys + options->joiners;
     CHECK(cluster->node_count <= SIM_NODES_MAX);
     CHECK(options->entry_bytes_max >= 16);
     random_init(&cluster->random, options->seed);

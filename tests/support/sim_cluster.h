@@ -6,7 +6,8 @@
  * index, an acknowledged entry lost or done twice, a barrier that answers
  * before what was acknowledged earlier. The first violation is kept as text.
  *
- * Members have the ids 1 to n. Time is virtual, in microseconds. */
+ * Members have the ids 1 to n: voters, standbys, joiners. Time is virtual, in
+ * microseconds. */
 #ifndef TESTS_SUPPORT_SIM_CLUSTER_H
 #define TESTS_SUPPORT_SIM_CLUSTER_H
 
@@ -23,6 +24,7 @@ struct sim_options {
     uint64_t seed;
     size_t voters;
     size_t standbys;
+    size_t joiners;               /* Members that may be added later. */
     uint32_t election_timeout_ms; /* 0: the default. */
     uint64_t segment_bytes;
     uint64_t snapshot_entries;
@@ -126,8 +128,33 @@ bool sim_cluster_write(struct sim_cluster *cluster, uint64_t us);
 /* Asks the leader to hand over; runs until it is decided. 0 or an error. */
 int sim_cluster_transfer(struct sim_cluster *cluster, uint64_t to, uint64_t us);
 
+/* Lets a joiner run for the first time. */
+void sim_cluster_join(struct sim_cluster *cluster, uint64_t id);
+
+/* A member is gone for good: it does not run again. */
+void sim_cluster_leave(struct sim_cluster *cluster, uint64_t id);
+
+/* The members as the leader has them; without one nobody. */
+void sim_cluster_members(const struct sim_cluster *cluster,
+                         struct members *members);
+
+/* The next members: with a standby, a voter more, or one less. */
+void sim_members_add(struct members *members, uint64_t id);
+void sim_members_promote(struct members *members, uint64_t id);
+void sim_members_remove(struct members *members, uint64_t id);
+
+/* Asks the leader for these members; runs until it is decided. 0, an error of
+ * replica_reconfigure(), or HF_ERROR_NOT_LEADER when leadership was lost on the
+ * way or nothing was decided in time. */
+int sim_cluster_reconfigure(struct sim_cluster *cluster,
+                            const struct members *members, uint64_t us);
+
+/* Whoever is no member by the leader's members leaves. */
+void sim_cluster_sweep(struct sim_cluster *cluster);
+
 /* Random trouble for so long: stops of both kinds, cuts, loss, slow disks,
- * handing over. Ends healed, with all members running. */
+ * handing over; with joiners also changes of members, one after the other.
+ * Ends healed, with all members running. */
 void sim_cluster_chaos(struct sim_cluster *cluster, uint64_t us);
 
 #endif

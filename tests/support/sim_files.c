@@ -477,12 +477,16 @@ static int sim_allocate(struct file *file, uint64_t bytes)
 static int sim_lock(struct file *file)
 {
     struct sim_file *sim = sim_of(file);
+    int rv = file_usable(file);
+    if (rv != 0) {
+        return rv; /* A dead process holds no lock. */
+    }
     if (sim->inode->locked) {
         return -EWOULDBLOCK;
     }
     sim->inode->locked = true;
     sim->locks = true;
-    return file_usable(file);
+    return 0;
 }
 
 static int sim_rename(struct files *files, const char *from, const char *to)

@@ -53,6 +53,9 @@ struct sim_client {
     struct replica_transfer transfer;
     bool transferring;
     int transfer_status;
+    struct replica_reconfigure reconfigure;
+    bool reconfiguring;
+    int reconfigure_status;
 };
 
 struct sim_node {
@@ -69,6 +72,8 @@ struct sim_node {
     uint64_t disk_max_us;
     struct sim_state state;
     struct sim_client client;
+    bool joins;   /* Not of the first members. */
+    bool absent;  /* Does not run: not asked to yet, or gone for good. */
     bool begun;   /* Its directory was made. */
     bool failing; /* Its replica gave up: it ends after this event. */
     bool woken;
@@ -125,6 +130,9 @@ void sim_node_job_runs(struct sim_node *node, enum storage_lane lane);
 void sim_node_job_done(struct sim_node *node, enum storage_lane lane);
 void sim_node_client(struct sim_node *node);
 bool sim_node_submit(struct sim_node *node);
+
+/* Asks the leader, if there is one, for some change of members. */
+void sim_members_trouble(struct sim_cluster *cluster);
 
 void sim_violation(struct sim_cluster *cluster, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

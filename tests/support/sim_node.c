@@ -289,6 +289,8 @@ void sim_node_init(struct sim_cluster *cluster, uint64_t id)
     node->storage = (struct storage){.submit = storage_submit};
     node->disk_min_us = cluster->options.disk_min_us;
     node->disk_max_us = cluster->options.disk_max_us;
+    node->joins = id > cluster->options.voters + cluster->options.standbys;
+    node->absent = node->joins;
 }
 
 void sim_node_close(struct sim_node *node)
@@ -305,8 +307,12 @@ void sim_node_start(struct sim_node *node)
     const struct sim_options *options = &cluster->options;
     struct replica_member members[SIM_NODES_MAX];
     char addresses[SIM_NODES_MAX][32];
+    size_t count = options->voters + options->standbys;
     CHECK(node->replica == NULL);
-    for (size_t i = 0; i < cluster->node_count; i++) {
+    if (node->absent) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
         snprintf(addresses[i], sizeof addresses[i], "node-%zu:7000", i + 1);
         members[i] = (struct replica_member){
             .id = i + 1,
@@ -318,8 +324,9 @@ void sim_node_start(struct sim_node *node)
         .id = node->id,
         .directory = DIRECTORY,
         .bootstrap = !node->begun,
+        .join = node->joins,
         .members = members,
-        .member_count = cluster->node_count,
+        .member_count = count,
         .election_timeout_ms = options->election_timeout_ms,
         .segment_bytes = options->segment_bytes,
         .snapshot_entries = options->snapshot_entries,
