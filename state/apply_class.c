@@ -76,9 +76,12 @@ static void delete_if_left(struct state *state, uint32_t slot,
                            struct event_sink *sink)
 {
     const struct class *class = table_get(&state->tables[TABLE_CLASS], slot);
+    struct telling telling = state->telling;
 
     if (class->custom && class->vm_count == 0 && class->use_count == 0) {
+        telling_follow(state, CAUSE_UNUSED);
         class_delete(state, slot, sink);
+        state->telling = telling; /* What else the change does is not for it. */
     }
 }
 

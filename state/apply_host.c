@@ -100,8 +100,10 @@ static void revive_vms(struct state *state, uint32_t host_slot,
         const struct vm *seen = table_get(&state->tables[TABLE_VM], slot);
 
         if (seen->state == VM_LOST) {
-            struct vm *vm = record_edit(state, TABLE_VM, slot);
+            struct vm *vm;
 
+            telling_about(state, TABLE_VM, slot);
+            vm = record_edit(state, TABLE_VM, slot);
             vm_set_state(state, vm,
                          vm->deleting || vm->moving == MOVE_UNDER_WAY ||
                                  vm->desired == DESIRED_STOPPED
@@ -185,6 +187,7 @@ static void host_register(struct state *state,
     record_edited(state, TABLE_HOST, slot);
     zone_count_up(state, host, 1);
     emit(state, sink, TABLE_HOST, slot, false);
+    telling_follow(state, CAUSE_HOST_RETURNED);
     revive_vms(state, slot, sink);
 }
 
@@ -206,6 +209,7 @@ static void fence_vms(struct state *state, uint32_t host_slot,
         const struct vm *vm = table_get(&state->tables[TABLE_VM], slot);
         uint32_t next = vm->host_next;
 
+        telling_about(state, TABLE_VM, slot);
         if (proves_gone(vm, proof)) {
             struct change_vm_release release = {
                 .vm = {vm->uid},
@@ -247,6 +251,7 @@ static void host_fence(struct state *state,
     host->revision = next_revision(state);
     record_edited(state, TABLE_HOST, slot);
     emit(state, sink, TABLE_HOST, slot, false);
+    telling_follow(state, CAUSE_HOST_LOST);
     claims_give_up(state, slot, sink);
     fence_vms(state, slot, change->proof, sink);
 }

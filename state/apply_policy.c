@@ -71,7 +71,6 @@ void apply_reservation(struct state *state, const struct change *change,
 void apply_policy(struct state *state, const struct change_policy *change,
                   struct event_sink *sink)
 {
-    struct event event = {.kind = EVENT_SETTINGS};
     struct policy *policy;
 
     CHECK(policy_check(&change->policy) == NULL);
@@ -84,10 +83,5 @@ void apply_policy(struct state *state, const struct change_policy *change,
     policy->uid = 1;
     policy->revision = next_revision(state);
     record_edited(state, TABLE_POLICY, 0);
-    if (sink != NULL) {
-        event.revision = state->head.revision;
-        event.time_ms = state->head.time_ms;
-        event.settings = &state->head.settings;
-        sink->event(sink, &event);
-    }
+    emit_settings(state, sink);
 }

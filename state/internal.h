@@ -82,6 +82,18 @@ struct state_head_access {
     uint32_t slots; /* Filled in when hashed. */
 };
 
+/* What events say beside the record, while a change is applied. Not part of
+ * what is replicated: neither hashed nor saved. */
+struct telling {
+    enum event_cause cause;
+    uint64_t cause_revision;
+    /* The record of which `before` tells; SLOT_NONE: of none. */
+    enum table_kind kind;
+    uint32_t slot;
+    struct event_facts before;
+    char *labels; /* What `before` lends, where the change replaces it. */
+};
+
 struct state {
     struct table tables[TABLE_ALL];
     struct index names[TABLE_ALL]; /* Empty for tables without names. */
@@ -97,6 +109,7 @@ struct state {
     struct state_head_added head_added;
     struct state_head_access head_access;
     struct region_id region; /* Not in the head: its layout is for ever. */
+    struct telling telling;
 };
 
 static const uint32_t table_record_bytes[TABLE_ALL] = {
@@ -197,9 +210,26 @@ uint32_t slot_of_group(const struct state *state, struct group_id id);
 /* Raises the revision and stamps the record with it. */
 uint64_t next_revision(struct state *state);
 
+/* A change is about to be applied: why, and what it changes first. */
+void telling_begin(struct state *state, const struct change *change);
+void telling_end(struct state *state);
+
+/* The record is about to change: how it was stands in its event. */
+void telling_about(struct state *state, enum table_kind kind, uint32_t slot);
+
+/* Further events of this change follow from the one that was told last. */
+void telling_follow(struct state *state, enum event_cause cause);
+
+/* Why the change is made; node/ decides so, and it can be seen. */
+void cause_of_change(const struct state *state, const struct change *change,
+                     enum event_cause *cause, uint64_t *revision);
+
 /* Tells the sink, if any, about a record as it is now. */
 void emit(struct state *state, struct event_sink *sink, enum table_kind kind,
           uint32_t slot, bool deleted);
+
+/* The same for the settings. */
+void emit_settings(struct state *state, struct event_sink *sink);
 
 /* One record more at the end of a table without names, zeroed. */
 uint32_t record_add(struct state *state, enum table_kind kind);

@@ -179,63 +179,14 @@ uint64_t next_revision(struct state *state)
     return ++state->head.revision;
 }
 
-void emit(struct state *state, struct event_sink *sink, enum table_kind kind,
-          uint32_t slot, bool deleted)
-{
-    struct event event = {
-        .revision = state->head.revision,
-        .time_ms = state->head.time_ms,
-        .deleted = deleted,
-    };
-
-    if (sink == NULL) {
-        return;
-    }
-    switch (kind) {
-    case TABLE_ZONE:
-        event.kind = EVENT_ZONE;
-        event.zone = table_get(&state->tables[kind], slot);
-        break;
-    case TABLE_CLASS:
-        event.kind = EVENT_CLASS;
-        event.class = table_get(&state->tables[kind], slot);
-        break;
-    case TABLE_HOST:
-        event.kind = EVENT_HOST;
-        event.host = table_get(&state->tables[kind], slot);
-        break;
-    case TABLE_GROUP:
-        event.kind = EVENT_GROUP;
-        event.group = table_get(&state->tables[kind], slot);
-        break;
-    case TABLE_RESERVATION:
-        event.kind = EVENT_RESERVATION;
-        event.reservation = table_get(&state->tables[kind], slot);
-        break;
-    default:
-        CHECK(kind == TABLE_VM);
-        event.kind = EVENT_VM;
-        event.vm = table_get(&state->tables[kind], slot);
-        break;
-    }
-    sink->event(sink, &event);
-}
-
 static void apply_settings(struct state *state,
                            const struct change_settings *change,
                            struct event_sink *sink)
 {
-    struct event event = {.kind = EVENT_SETTINGS};
-
     CHECK(settings_check(&change->settings) == NULL);
     state->head.settings = change->settings;
     state->head.settings.revision = next_revision(state);
-    if (sink != NULL) {
-        event.revision = state->head.revision;
-        event.time_ms = state->head.time_ms;
-        event.settings = &state->head.settings;
-        sink->event(sink, &event);
-    }
+    emit_settings(state, sink);
 }
 
 /* Never another one: agents know their VMs' region by it. */
@@ -253,10 +204,11 @@ void state_begin(struct state *state, uint64_t time_ms)
     if (time_ms > state->head.time_ms || PLANTED(TIME_FALLS)) {
         state->head.time_ms = time_ms;
     }
+    state->telling = (struct telling){.slot = SLOT_NONE};
 }
 
-void state_apply(struct state *state, const struct change *change,
-                 struct event_sink *sink)
+static void apply(struct state *state, const struct change *change,
+                  struct event_sink *sink)
 {
     switch (change->kind) {
     case CHANGE_ZONE_CREATE:
@@ -305,6 +257,14 @@ void state_apply(struct state *state, const struct change *change,
         apply_vm(state, change, sink);
         break;
     }
+}
+
+void state_apply(struct state *state, const struct change *change,
+                 struct event_sink *sink)
+{
+    telling_begin(state, change);
+    apply(state, change, sink);
+    telling_end(state);
 }
 
 int state_apply_batch(struct state *state, const struct batch *batch,

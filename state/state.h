@@ -49,13 +49,50 @@ enum event_kind {
     EVENT_RESERVATION
 };
 
-/* One object's change: how it is now, or last was if `deleted`. The record is
- * lent for the call. */
+/* Why an object changed; numbers of Cause in watch_service.proto, which says
+ * what each means. */
+enum event_cause {
+    CAUSE_REQUEST = 1,
+    CAUSE_AGENT,
+    CAUSE_LEASE_ENDED,
+    CAUSE_ZONE_LOST,
+    CAUSE_HOST_LOST,
+    CAUSE_FAILOVER,
+    CAUSE_PLACEMENT,
+    CAUSE_HOST_DRAIN,
+    CAUSE_ZONE_DRAIN,
+    CAUSE_REBALANCE,
+    CAUSE_PLAN,
+    CAUSE_PREEMPTION,
+    CAUSE_GROUP,
+    CAUSE_ZONE_RETURNED,
+    CAUSE_HOST_RETURNED,
+    CAUSE_UNUSED,
+    CAUSE_FOUNDING
+};
+
+/* What watches choose objects by. A zone is that of a VM's host, of a host, of
+ * a reservation, or the zone itself. */
+struct event_facts {
+    uint32_t zone; /* Slot; SLOT_NONE: in none. */
+    uint8_t state; /* enum vm_state, host_state or zone_state; else 0. */
+    struct text labels;
+};
+
+/* One object's change: how it is now, or last was if `deleted`. The record and
+ * the texts are lent for the call. */
 struct event {
     uint64_t revision;
     uint64_t time_ms;
     enum event_kind kind;
     bool deleted;
+    /* Both follow from the state and the change alone, so that every replica
+     * says the same. The revision is that of an earlier event, without which
+     * this one would not be; 0: it came from outside. */
+    enum event_cause cause;
+    uint64_t cause_revision;
+    struct event_facts before; /* Of a new object: as `now`. */
+    struct event_facts now;
     union {
         const struct zone *zone;
         const struct class *class;
