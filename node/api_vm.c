@@ -7,8 +7,8 @@
 #include "node/api_check.h"
 #include "node/api_headroom.h"
 #include "node/failover.h"
+#include "node/label_filter.h"
 #include "node/view.h"
-#include "state/labels.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -64,34 +64,8 @@ struct vm_filter {
     uint32_t zone;
     uint32_t group_plus1;
     uint32_t state;
-    struct label labels[LABELS_MAX];
-    size_t label_count;
+    struct label_filter labels;
 };
-
-static bool parse_labels(struct api_reply *reply, const char *text,
-                         struct vm_filter *filter)
-{
-    while (*text != '\0') {
-        size_t len = strcspn(text, ",");
-        const char *equals = memchr(text, '=', len);
-        struct label *label = &filter->labels[filter->label_count];
-
-        if (equals == NULL || equals == text ||
-            filter->label_count == LABELS_MAX) {
-            api_fail(reply, API_INVALID_FIELD,
-                     "filter: '%.80s' is not label=value, parted by commas",
-                     text);
-            return false;
-        }
-        label->key = (struct text){text, (uint32_t)(equals - text)};
-        label->value =
-            (struct text){equals + 1, (uint32_t)(text + len - equals - 1)};
-        filter->label_count++;
-        text += len;
-        text += *text == ',';
-    }
-    return true;
-}
 
 static bool parse_filter(struct api_reply *reply, const struct state *state,
                          const Holdfast__V1__ListVmsRequest *request,
@@ -128,7 +102,7 @@ static bool parse_filter(struct api_reply *reply, const struct state *state,
         }
         filter->group_plus1 = uid_slot(group->uid) + 1;
     }
-    return parse_labels(reply, request->filter, filter);
+    return label_filter_read(reply, request->filter, &filter->labels);
 }
 
 static bool filter_takes(const struct vm_filter *filter,
@@ -144,17 +118,8 @@ static bool filter_takes(const struct vm_filter *filter,
          state_host_at(state, vm->host)->zone != filter->zone)) {
         return false;
     }
-    for (size_t i = 0; i < filter->label_count; i++) {
-        struct text value;
-
-        if (!labels_get(state_blob(state, vm->labels_blob),
-                        filter->labels[i].key, &value) ||
-            value.len != filter->labels[i].value.len ||
-            memcmp(value.data, filter->labels[i].value.data, value.len) != 0) {
-            return false;
-        }
-    }
-    return true;
+    return label_filter_takes(&filter->labels,
+                              state_blob(state, vm->labels_blob));
 }
 
 void api_list_vms(const ProtobufCMessage *message, const struct api_view *view,

@@ -115,6 +115,17 @@
 #define PLAN_STOP_MS  1000
 #define PLAN_START_MS 1000
 
+/* Names and beginnings of names that one watch asks for: each event is held
+ * against all of them, at every watch. */
+#define WATCH_NAMES_MAX    1000
+#define WATCH_PREFIXES_MAX 16
+
+/* How long a watch may be silent. Shorter than a tick of the node cannot be
+ * kept; longer than a minute, and what lies between closes the connection. */
+#define WATCH_HEARTBEAT_MS_DEFAULT 5000
+#define WATCH_HEARTBEAT_MS_MIN     500
+#define WATCH_HEARTBEAT_MS_MAX     60000
+
 /* Hosts fenced in one turn. */
 #define FENCE_HOSTS_MAX 512
 

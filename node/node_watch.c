@@ -5,9 +5,11 @@
  * built when the last ones have left. */
 #include "base/check.h"
 #include "base/memory.h"
-#include "node/api_errors.h"
+#include "node/api_check.h"
 #include "node/caller.h"
+#include "node/limits.h"
 #include "node/node.h"
+#include "node/watch_filter.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,9 +18,16 @@
 #include <holdfast/v1/watch_service.pb-c.h>
 
 /* Events of one message, and bytes that wait before no more are added. */
-#define WATCH_EVENTS_MAX   500
-#define WATCH_QUEUE_MAX    (256u << 10)
-#define WATCH_HEARTBEAT_MS 5000
+#define WATCH_EVENTS_MAX 500
+#define WATCH_QUEUE_MAX  (256u << 10)
+
+/* A request, with as many names as it may have; and its copy unpacked, of which
+ * an empty text takes the most: 32 bytes for 2. */
+#define WATCH_REQUEST_BYTES_MAX (128u << 10)
+#define WATCH_ARENA_BYTES       (4u << 20)
+
+/* `left: true`, as it stands in an Event. */
+#define LEFT_TAG (14 << 3)
 
 struct watch {
     struct rpc_handler handler;
@@ -27,7 +36,9 @@ struct watch {
     struct rpc_call *call;
     uint64_t sent;       /* All up to this revision have been sent. */
     uint64_t told_at_ms; /* Loop time of the last message. */
-    uint32_t kinds;      /* Bits 1 << kind; 0: all. */
+    uint32_t heartbeat_ms;
+    struct watch_filter filter;
+    struct arena arena; /* What the filter lends. */
     bool begun;
     struct access_subject subject;
     uint64_t grants_known; /* As of which change of grants he may watch. */
@@ -42,9 +53,22 @@ static void put_varint(struct bytes *out, uint64_t value)
     bytes_append_u8(out, (uint8_t)value);
 }
 
+static void put_event(struct bytes *out, const struct watch_entry *entry,
+                      bool left)
+{
+    bytes_append_u8(out, 1 << 3 | 2);
+    put_varint(out, entry->len + (left ? 2 : 0));
+    bytes_append(out, entry->data, entry->len);
+    if (left) {
+        bytes_append_u8(out, LEFT_TAG);
+        bytes_append_u8(out, 1);
+    }
+}
+
 /* A WatchResponse of events that are encoded already: field 1 for each event,
- * field 15 for the revision. */
-static void send_events(struct watch *watch, uint64_t up_to)
+ * field 15 for the revision. Without an event it goes out only if it is to be
+ * told all the same. */
+static void send_events(struct watch *watch, uint64_t up_to, bool tell)
 {
     const struct watch_ring *ring = &watch->node->engine.ring;
     struct bytes out;
@@ -52,19 +76,20 @@ static void send_events(struct watch *watch, uint64_t up_to)
     bytes_init(&out);
     for (uint64_t at = watch->sent + 1; at <= up_to; at++) {
         const struct watch_entry *entry = watch_ring_at(ring, at);
+        enum watch_choice choice = watch_filter_choose(&watch->filter, entry);
 
-        if (watch->kinds == 0 || (watch->kinds >> entry->kind & 1) != 0) {
-            bytes_append_u8(&out, 1 << 3 | 2);
-            put_varint(&out, entry->len);
-            bytes_append(&out, entry->data, entry->len);
+        if (choice != WATCH_SKIPS) {
+            put_event(&out, entry, choice == WATCH_LEFT);
         }
     }
-    bytes_append_u8(&out, 15 << 3);
-    put_varint(&out, up_to);
-    rpc_call_send_raw(watch->call, out.data, out.len);
-    bytes_close(&out);
     watch->sent = up_to;
-    watch->told_at_ms = uv_now(watch->node->loop);
+    if (out.len > 0 || tell) {
+        bytes_append_u8(&out, 15 << 3);
+        put_varint(&out, up_to);
+        rpc_call_send_raw(watch->call, out.data, out.len);
+        watch->told_at_ms = uv_now(watch->node->loop);
+    }
+    bytes_close(&out);
 }
 
 static void end(struct watch *watch, enum api_error error, const char *message)
@@ -113,11 +138,12 @@ static void pump(struct watch *watch)
 
         send_events(watch,
                     watch->sent +
-                        (left < WATCH_EVENTS_MAX ? left : WATCH_EVENTS_MAX));
+                        (left < WATCH_EVENTS_MAX ? left : WATCH_EVENTS_MAX),
+                    false);
     }
-    if (uv_now(watch->node->loop) - watch->told_at_ms >= WATCH_HEARTBEAT_MS &&
+    if (uv_now(watch->node->loop) - watch->told_at_ms >= watch->heartbeat_ms &&
         watch->sent <= newest) {
-        send_events(watch, watch->sent);
+        send_events(watch, watch->sent, true);
     }
 }
 
@@ -131,36 +157,67 @@ void node_watch_pump(struct node *node)
     }
 }
 
-static void on_message(struct rpc_handler *handler,
-                       const ProtobufCMessage *message)
+/* Copies the request, from which the filter lends. False: the reply says what
+ * is wrong with it. */
+static bool read_request(struct watch *watch, const ProtobufCMessage *message,
+                         struct api_reply *reply)
 {
-    struct watch *watch = container_of(handler, struct watch, handler);
-    const Holdfast__V1__WatchRequest *request =
-        (const Holdfast__V1__WatchRequest *)(const void *)message;
+    size_t len = protobuf_c_message_get_packed_size(message);
+    const Holdfast__V1__WatchRequest *request;
+    struct bytes packed;
+
+    if (len > WATCH_REQUEST_BYTES_MAX) {
+        api_fail(reply, API_INVALID_FIELD,
+                 "names: with all else the request has %zu bytes; at most %u",
+                 len, WATCH_REQUEST_BYTES_MAX);
+        return false;
+    }
+    bytes_init(&packed);
+    protobuf_c_message_pack(message, bytes_reserve(&packed, len));
+    request = (const Holdfast__V1__WatchRequest *)(const void *)api_unpack(
+        message->descriptor, packed.data, len, &watch->arena);
+    bytes_close(&packed);
+    watch->heartbeat_ms = request->heartbeat_ms == 0
+                              ? WATCH_HEARTBEAT_MS_DEFAULT
+                              : request->heartbeat_ms;
+    return watch_filter_read(reply, watch->node->engine.state, request,
+                             &watch->filter) &&
+           api_check_range(reply, "heartbeat_ms", watch->heartbeat_ms,
+                           WATCH_HEARTBEAT_MS_MIN, WATCH_HEARTBEAT_MS_MAX);
+}
+
+static void begin(struct watch *watch)
+{
+    uint64_t after = watch->filter.request->after_revision;
     uint64_t newest = watch->node->engine.ring.next - 1;
 
-    for (size_t i = 0; i < request->n_kinds; i++) {
-        if (request->kinds[i] < HOLDFAST__V1__KIND__KIND_ZONE ||
-            request->kinds[i] > HOLDFAST__V1__KIND__KIND_RESERVATION) {
-            end(watch, API_INVALID_FIELD,
-                "kinds: must be zone, class, host, vm, settings, group or "
-                "reservation");
-            return;
-        }
-        watch->kinds |= 1u << request->kinds[i];
-    }
     watch->grants_known = state_grant_changes(watch->node->engine.state);
     watch->begun = caller_allow(watch->node, watch->call, &watch->subject);
     if (!watch->begun) {
         return;
     }
-    watch->sent =
-        request->after_revision == 0 ? newest : request->after_revision;
+    watch->sent = after == 0 ? newest : after;
     if (watch->sent <= newest &&
         watch_ring_reaches(&watch->node->engine.ring, watch->sent)) {
-        send_events(watch, watch->sent); /* Says where it begins. */
+        send_events(watch, watch->sent, true); /* Says where it begins. */
     }
     pump(watch);
+}
+
+static void on_message(struct rpc_handler *handler,
+                       const ProtobufCMessage *message)
+{
+    struct watch *watch = container_of(handler, struct watch, handler);
+    struct api_reply reply;
+
+    api_reply_init(&reply);
+    if (read_request(watch, message, &reply)) {
+        begin(watch);
+    } else {
+        rpc_call_trailer(watch->call, "holdfast-reason", reply.reason);
+        rpc_call_finish(watch->call, reply.code, "%s", reply.message);
+    }
+    api_reply_close(&reply);
 }
 
 static void on_writable(struct rpc_handler *handler)
@@ -173,6 +230,7 @@ static void on_closed(struct rpc_handler *handler)
     struct watch *watch = container_of(handler, struct watch, handler);
 
     list_remove(&watch->link);
+    arena_close(&watch->arena);
     free(watch);
 }
 
@@ -193,6 +251,7 @@ static struct rpc_handler *open_call(struct rpc_service *service,
     watch->handler.ops = &handler_ops;
     watch->node = node;
     watch->call = call;
+    arena_init(&watch->arena, WATCH_ARENA_BYTES);
     caller_subject(call, &watch->subject);
     list_init(&watch->link);
     list_append(&node->watches, &watch->link);

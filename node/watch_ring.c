@@ -6,6 +6,7 @@
 #include "node/view.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <holdfast/v1/watch_service.pb-c.h>
 
@@ -77,6 +78,93 @@ static void view_object(struct arena *arena, const struct state *state,
     }
 }
 
+static struct text name_of(const struct event *event)
+{
+    const char *name = "";
+
+    switch (event->kind) {
+    case EVENT_ZONE:
+        name = event->zone->name;
+        break;
+    case EVENT_CLASS:
+        name = event->class->name;
+        break;
+    case EVENT_HOST:
+        name = event->host->name;
+        break;
+    case EVENT_VM:
+        name = event->vm->name;
+        break;
+    case EVENT_GROUP:
+        name = event->group->name;
+        break;
+    case EVENT_RESERVATION:
+        name = event->reservation->name;
+        break;
+    case EVENT_SETTINGS:
+        break;
+    }
+    return (struct text){name, (uint32_t)strlen(name)};
+}
+
+static void put(uint8_t **at, struct text text)
+{
+    if (text.len > 0) {
+        memcpy(*at, text.data, text.len);
+        *at += text.len;
+    }
+}
+
+static uint8_t plus1(uint32_t zone)
+{
+    CHECK(zone == SLOT_NONE || zone < ZONES_MAX);
+    return (uint8_t)(zone + 1);
+}
+
+static bool labels_differ(const struct event *event)
+{
+    struct text before = event->before.labels;
+    struct text now = event->now.labels;
+
+    return before.len != now.len ||
+           (now.len > 0 && memcmp(before.data, now.data, now.len) != 0);
+}
+
+static void fill(struct watch_entry *entry, const struct event *event,
+                 const Holdfast__V1__Event *view)
+{
+    struct text name = name_of(event);
+    struct text before = {"", 0};
+    uint8_t *at;
+
+    CHECK(name.len < NAME_BYTES);
+    *entry = (struct watch_entry){
+        .revision = event->revision,
+        .cause_revision = event->cause_revision,
+        .kind = event->kind,
+        .cause = event->cause,
+        .len = (uint32_t)holdfast__v1__event__get_packed_size(view),
+        .labels_len = event->now.labels.len,
+        .name_len = (uint8_t)name.len,
+        .labels_changed = labels_differ(event),
+        .zone_plus1 = plus1(event->now.zone),
+        .zone_before_plus1 = plus1(event->before.zone),
+        .state = event->now.state,
+        .state_before = event->before.state,
+    };
+    if (entry->labels_changed) {
+        before = event->before.labels;
+        entry->labels_before_len = before.len;
+    }
+    entry->data = memory_alloc((size_t)entry->len + name.len +
+                               entry->labels_len + before.len);
+    holdfast__v1__event__pack(view, entry->data);
+    at = entry->data + entry->len;
+    put(&at, name);
+    put(&at, event->now.labels);
+    put(&at, before);
+}
+
 void watch_ring_add(struct watch_ring *ring, const struct state *state,
                     const struct event *event)
 {
@@ -89,16 +177,43 @@ void watch_ring_add(struct watch_ring *ring, const struct state *state,
     view.time_ms = event->time_ms;
     view.kind = (Holdfast__V1__Kind)event->kind;
     view.deleted = event->deleted;
+    view.cause = (Holdfast__V1__Cause)event->cause;
+    view.cause_revision = event->cause_revision;
     view_object(&ring->arena, state, event, &view);
     free(entry->data);
-    entry->revision = event->revision;
-    entry->kind = event->kind;
-    entry->len = (uint32_t)holdfast__v1__event__get_packed_size(&view);
-    entry->data = memory_alloc(entry->len);
-    holdfast__v1__event__pack(&view, entry->data);
+    fill(entry, event, &view);
     ring->next++;
     if (ring->next - ring->first > ring->capacity) {
         ring->first = ring->next - ring->capacity;
+    }
+}
+
+struct text watch_entry_name(const struct watch_entry *entry)
+{
+    return (struct text){(const char *)entry->data + entry->len,
+                         entry->name_len};
+}
+
+void watch_entry_now(const struct watch_entry *entry, struct event_facts *facts)
+{
+    struct text name = watch_entry_name(entry);
+
+    *facts = (struct event_facts){
+        .zone = (uint32_t)entry->zone_plus1 - 1,
+        .state = entry->state,
+        .labels = {name.data + name.len, entry->labels_len},
+    };
+}
+
+void watch_entry_before(const struct watch_entry *entry,
+                        struct event_facts *facts)
+{
+    watch_entry_now(entry, facts);
+    facts->zone = (uint32_t)entry->zone_before_plus1 - 1;
+    facts->state = entry->state_before;
+    if (entry->labels_changed) {
+        facts->labels = (struct text){facts->labels.data + facts->labels.len,
+                                      entry->labels_before_len};
     }
 }
 

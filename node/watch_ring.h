@@ -11,11 +11,24 @@
 
 #include <stdbool.h>
 
+/* One event. Behind it in `data` stands what watches choose by, so that they
+ * need not decode: name, labels, and former labels where the event changed
+ * them. */
 struct watch_entry {
     uint64_t revision;
+    uint64_t cause_revision;
     enum event_kind kind;
-    uint32_t len;
-    uint8_t *data; /* An encoded Event. */
+    enum event_cause cause;
+    uint32_t len;  /* Of the Event. */
+    uint8_t *data; /* An encoded Event, and the rest. */
+    uint32_t labels_len;
+    uint32_t labels_before_len;
+    uint8_t name_len;
+    bool labels_changed;
+    uint8_t zone_plus1; /* Of its slot; 0: none. */
+    uint8_t zone_before_plus1;
+    uint8_t state;
+    uint8_t state_before;
 };
 
 struct watch_ring {
@@ -41,6 +54,14 @@ void watch_ring_add(struct watch_ring *ring, const struct state *state,
 /* The entry of a revision in [first, next). */
 const struct watch_entry *watch_ring_at(const struct watch_ring *ring,
                                         uint64_t revision);
+
+/* What is known of the object without decoding it: its name (empty for the
+ * settings), and how it is since, and was before, the event. Lent. */
+struct text watch_entry_name(const struct watch_entry *entry);
+void watch_entry_now(const struct watch_entry *entry,
+                     struct event_facts *facts);
+void watch_entry_before(const struct watch_entry *entry,
+                        struct event_facts *facts);
 
 /* Whether everything after `revision` is still kept. */
 bool watch_ring_reaches(const struct watch_ring *ring, uint64_t revision);

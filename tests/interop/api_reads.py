@@ -184,6 +184,73 @@ class Watches(RegionCase):
         self.assertEqual(message.events[0].revision, begin.revision + 1)
         stream.cancel()
 
+    def vm(self, name, **fields):
+        return self.ok("VmService/CreateVm", {"vm": {
+            "name": name, "class_name": self.small, "desired":
+            "DESIRED_STATE_STOPPED", "template": {
+                "driver": "DRIVER_EXEC", "command": ["/bin/true"]},
+            **fields}}).revision
+
+    def test_watch_by_labels_tells_what_leaves(self):
+        self.small = self.name("class")
+        self.ok("ClassService/CreateClass", {"vm_class": {
+            "name": self.small, "resources": {"cpu_milli": 1,
+                                              "memory_mib": 1}}})
+        before = self.status().revision
+        name, other = self.name("vm"), self.name("vm")
+        self.vm(name, labels={"app": "web"})
+        self.vm(other, labels={"app": "mail"})
+        for app in ("ftp", "web"):
+            last = self.ok("VmService/UpdateVm", {
+                "vm": {"name": name, "labels": {"app": app}},
+                "update_mask": ["labels"]}).revision
+        last = self.ok("VmService/DeleteVm", {"name": name}).revision
+        for client in (self.leader, *self.followers):
+            events = self.events(client, before, last, filter="app=web",
+                                 heartbeat_ms=500)
+            self.assertEqual([(e.vm.name, e.left, e.deleted) for e in events],
+                             [(name, False, False), (name, True, False),
+                              (name, False, False), (name, False, True)])
+            # Wherever it is taken up again.
+            self.assertEqual(self.events(client, events[0].revision, last,
+                                         filter="app=web", heartbeat_ms=500),
+                             events[1:])
+        self.ok("VmService/DeleteVm", {"name": other})
+
+    def test_watch_that_takes_nothing_says_how_far_it_is(self):
+        before = self.status().revision
+        last = self.changes(10)
+        for fields in ({"names": ["nobody"]}, {"name_prefixes": ["nob"]},
+                       {"kinds": ["KIND_RESERVATION"]}, {"filter": "a"}):
+            self.assertEqual(self.events(self.follower, before, last,
+                                         heartbeat_ms=500, **fields), [])
+
+    def test_events_say_why(self):
+        before = self.status().revision
+        last = self.changes(2)
+        for event in self.events(self.leader, before, last):
+            self.assertEqual((event.cause, event.cause_revision), (1, 0))
+
+    def test_watch_with_a_filter_that_is_wrong_is_refused(self):
+        for fields, word in (
+                ({"filter": "=a"}, "filter"),
+                ({"names": ["A"]}, "names"),
+                ({"name_prefixes": [""]}, "name_prefixes"),
+                ({"vm_states": [9]}, "vm_states"),
+                ({"host_states": [9]}, "host_states"),
+                ({"names": ["a" * 63] * 4000}, "names"),
+                ({"heartbeat_ms": 499}, "heartbeat_ms"),
+                ({"heartbeat_ms": 60001}, "heartbeat_ms")):
+            self.check_refusal(
+                "WatchService/Watch",
+                first_error(self.leader.stream("WatchService/Watch", fields)),
+                "INVALID_ARGUMENT", "INVALID_FIELD", word)
+        self.check_refusal(
+            "WatchService/Watch",
+            first_error(self.leader.stream("WatchService/Watch",
+                                           {"zones": ["nowhere"]})),
+            "NOT_FOUND", "ZONE_NOT_FOUND", "nowhere")
+
     def test_watch_of_an_unknown_kind_is_refused(self):
         self.check_refusal(
             "WatchService/Watch",

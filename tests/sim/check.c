@@ -212,6 +212,42 @@ static void check_replicas_agree(struct sim_node *node, const struct seen *now)
 /* --- Rule 7: watches have no gaps ------------------------------------------
  */
 
+/* Of what kind the event is from which one with this cause follows; 0: any. */
+static enum event_kind kind_behind(enum event_cause cause)
+{
+    switch (cause) {
+    case CAUSE_ZONE_LOST:
+    case CAUSE_ZONE_RETURNED:
+        return EVENT_ZONE;
+    case CAUSE_HOST_LOST:
+    case CAUSE_HOST_RETURNED:
+        return EVENT_HOST;
+    case CAUSE_FAILOVER:
+    case CAUSE_PLACEMENT:
+    case CAUSE_PREEMPTION:
+        return EVENT_VM;
+    case CAUSE_GROUP:
+        return EVENT_GROUP;
+    default:
+        return 0;
+    }
+}
+
+/* It follows from an earlier event, which is of the kind that its cause says.
+ */
+static bool cause_is_sound(const struct watch_ring *ring,
+                           const struct watch_entry *entry)
+{
+    enum event_kind kind = kind_behind(entry->cause);
+
+    if (entry->cause == 0 || entry->cause_revision >= entry->revision ||
+        (kind != 0 && entry->cause_revision == 0)) {
+        return false;
+    }
+    return kind == 0 || entry->cause_revision < ring->first ||
+           watch_ring_at(ring, entry->cause_revision)->kind == kind;
+}
+
 static void check_watches(struct sim_node *node, struct seen *seen)
 {
     struct sim_check *check = node->world->check;
@@ -232,6 +268,14 @@ static void check_watches(struct sim_node *node, struct seen *seen)
                           "n%" PRIu32 " shows revision %" PRIu64
                           " where %" PRIu64 " is due, or another event",
                           node->index + 1, entry->revision, seen->watched);
+            return;
+        }
+        if (!cause_is_sound(ring, entry)) {
+            sim_violation(node->world, "watches-have-no-gaps",
+                          "n%" PRIu32 " says that revision %" PRIu64
+                          " follows from %" PRIu64 " by cause %d",
+                          node->index + 1, entry->revision,
+                          entry->cause_revision, (int)entry->cause);
             return;
         }
     }
