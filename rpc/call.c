@@ -145,6 +145,7 @@ static ssize_t on_output(nghttp2_session *session, int32_t stream_id,
     if (len > 0) {
         memcpy(buf, call->out.data + call->out_sent, len);
         call->out_sent += len;
+        call->moved_ms = now_of(call);
     }
     if (call->out_sent < call->out.len) {
         return (ssize_t)len;
@@ -275,6 +276,7 @@ void rpc_call_finish(struct rpc_call *call, enum rpc_code code,
     rpc_message_encode(message, call->message, sizeof(call->message));
     call->code = code;
     call->finished = true;
+    call->moved_ms = now_of(call);
     if (call->headers_sent) {
         resume(call);
         return;
@@ -577,7 +579,23 @@ void call_half_close(struct rpc_call *call)
 
 void call_tick(struct rpc_call *call, uint64_t now_ms)
 {
+    if (!call->begun) {
+        if (now_ms - call->opened_ms > RPC_HEADERS_MS) {
+            rpc_connection_close(&call->connection->base,
+                                 "the headers of a request do not end");
+        }
+        return;
+    }
     if (call->finished) {
+        /* Memory that a peer holds by not taking what he asked for. */
+        if (call->headers_sent &&
+            now_ms - call->moved_ms > RPC_WRITE_STALL_MS) {
+            call->moved_ms = now_ms;
+            nghttp2_submit_rst_stream(call->connection->base.session,
+                                      NGHTTP2_FLAG_NONE, call->stream_id,
+                                      NGHTTP2_CANCEL);
+            rpc_connection_mark(&call->connection->base);
+        }
         return;
     }
     if (call->deadline_ms != 0 && now_ms >= call->deadline_ms) {

@@ -50,8 +50,17 @@
 
 #define RPC_CONNECTIONS_MAX 4096
 
+/* Connections of one address that nobody has answered for: without a
+ * certificate, or still shaking hands. One more ends the oldest of them: so
+ * neither a flood of them nor of new ones keeps others out. Load balancers and
+ * people who look whether a node is well have one or two. */
+#define RPC_UNPROVEN_PER_ADDRESS 64
+
 /* From accept to the client's SETTINGS. */
 #define RPC_HANDSHAKE_MS 5000
+
+/* From a request's first header to its last: no client sends them in pieces. */
+#define RPC_HEADERS_MS 5000
 
 /* A unary request's body. */
 #define RPC_BODY_MS 30000
@@ -59,7 +68,8 @@
 /* A connection without calls. */
 #define RPC_IDLE_MS 300000
 
-/* Output that does not move: the peer is gone or too slow. */
+/* Output that does not move: the peer is gone or too slow. Of a connection;
+ * and of an answer that is complete while the peer opens no window for it. */
 #define RPC_WRITE_STALL_MS 30000
 
 /* Bytes handed to the socket and not taken yet before no more are made. */

@@ -65,25 +65,40 @@ static void share_fairly(nghttp2_session *session, int32_t stream_id)
                                                   1);
 }
 
-static bool is_flood(struct server_connection *connection,
-                     const nghttp2_frame *frame)
+/* Whether it brings nothing to a call. Resets, and the continuations of one
+ * request, have limits of their own. */
+static bool is_empty(const nghttp2_frame_hd *head)
 {
-    uint64_t now_ms = uv_now(connection->base.tcp.loop);
-    bool empty = frame->hd.type == NGHTTP2_PRIORITY ||
-                 frame->hd.type == NGHTTP2_WINDOW_UPDATE ||
-                 frame->hd.type == NGHTTP2_PING ||
-                 frame->hd.type == NGHTTP2_SETTINGS ||
-                 (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0 &&
-                  (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0);
-
-    if (!empty) {
+    switch (head->type) {
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_CONTINUATION:
+    case NGHTTP2_RST_STREAM:
         return false;
+    case NGHTTP2_DATA:
+        return head->length == 0 &&
+               (head->flags & NGHTTP2_FLAG_END_STREAM) == 0;
+    default:
+        return true;
+    }
+}
+
+static int on_begin_frame(nghttp2_session *session,
+                          const nghttp2_frame_hd *head, void *user)
+{
+    struct server_connection *connection = user;
+    uint64_t now_ms = uv_now(connection->base.tcp.loop);
+
+    (void)session;
+    if (!is_empty(head)) {
+        return 0;
     }
     if (now_ms - connection->second_ms >= 1000) {
         connection->second_ms = now_ms;
         connection->empty_frames = 0;
     }
-    return ++connection->empty_frames > RPC_EMPTY_FRAMES_MAX;
+    return ++connection->empty_frames > RPC_EMPTY_FRAMES_MAX
+               ? NGHTTP2_ERR_CALLBACK_FAILURE
+               : 0;
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
@@ -92,9 +107,6 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
     struct server_connection *connection = user;
     struct rpc_call *call;
 
-    if (is_flood(connection, frame)) {
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
-    }
     if (frame->hd.type == NGHTTP2_SETTINGS) {
         connection->settled = true;
         return 0;
@@ -180,6 +192,8 @@ static void make_callbacks(struct rpc_server *server)
     nghttp2_session_callbacks *callbacks;
 
     CHECK(nghttp2_session_callbacks_new(&callbacks) == 0);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks,
+                                                          on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks,
                                                             on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
@@ -196,6 +210,8 @@ static void make_callbacks(struct rpc_server *server)
     nghttp2_option_set_no_auto_window_update(server->options, 1);
     nghttp2_option_set_max_outbound_ack(server->options, RPC_OUTBOUND_ACK_MAX);
     nghttp2_option_set_max_settings(server->options, RPC_SETTINGS_MAX);
+    nghttp2_option_set_stream_reset_rate_limit(
+        server->options, RPC_RESETS_BURST, RPC_RESETS_RATE);
 }
 
 static void connection_progress(struct rpc_connection *base)
@@ -256,10 +272,56 @@ static void connection_closed(struct rpc_connection *base)
     finish_close(server);
 }
 
+/* It is known who the other end is, or that it showed nothing. */
+static void connection_established(struct rpc_connection *base)
+{
+    struct server_connection *connection =
+        container_of(base, struct server_connection, base);
+
+    connection->proven = base->tls == NULL ||
+                         tls_session_identity(base->tls)->role != TLS_ROLE_NONE;
+}
+
 static const struct rpc_connection_ops connection_ops = {
     .progress = connection_progress,
+    .established = connection_established,
     .closed = connection_closed,
 };
+
+static bool same_address(const char *peer, const char *other)
+{
+    const char *port = strrchr(peer, ':');
+    size_t len = port == NULL ? strlen(peer) : (size_t)(port - peer);
+
+    return strncmp(peer, other, len) == 0 &&
+           (other[len] == ':' || other[len] == '\0');
+}
+
+/* Who floods a node with connections for which nobody answers ends his own
+ * oldest ones. Connections stand in the order in which they came. */
+static void make_room(struct rpc_server *server,
+                      const struct server_connection *connection)
+{
+    struct server_connection *oldest = NULL;
+    unsigned count = 0;
+    struct list *at;
+
+    list_foreach (at, &server->connections) {
+        struct server_connection *other =
+            list_entry(at, struct server_connection, link);
+
+        if (!other->proven && !other->base.closing &&
+            same_address(connection->peer, other->peer)) {
+            oldest = oldest == NULL ? other : oldest;
+            count++;
+        }
+    }
+    if (count > RPC_UNPROVEN_PER_ADDRESS) {
+        server->stats.connections_refused++;
+        rpc_connection_close(&oldest->base,
+                             "too many connections that nobody answers for");
+    }
+}
 
 static void send_settings(struct server_connection *connection)
 {
@@ -307,6 +369,9 @@ static void on_connection(uv_stream_t *listener, int status)
     }
     rpc_address_of_peer(&connection->base.tcp, connection->peer,
                         sizeof(connection->peer));
+    if (server->tls != NULL) {
+        make_room(server, connection);
+    }
     CHECK(nghttp2_session_server_new2(&connection->base.session,
                                       server->callbacks, connection,
                                       server->options) == 0);

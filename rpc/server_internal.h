@@ -50,6 +50,7 @@ struct server_connection {
     size_t receive_bytes;
     uint64_t idle_since_ms;
     bool settled; /* The client's SETTINGS came. */
+    bool proven;  /* Somebody answers for it. */
 };
 
 struct rpc_call {
@@ -71,6 +72,7 @@ struct rpc_call {
     const ProtobufCMessage *pending; /* A unary call's message. */
     uint64_t deadline_ms;
     uint64_t opened_ms;
+    uint64_t moved_ms; /* When output was last taken, or complete. */
     enum rpc_code code;
     char message[768]; /* grpc-message, encoded. */
     bool begun;        /* Headers are complete, the handler was asked for. */
