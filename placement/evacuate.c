@@ -13,6 +13,7 @@ struct evacuation *evacuation_create(const struct state *state)
 {
     struct evacuation *evacuation = memory_alloc(sizeof(*evacuation));
     uint32_t classes = state_class_slots(state);
+    uint32_t asks = state_ask_slots(state);
     uint32_t groups = state_group_slots(state);
     uint32_t pending = state_counts(state)->vms_by_state[VM_PENDING];
 
@@ -23,6 +24,9 @@ struct evacuation *evacuation_create(const struct state *state)
     evacuation->spare_items = memory_alloc_array(pending, sizeof(struct item));
     evacuation->class_wish = memory_alloc_array(classes, sizeof(uint32_t));
     memset(evacuation->class_wish, 0xff, classes * sizeof(uint32_t));
+    evacuation->ask_items =
+        memory_alloc_array((size_t)asks * 2, sizeof(struct item));
+    memset(evacuation->ask_items, 0xff, asks * 2 * sizeof(struct item));
     evacuation->tally_of = memory_alloc_array(groups, sizeof(uint32_t));
     memset(evacuation->tally_of, 0xff, groups * sizeof(uint32_t));
     for (uint32_t i = 0; i < evacuation->zone_slots; i++) {
@@ -51,12 +55,14 @@ void evacuation_destroy(struct evacuation *evacuation)
     free(evacuation->members.now);
     free(evacuation->wishes);
     free(evacuation->class_wish);
+    free(evacuation->ask_items);
     free(evacuation->items);
     free(evacuation->spare_items);
     free(evacuation->runs);
     free(evacuation->run_order);
     free(evacuation->run_skip);
     free(evacuation->part_of);
+    free(evacuation->well);
     free(evacuation->parts);
     free(evacuation->room_base);
     free(evacuation->rooms);

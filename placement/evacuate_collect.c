@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is to be placed: one scan of the VMs, equal wishes found by their class,
- * then a counting sort into runs. */
+ * What is to be placed: one scan of the VMs' marks, equal wishes found by their
+ * class, then a counting sort into runs. */
 #include "base/check.h"
 #include "base/memory.h"
 #include "placement/evacuate_internal.h"
@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Most VMs that are looked at are not pending, and cost little. */
-#define SCAN_PER_VM 4
+/* Most VMs that are looked at are not pending, and what pending ones ask for
+ * is mostly told by their marks; to read a record costs as much as to place a
+ * VM. */
+#define SCAN_PER_VM 16
 
 /* Not now: it holds room on a host already, or waits for its delay. */
 static bool is_left_out(const struct evacuation *evacuation,
@@ -21,32 +23,27 @@ static bool is_left_out(const struct evacuation *evacuation,
            (evacuation->enforce && !vm->recovering);
 }
 
-static enum wish_right right_of(const struct vm *vm)
+static enum wish_right right_of(const struct ask *ask, bool recovering)
 {
-    return vm->recovering    ? WISH_RECOVERING
-           : vm->preemptible ? WISH_PREEMPTIBLE
-                             : WISH_ORDINARY;
+    return recovering         ? WISH_RECOVERING
+           : ask->preemptible ? WISH_PREEMPTIBLE
+                              : WISH_ORDINARY;
 }
 
-/* The only zone where it may run. */
-static uint32_t zone_of(const struct vm *vm)
+static bool wish_matches(const struct wish *wish, const struct ask *ask,
+                         enum wish_right right)
 {
-    return vm->moving && vm->move_zone != SLOT_NONE ? vm->move_zone : vm->zone;
+    return wish->zone == ask->zone && wish->driver == ask->driver &&
+           wish->pool_mask == ask->pool_mask &&
+           wish->disk_zone_mask == ask->disk_zone_mask &&
+           wish->selector_blob == ask->selector_blob && wish->right == right;
 }
 
-static bool wish_matches(const struct wish *wish, const struct vm *vm)
-{
-    return wish->zone == zone_of(vm) && wish->driver == vm->driver &&
-           wish->pool_mask == vm->pool_mask &&
-           wish->disk_zone_mask == vm->disk_zone_mask &&
-           wish->selector_blob == vm->selector_blob &&
-           wish->right == right_of(vm);
-}
-
-static uint32_t add_wish(struct evacuation *evacuation, const struct vm *vm)
+static uint32_t add_wish(struct evacuation *evacuation, const struct ask *ask,
+                         enum wish_right right)
 {
     const struct class *class =
-        state_class_at(evacuation->state, vm->class_slot);
+        state_class_at(evacuation->state, ask->class_slot);
     struct wish *wish;
 
     CHECK(class != NULL);
@@ -58,110 +55,178 @@ static uint32_t add_wish(struct evacuation *evacuation, const struct vm *vm)
     }
     wish = &evacuation->wishes[evacuation->wish_count];
     *wish = (struct wish){
-        .pool_mask = vm->pool_mask,
-        .disk_zone_mask = vm->disk_zone_mask,
+        .pool_mask = ask->pool_mask,
+        .disk_zone_mask = ask->disk_zone_mask,
         .class_zone_mask = class->zone_mask,
         .need = class->resources,
         .named = class->named,
-        .class_slot = vm->class_slot,
-        .zone = zone_of(vm),
-        .selector_blob = vm->selector_blob,
-        .next = evacuation->class_wish[vm->class_slot],
-        .driver = vm->driver,
-        .right = (uint8_t)right_of(vm),
+        .class_slot = ask->class_slot,
+        .zone = ask->zone,
+        .selector_blob = ask->selector_blob,
+        .next = evacuation->class_wish[ask->class_slot],
+        .driver = ask->driver,
+        .right = (uint8_t)right,
         .extra =
             class->resources.disk_gib > 0 || class->resources.gpu_count > 0,
     };
     for (uint32_t i = 0; i < NAMED_MAX; i++) {
         wish->extra = wish->extra || class->named.of[i] > 0;
     }
-    evacuation->class_wish[vm->class_slot] = evacuation->wish_count;
+    evacuation->class_wish[ask->class_slot] = evacuation->wish_count;
     return evacuation->wish_count++;
 }
 
-static uint32_t wish_of(struct evacuation *evacuation, const struct vm *vm)
+static uint32_t wish_of(struct evacuation *evacuation, const struct ask *ask,
+                        bool recovering)
 {
-    uint32_t number = evacuation->class_wish[vm->class_slot];
+    enum wish_right right = right_of(ask, recovering);
+    uint32_t number = evacuation->class_wish[ask->class_slot];
 
-    while (number != NONE && !wish_matches(&evacuation->wishes[number], vm)) {
+    while (number != NONE &&
+           !wish_matches(&evacuation->wishes[number], ask, right)) {
         number = evacuation->wishes[number].next;
     }
-    return number != NONE ? number : add_wish(evacuation, vm);
+    return number != NONE ? number : add_wish(evacuation, ask, right);
 }
 
-/* A lost host's zone that is well: restarting there keeps the spread. */
-static uint8_t prefer_of(const struct evacuation *evacuation,
-                         const struct vm *vm)
+/* An item of those who ask the same; the rest of it is each VM's own. */
+static struct item item_of(struct evacuation *evacuation, const struct ask *ask,
+                           bool recovering)
 {
-    const struct host *host;
-
-    if (!vm->recovering || vm->last_host == SLOT_NONE) {
-        return ZONES_MAX;
-    }
-    host = state_host_at(evacuation->state, vm->last_host);
-    if (host == NULL || !evacuation->zones[host->zone].open) {
-        return ZONES_MAX;
-    }
-    return (uint8_t)host->zone;
+    return (struct item){
+        .vm = SLOT_NONE,
+        .wish = wish_of(evacuation, ask, recovering),
+        .tally = ask->group_plus1 == 0
+                     ? NONE
+                     : evacuation_tally(evacuation, ask->group_plus1 - 1),
+        .last_host = NONE,
+        .priority = ask->priority < PRIORITY_TOP ? ask->priority : PRIORITY_TOP,
+    };
 }
 
-static void add_item(struct evacuation *evacuation, const struct vm *vm,
-                     uint32_t slot)
+static void add_item(struct evacuation *evacuation, const struct item *item)
 {
-    struct item *item = &evacuation->items[evacuation->item_count++];
-
-    item->vm = slot;
-    item->wish = wish_of(evacuation, vm);
-    item->tally = vm->group_plus1 == 0
-                      ? NONE
-                      : evacuation_tally(evacuation, vm->group_plus1 - 1);
-    item->priority = vm->priority < PRIORITY_TOP ? vm->priority : PRIORITY_TOP;
-    item->prefer = prefer_of(evacuation, vm);
-    item->special =
-        vm->home_host_plus1 != 0 || vm->moving || vm->not_before_ms != 0;
+    evacuation->items[evacuation->item_count++] = *item;
     evacuation->wishes[item->wish].count++;
 }
 
-/* Of each record a scan looks at its state alone: let these be on their way
- * while the records before them are looked at. */
-static void prefetch(const struct vm *vms, uint32_t count)
+/* By a mark that says all. */
+static void add_marked(struct evacuation *evacuation, uint32_t slot,
+                       uint32_t mark)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        __builtin_prefetch(&vms[i].state);
+    uint32_t number = mark_ask(mark);
+    bool recovering = mark_recovering(mark);
+    struct item *like = &evacuation->ask_items[number * 2 + recovering];
+    struct item item;
+
+    if (evacuation->enforce && !recovering) {
+        return;
     }
+    if (like->wish == NONE) {
+        *like = item_of(evacuation, state_ask_at(evacuation->state, number),
+                        recovering);
+    }
+    item = *like;
+    item.vm = slot;
+    item.last_host = recovering ? mark_last_host(mark) : NONE;
+    add_item(evacuation, &item);
+}
+
+/* By its record. */
+static void add_read(struct evacuation *evacuation, uint32_t slot)
+{
+    const struct vm *vm = state_vm_at(evacuation->state, slot);
+    bool moves = vm->moving && vm->move_zone != SLOT_NONE;
+    struct ask ask = {
+        .pool_mask = vm->pool_mask,
+        .disk_zone_mask = vm->disk_zone_mask,
+        .class_slot = vm->class_slot,
+        .zone = moves ? vm->move_zone : vm->zone, /* Where alone it may run. */
+        .selector_blob = vm->selector_blob,
+        .group_plus1 = vm->group_plus1,
+        .priority = vm->priority,
+        .driver = vm->driver,
+        .preemptible = vm->preemptible,
+    };
+    struct item item;
+
+    if (is_left_out(evacuation, vm)) {
+        return;
+    }
+    item = item_of(evacuation, &ask, vm->recovering);
+    item.vm = slot;
+    item.special =
+        vm->home_host_plus1 != 0 || vm->moving || vm->not_before_ms != 0;
+    if (vm->recovering && vm->last_host != SLOT_NONE) {
+        item.last_host = vm->last_host;
+    }
+    add_item(evacuation, &item);
+}
+
+/* Marks that lie side by side are looked at so many at a time. */
+#define MARKS_ONCE 64
+
+/* Looks at a few marks; what that costs. Which VMs are pending follows no
+ * pattern, so they are picked without a branch first. */
+static uint64_t collect_marks(struct evacuation *evacuation, uint32_t slot,
+                              const uint32_t *marks, uint32_t count)
+{
+    uint8_t picked[MARKS_ONCE];
+    uint32_t picked_count = 0;
+    uint64_t cost = count;
+
+    for (uint32_t i = 0; i < count; i++) {
+        picked[picked_count] = (uint8_t)i;
+        picked_count += marks[i] != MARK_NONE;
+    }
+    for (uint32_t i = 0; i < picked_count; i++) {
+        uint32_t mark = marks[picked[i]];
+
+        if (mark == MARK_READ) {
+            add_read(evacuation, slot + picked[i]);
+            cost += SCAN_PER_VM;
+        } else {
+            add_marked(evacuation, slot + picked[i], mark);
+        }
+    }
+    return cost;
 }
 
 bool evacuation_collect_vms(struct evacuation *evacuation, uint32_t *budget)
 {
-    const struct state *state = evacuation->state;
-    uint32_t slots = state_vm_slots(state);
-    uint32_t slot = evacuation->cursor;
-    uint64_t end = slot + (uint64_t)*budget * SCAN_PER_VM;
-    const struct vm *next = NULL;
-    uint32_t next_count = 0;
+    uint32_t slots = state_vm_slots(evacuation->state);
+    uint32_t *cursor = &evacuation->cursor;
+    uint64_t left = (uint64_t)*budget * SCAN_PER_VM;
 
-    if (slot < slots) {
-        next_count = state_vm_span(state, slot, &next);
-    }
-    while (slot < slots && slot < end) {
-        const struct vm *vms = next;
-        uint32_t count = next_count;
+    while (*cursor < slots && left > 0) {
+        const uint32_t *marks;
+        uint32_t count = state_mark_span(evacuation->state, *cursor, &marks);
+        uint64_t cost;
 
-        if (slot + count < slots) {
-            next_count = state_vm_span(state, slot + count, &next);
-            prefetch(next, next_count);
-        }
-        for (uint32_t i = 0; i < count; i++) {
-            if (vms[i].state == VM_PENDING &&
-                !is_left_out(evacuation, &vms[i])) {
-                add_item(evacuation, &vms[i], slot + i);
-            }
-        }
-        slot += count;
+        count = count < MARKS_ONCE ? count : MARKS_ONCE;
+        cost = collect_marks(evacuation, *cursor, marks, count);
+
+        left -= cost < left ? cost : left;
+        *cursor += count;
     }
-    evacuation->cursor = slot;
     *budget = 0;
-    return slot == slots;
+    return *cursor == slots;
+}
+
+/* A lost host's zone that is well: restarting there keeps the spread. */
+static void set_preferences(struct evacuation *evacuation)
+{
+    for (uint32_t i = 0; i < evacuation->item_count; i++) {
+        struct item *item = &evacuation->items[i];
+        uint32_t host = item->last_host;
+
+        item->prefer = ZONES_MAX;
+        if (host < evacuation->host_slots &&
+            (evacuation->well[host / 64] >> host % 64 & 1) != 0) {
+            item->prefer =
+                (uint8_t)state_host_at(evacuation->state, host)->zone;
+        }
+    }
 }
 
 /* --- Sizes ---------------------------------------------------------------- */
@@ -334,6 +399,7 @@ void evacuation_sort(struct evacuation *evacuation)
     struct sorter sorter = {evacuation, SORT_TALLY, NULL};
     uint32_t *ranks;
 
+    set_preferences(evacuation);
     set_sizes(evacuation);
     ranks = rank_wishes(evacuation, ORDER_SHARE);
     sorter.ranks = ranks;

@@ -112,6 +112,8 @@ void evacuation_hosts_begin(struct evacuation *evacuation)
 
     evacuation->host_slots = slots;
     evacuation->part_of = memory_alloc_array(slots, sizeof(uint16_t));
+    evacuation->well =
+        memory_alloc_array((size_t)slots / 64 + 1, sizeof(uint64_t));
     evacuation->parts =
         memory_alloc_array(PARTS_MAX, sizeof(*evacuation->parts));
     evacuation->room_base = memory_alloc_array(slots, sizeof(struct room));
@@ -170,8 +172,11 @@ bool evacuation_collect_hosts(struct evacuation *evacuation, uint32_t *budget)
         if (evacuation->fleet != NULL && host != NULL) {
             fleet_host_changed(evacuation->fleet, evacuation->state, slot);
         }
-        if (host == NULL || host->state != HOST_UP || host->cordoned ||
-            host->draining || !evacuation->zones[host->zone].open) {
+        if (host == NULL || !evacuation->zones[host->zone].open) {
+            continue;
+        }
+        evacuation->well[slot / 64] |= UINT64_C(1) << slot % 64;
+        if (host->state != HOST_UP || host->cordoned || host->draining) {
             continue;
         }
         evacuation->part_of[slot] = part_for(evacuation, host);

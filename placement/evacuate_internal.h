@@ -88,7 +88,8 @@ struct wish {
 struct item {
     uint32_t vm;
     uint32_t wish;
-    uint32_t tally; /* Of its group; NONE. */
+    uint32_t tally;     /* Of its group; NONE. */
+    uint32_t last_host; /* Whose loss it recovers from; NONE. */
     uint16_t priority;
     uint8_t prefer; /* Zone where it was and that is well; ZONES_MAX: none. */
     bool special;   /* Its record asks for or shuns a host. */
@@ -235,7 +236,8 @@ struct evacuation {
     struct wish *wishes;
     uint32_t wish_count;
     uint32_t wish_capacity;
-    uint32_t *class_wish; /* First wish of each class. */
+    uint32_t *class_wish;   /* First wish of each class. */
+    struct item *ask_items; /* Of each ask: who waits, who recovers. */
     struct item *items;
     struct item *spare_items; /* For sorting, then for the steps. */
     struct run *runs;
@@ -244,6 +246,7 @@ struct evacuation {
 
     const struct fleet_host *hosts; /* Of the fleet, if there is one. */
     uint16_t *part_of;              /* PARTS_MAX: no VMs there. */
+    uint64_t *well;                 /* A bit for each host in an open zone. */
     struct part *parts;
     struct room *room_base;
     struct room *rooms;
@@ -308,7 +311,8 @@ struct evacuation {
 
 /* --- evacuate_collect.c: what is to be placed --------------------------- */
 
-/* Looks at VM slots from `cursor` on, `budget` at most; true at the end. */
+/* Looks at VM slots from `cursor` on, as many as cost `budget`; true at the
+ * end. */
 bool evacuation_collect_vms(struct evacuation *evacuation, uint32_t *budget);
 
 /* Sorts the items into runs. */

@@ -5,6 +5,7 @@
 #ifndef STATE_INTERNAL_H
 #define STATE_INTERNAL_H
 
+#include "state/asks.h"
 #include "state/blobs.h"
 #include "state/index.h"
 #include "state/state.h"
@@ -101,6 +102,7 @@ struct state {
     /* VMs with vm_holds_claim(), by host: derived, in no particular order. */
     struct index claims;
     struct index subjects; /* Grants by subject: derived as well. */
+    struct asks asks;      /* Of PENDING VMs: likewise. */
     struct blobs blobs;
     uint64_t records_hash; /* Sum over all records of all tables. */
     uint64_t grown;        /* Records whose part of format 2 is in use. */

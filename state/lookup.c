@@ -127,15 +127,27 @@ const struct vm *state_vm_at(const struct state *state, uint32_t slot)
     return record_at(state, TABLE_VM, slot);
 }
 
-uint32_t state_vm_span(const struct state *state, uint32_t slot,
-                       const struct vm **vms)
+uint32_t state_mark_span(const struct state *state, uint32_t slot,
+                         const uint32_t **marks)
 {
-    const struct table *table = &state->tables[TABLE_VM];
+    const struct table *table = &state->asks.marks;
     uint32_t page = 1u << table->page_shift;
     uint32_t count = page - (slot & (page - 1));
 
-    *vms = table_get(table, slot);
+    *marks = table_get(table, slot);
     return count < table->slots - slot ? count : table->slots - slot;
+}
+
+const struct ask *state_ask_at(const struct state *state, uint32_t number)
+{
+    const struct ask_entry *entry = table_get(&state->asks.entries, number);
+
+    return &entry->ask;
+}
+
+uint32_t state_ask_slots(const struct state *state)
+{
+    return state->asks.entries.slots;
 }
 
 const struct group *state_group_at(const struct state *state, uint32_t slot)

@@ -71,6 +71,9 @@ void record_edited(struct state *state, enum table_kind kind, uint32_t slot)
 
     state->records_hash += hash_as(kind, slot, record, grown);
     state->grown += grown;
+    if (kind == TABLE_VM) {
+        asks_mark(&state->asks, slot, record);
+    }
 }
 
 uint32_t record_add(struct state *state, enum table_kind kind)

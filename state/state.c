@@ -31,6 +31,7 @@ struct state *state_create(void)
     index_init(&state->reply_ids);
     index_init(&state->claims);
     index_init(&state->subjects);
+    asks_init(&state->asks);
     blobs_init(&state->blobs);
     state->head.pending_first = SLOT_NONE;
     state->head.pending_last = SLOT_NONE;
@@ -50,6 +51,7 @@ void state_destroy(struct state *state)
     index_close(&state->reply_ids);
     index_close(&state->claims);
     index_close(&state->subjects);
+    asks_close(&state->asks);
     blobs_close(&state->blobs);
     free(state);
 }
@@ -65,6 +67,7 @@ struct state *state_clone(const struct state *state)
     index_clone(&clone->reply_ids, &state->reply_ids);
     index_clone(&clone->claims, &state->claims);
     index_clone(&clone->subjects, &state->subjects);
+    asks_clone(&clone->asks, &state->asks);
     blobs_clone(&clone->blobs, &state->blobs);
     return clone;
 }
@@ -313,7 +316,8 @@ void state_memory(const struct state *state, struct state_memory *memory)
 {
     *memory = (struct state_memory){
         .vm_records = table_memory(&state->tables[TABLE_VM]),
-        .vm_index = table_memory(&state->names[TABLE_VM].entries),
+        .vm_index = table_memory(&state->names[TABLE_VM].entries) +
+                    asks_memory(&state->asks),
         .blobs = table_memory(&state->blobs.table) + state->blobs.bytes,
     };
     for (int i = 0; i < TABLE_ALL; i++) {

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "state/batch.h"
 #include "state/change.h"
+#include "state/mark.h"
 #include "state/records.h"
 
 struct state;
@@ -171,11 +172,15 @@ uint32_t state_reservation_slots(const struct state *state);
 uint32_t state_grant_slots(const struct state *state);
 const struct grant *state_grant_at(const struct state *state, uint32_t slot);
 
-/* The records from a slot on that lie side by side, for scans of all VMs: how
- * many, at least 1; the slot is below state_vm_slots(). Holes are among them,
- * with `revision` 0 and state 0. */
-uint32_t state_vm_span(const struct state *state, uint32_t slot,
-                       const struct vm **vms);
+/* For scans of all PENDING VMs: the marks of the VMs from a slot on that lie
+ * side by side. How many, at least 1; the slot is below state_vm_slots(). */
+uint32_t state_mark_span(const struct state *state, uint32_t slot,
+                         const uint32_t **marks);
+
+/* Of a number that stands in a mark; below state_ask_slots(). */
+const struct ask *state_ask_at(const struct state *state, uint32_t number);
+uint32_t state_ask_slots(const struct state *state);
+
 const struct group *state_group_at(const struct state *state, uint32_t slot);
 const struct reservation *state_reservation_at(const struct state *state,
                                                uint32_t slot);

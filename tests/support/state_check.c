@@ -228,6 +228,70 @@ static void check_pending(const struct state *state)
     assert_int_equal(listed, state_counts(state)->vms_by_state[VM_PENDING]);
 }
 
+/* A mark says what the record says, or that it must be read; each ask has as
+ * many users as marks name it. */
+static void check_mark(const struct state *state, uint32_t slot, uint32_t *uses)
+{
+    const struct vm *vm = state_vm_at(state, slot);
+    uint32_t mark = *(const uint32_t *)table_get(&state->asks.marks, slot);
+    bool pending = vm != NULL && vm->state == VM_PENDING;
+    const struct ask *ask;
+
+    assert_true(pending == (mark != MARK_NONE));
+    if (!pending) {
+        return;
+    }
+    if (vm->moving || vm->home_host_plus1 != 0 || vm->not_before_ms != 0) {
+        assert_int_equal(mark, MARK_READ);
+        return;
+    }
+    assert_true(mark_ask(mark) >= ASK_FIRST); /* So few never run out. */
+    ask = state_ask_at(state, mark_ask(mark));
+    assert_true(ask->pool_mask == vm->pool_mask &&
+                ask->disk_zone_mask == vm->disk_zone_mask);
+    assert_int_equal(ask->class_slot, vm->class_slot);
+    assert_int_equal(ask->zone, vm->zone);
+    assert_int_equal(ask->selector_blob, vm->selector_blob);
+    assert_int_equal(ask->group_plus1, vm->group_plus1);
+    assert_int_equal(ask->priority, vm->priority);
+    assert_int_equal(ask->driver, vm->driver);
+    assert_int_equal(ask->preemptible, vm->preemptible);
+    assert_int_equal(mark_recovering(mark), vm->recovering);
+    assert_int_equal(mark_last_host(mark), vm->recovering ? vm->last_host : 0);
+    uses[mark_ask(mark)]++;
+}
+
+static void check_marks(const struct state *state)
+{
+    const struct asks *asks = &state->asks;
+    uint32_t *uses = memory_alloc_array(ASKS_END, sizeof(*uses));
+    uint32_t used = 0;
+    uint32_t unused = 0;
+
+    assert_int_equal(asks->marks.slots, state_vm_slots(state));
+    for (uint32_t i = 0; i < state_vm_slots(state); i++) {
+        check_mark(state, i, uses);
+    }
+    for (uint32_t i = ASK_FIRST; i < state_ask_slots(state); i++) {
+        const struct ask_entry *entry = table_get(&asks->entries, i);
+
+        assert_int_equal(entry->uses, uses[i]);
+        used += uses[i] > 0;
+    }
+    for (uint32_t i = asks->free_first; i != 0;) {
+        const struct ask_entry *entry = table_get(&asks->entries, i);
+
+        assert_int_equal(entry->uses, 0);
+        unused++;
+        i = entry->next;
+    }
+    assert_int_equal(asks->numbers.count, used);
+    if (state_ask_slots(state) > 0) {
+        assert_int_equal(used + unused, state_ask_slots(state) - ASK_FIRST);
+    }
+    free(uses);
+}
+
 static void check_vm(const struct state *state, const struct vm *vm)
 {
     bool placed = vm->state >= VM_ASSIGNED && vm->state <= VM_STOPPING;
@@ -386,6 +450,7 @@ void check_derived(const struct state *state)
     }
     assert_int_equal(members, 0);
     check_pending(state);
+    check_marks(state);
     check_counts(state);
     check_blobs(state);
     assert_true(state_hash_recomputed(state) == state_hash(state));
