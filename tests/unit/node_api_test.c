@@ -587,7 +587,7 @@ static void lists_page_and_filter(void **unused)
     struct node *node = node_create();
     char token[16] = "";
     char filter[] = "a=b";
-    char bad[] = "nonsense";
+    char bad[] = "=nonsense";
     char name[16];
     struct vm_case c;
     size_t seen = 0;
