@@ -40,6 +40,8 @@ static const char *const kind_names[ACTIVITY_KINDS] = {
     [CHANGE_VM_PREEMPT] = "vm_preempt",
     [CHANGE_GRANT_SET] = "grant_set",
     [CHANGE_GRANT_DELETE] = "grant_delete",
+    [CHANGE_AUDIT] = "audit",
+    [CHANGE_AUDIT_KEEP] = "audit_keep",
 };
 
 /* It last left a host because that was fenced (state/apply_host.c). */

@@ -375,6 +375,29 @@ static void read_grant_set(const Holdfast__V1__ChangeGrantSet *in,
     };
 }
 
+/* Grants, and what is audited. */
+static int read_access_change(const pb_change *in, struct arena *arena,
+                              struct change *out)
+{
+    switch (out->kind) {
+    case CHANGE_GRANT_SET:
+        read_grant_set(in->grant_set, &out->grant_set);
+        return 0;
+    case CHANGE_GRANT_DELETE:
+        out->grant_delete.name = text_of(in->grant_delete->name);
+        return 0;
+    case CHANGE_AUDIT:
+        out->audit = (struct change_audit){text_of_bytes(&in->audit->content),
+                                           text_of_bytes(&in->audit->digest)};
+        return 0;
+    case CHANGE_AUDIT_KEEP:
+        out->audit_keep.records_max = in->audit_keep->records_max;
+        return 0;
+    default:
+        return read_fleet_change(in, arena, out);
+    }
+}
+
 static int read_change(const pb_change *in, struct arena *arena,
                        struct change *out)
 {
@@ -414,17 +437,11 @@ static int read_change(const pb_change *in, struct arena *arena,
                                            in->reply->fingerprint,
                                            text_of_bytes(&in->reply->response)};
         return 0;
-    case CHANGE_GRANT_SET:
-        read_grant_set(in->grant_set, &out->grant_set);
-        return 0;
-    case CHANGE_GRANT_DELETE:
-        out->grant_delete.name = text_of(in->grant_delete->name);
-        return 0;
     case CHANGE_REGION:
         out->region.id = (struct region_id){in->region->high, in->region->low};
         return region_id_is_set(out->region.id) ? 0 : HF_ERROR_CORRUPT;
     default:
-        return read_fleet_change(in, arena, out);
+        return read_access_change(in, arena, out);
     }
 }
 

@@ -351,6 +351,29 @@ static void put_grant_set(struct bytes *out, const struct change_grant_set *set)
     put_text(out, 7, set->secret_hash);
 }
 
+/* Grants, and what is audited. */
+static void put_access_change(struct bytes *out, const struct change *change)
+{
+    switch (change->kind) {
+    case CHANGE_GRANT_SET:
+        put_grant_set(out, &change->grant_set);
+        break;
+    case CHANGE_GRANT_DELETE:
+        put_text(out, 1, change->grant_delete.name);
+        break;
+    case CHANGE_AUDIT:
+        put_text(out, 1, change->audit.content);
+        put_text(out, 2, change->audit.digest);
+        break;
+    case CHANGE_AUDIT_KEEP:
+        put_number(out, 1, change->audit_keep.records_max);
+        break;
+    default:
+        put_fleet_change(out, change);
+        break;
+    }
+}
+
 static void put_change(struct bytes *out, const struct change *change)
 {
     switch (change->kind) {
@@ -390,18 +413,12 @@ static void put_change(struct bytes *out, const struct change *change)
         put_fixed64(out, 2, change->reply.fingerprint);
         put_text(out, 3, change->reply.response);
         break;
-    case CHANGE_GRANT_SET:
-        put_grant_set(out, &change->grant_set);
-        break;
-    case CHANGE_GRANT_DELETE:
-        put_text(out, 1, change->grant_delete.name);
-        break;
     case CHANGE_REGION:
         put_fixed64(out, 1, change->region.id.high);
         put_fixed64(out, 2, change->region.id.low);
         break;
     default:
-        put_fleet_change(out, change);
+        put_access_change(out, change);
         break;
     }
 }

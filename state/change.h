@@ -54,7 +54,9 @@ enum change_kind {
     CHANGE_VM_CLAIM,
     CHANGE_VM_PREEMPT,
     CHANGE_GRANT_SET,
-    CHANGE_GRANT_DELETE
+    CHANGE_GRANT_DELETE,
+    CHANGE_AUDIT,
+    CHANGE_AUDIT_KEEP
 };
 
 /* So much of a named resource. Names that are unknown get a slot; at most
@@ -377,6 +379,20 @@ struct change_grant_delete {
     struct text name;
 };
 
+/* A client's request was carried out: what it was, after the changes that it
+ * made. The record gets the next number, the state's revision and time; where
+ * the ring is full, the oldest goes. */
+struct change_audit {
+    struct text content; /* 1 to AUDIT_CONTENT_BYTES_MAX bytes. */
+    struct text digest;  /* AUDIT_DIGEST_BYTES. */
+};
+
+/* So many audit records are kept from now on; AUDIT_RECORDS_MIN to
+ * AUDIT_RECORDS_MAX. The oldest go, if there are more. */
+struct change_audit_keep {
+    uint32_t records_max;
+};
+
 /* The policy satisfies policy_check(). The first one begins format 2: moves
  * that are under way hold room at their target host from then on; where that
  * is LOST or has no room, any other host will do for them. */
@@ -438,6 +454,8 @@ struct change {
         struct change_vm_preempt vm_preempt;
         struct change_grant_set grant_set;
         struct change_grant_delete grant_delete;
+        struct change_audit audit;
+        struct change_audit_keep audit_keep;
     };
 };
 

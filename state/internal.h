@@ -27,6 +27,7 @@ enum table_kind {
     TABLE_POLICY,
     TABLE_FORMAT_3, /* Tables of formats 1 and 2 end. */
     TABLE_GRANT = TABLE_FORMAT_3,
+    TABLE_AUDIT, /* Format 4. */
     TABLE_ALL
 };
 #define TABLES_ADDED (TABLE_FORMAT_3 - TABLE_COUNT)
@@ -83,6 +84,15 @@ struct state_head_access {
     uint32_t slots; /* Filled in when hashed. */
 };
 
+/* The same for format 4: only when there was a change of what it added. */
+struct state_head_audit {
+    uint64_t written; /* Number of the newest record. */
+    uint64_t first;   /* Of the oldest that is kept; written + 1: none is. */
+    uint8_t before_first[AUDIT_DIGEST_BYTES]; /* Digest of the one before. */
+    uint32_t records_max;                     /* 0: the default. */
+    uint32_t slots;                           /* Filled in when hashed. */
+};
+
 /* What events say beside the record, while a change is applied. Not part of
  * what is replicated: neither hashed nor saved. */
 struct telling {
@@ -110,6 +120,7 @@ struct state {
     struct state_head head;
     struct state_head_added head_added;
     struct state_head_access head_access;
+    struct state_head_audit head_audit;
     struct region_id region; /* Not in the head: its layout is for ever. */
     struct telling telling;
 };
@@ -126,6 +137,7 @@ static const uint32_t table_record_bytes[TABLE_ALL] = {
     [TABLE_NAMED] = sizeof(struct side_name),
     [TABLE_POLICY] = sizeof(struct policy),
     [TABLE_GRANT] = sizeof(struct grant),
+    [TABLE_AUDIT] = sizeof(struct audit),
 };
 
 /* Bytes of a record before it grew. */
@@ -141,6 +153,7 @@ static const uint32_t table_format1_bytes[TABLE_ALL] = {
     [TABLE_NAMED] = sizeof(struct side_name),
     [TABLE_POLICY] = sizeof(struct policy),
     [TABLE_GRANT] = sizeof(struct grant),
+    [TABLE_AUDIT] = sizeof(struct audit),
 };
 
 /* Those layouts are for ever: logs, snapshots and hashes depend on them. */
@@ -161,6 +174,8 @@ _Static_assert(sizeof(struct policy) == 56, "format 2");
 _Static_assert(sizeof(struct state_head_added) == 32, "format 2");
 _Static_assert(sizeof(struct grant) == 264, "format 3");
 _Static_assert(sizeof(struct state_head_access) == 16, "format 3");
+_Static_assert(sizeof(struct audit) == 64, "format 4");
+_Static_assert(sizeof(struct state_head_audit) == 56, "format 4");
 
 /* Whether a change of an older kind has its effects of format 2 as well: from
  * the first CHANGE_POLICY on. Logs from before have none and give what they
@@ -179,8 +194,15 @@ static inline bool state_needs_format_3(const struct state *state)
     return state->head_access.changes > 0;
 }
 
-/* What hash and snapshot say of format 3. */
+/* Likewise, format 3. */
+static inline bool state_needs_format_4(const struct state *state)
+{
+    return state->head_audit.written > 0 || state->head_audit.records_max != 0;
+}
+
+/* What hash and snapshot say of format 3, and of format 4. */
 struct state_head_access state_head_access(const struct state *state);
+struct state_head_audit state_head_audit(const struct state *state);
 
 /* What one record adds to the hash. */
 uint64_t record_hash(enum table_kind kind, uint32_t slot, const void *record);
@@ -286,6 +308,7 @@ void apply_reservation(struct state *state, const struct change *change,
 void apply_policy(struct state *state, const struct change_policy *change,
                   struct event_sink *sink);
 void apply_grant(struct state *state, const struct change *change);
+void apply_audit(struct state *state, const struct change *change);
 void vm_move(struct state *state, uint32_t slot,
              const struct change_vm_move *change, struct event_sink *sink);
 void vm_claim(struct state *state, uint32_t slot,
@@ -322,6 +345,10 @@ void claims_index(struct state *state, uint32_t slot, const struct vm *vm);
 
 /* Enters a grant in what is derived, after a restore. */
 void grant_index(struct state *state, uint32_t slot, const struct grant *grant);
+
+/* After a restore: whether the ring holds just the records that the head says.
+ */
+bool audit_is_whole(const struct state *state);
 
 /* One VM more, or less, of the class; or one group or reservation. A custom
  * class that nobody uses any more goes. */

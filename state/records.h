@@ -27,8 +27,16 @@
 #define GRANTS_MAX            4096
 #define CLIENT_GRANTS_MAX \
     16 /* Of one client: each of its calls looks at all. */
-#define SUBJECT_BYTES     128 /* A certificate's name and a NUL. */
-#define SECRET_HASH_BYTES 32  /* SHA-256. */
+#define SUBJECT_BYTES      128 /* A certificate's name and a NUL. */
+#define SECRET_HASH_BYTES  32  /* SHA-256. */
+#define AUDIT_DIGEST_BYTES 32  /* SHA-256. */
+/* Of one audit record's content: with its record and a blob's head it then
+ * takes at most 2.2 KiB, 110 MiB for the default number of the largest ones. A
+ * usual one takes some 300 bytes. */
+#define AUDIT_CONTENT_BYTES_MAX 2048
+#define AUDIT_RECORDS_MIN       100
+#define AUDIT_RECORDS_MAX       250000
+#define AUDIT_RECORDS_DEFAULT   50000
 
 /* Which region this is of all that ever were: random, drawn when it begins.
  * Uids count from the start in each, so they name a thing only together with
@@ -189,7 +197,12 @@ enum access_role {
  * With that change the moves that are under way get their claims.
  *
  * Format 3 has the table of grants. It begins with the first change of that,
- * and is otherwise as format 2. */
+ * and is otherwise as format 2.
+ *
+ * Format 4 has the audit records. It begins with the first CHANGE_AUDIT, which
+ * is to say with the first request of a client that a leader of this version
+ * accepts; what controllers and agents do is not audited. So a region that is
+ * upgraded and that nobody changes stays what it was. */
 
 struct zone {
     uint64_t uid;
@@ -372,6 +385,18 @@ struct grant {
     uint8_t role;                /* enum access_role */
     uint8_t padding[2];
     uint8_t secret_hash[SECRET_HASH_BYTES]; /* Of a token's secret. */
+};
+
+/* Format 4. What a client changed; the table is a ring. Each digest is one over
+ * the digest before it and the record, worked out by the leader that decided:
+ * the state keeps it and does not know how (node/audit.h does). */
+struct audit {
+    uint64_t number;   /* From 1 on, without a gap; 0: the slot is unused. */
+    uint64_t revision; /* Of the state, with what was changed. */
+    uint64_t time_ms;  /* Leader's stamp. */
+    uint32_t blob;     /* The rest, encoded. */
+    uint32_t padding;
+    uint8_t digest[AUDIT_DIGEST_BYTES];
 };
 
 /* Replicated; see Settings in resources.proto for meaning and ranges. */

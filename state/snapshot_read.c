@@ -22,6 +22,7 @@ struct snapshot_reader {
     struct state_head head; /* As read; slots and links are claims. */
     struct state_head_added head_added; /* Likewise. */
     struct state_head_access head_access;
+    struct state_head_audit head_audit;
     uint32_t format;
     bool has_head;
     bool has_end;
@@ -56,18 +57,21 @@ static int read_head(struct snapshot_reader *reader,
     if (reader->has_head) {
         return HF_ERROR_CORRUPT;
     }
-    if (head->format < 1 || head->format > 3 ||
+    if (head->format < 1 || head->format > 4 ||
         head->base.n_unknown_fields > 0) {
         return HF_ERROR_UNSUPPORTED;
     }
     reader->head_added = reader->state->head_added;
     reader->head_access = reader->state->head_access;
+    reader->head_audit = reader->state->head_audit;
     if (read_part(&head->state_head, true, &reader->head,
                   sizeof(reader->head)) != 0 ||
         read_part(&head->state_head_added, head->format >= 2,
                   &reader->head_added, sizeof(reader->head_added)) != 0 ||
         read_part(&head->state_head_access, head->format >= 3,
-                  &reader->head_access, sizeof(reader->head_access)) != 0) {
+                  &reader->head_access, sizeof(reader->head_access)) != 0 ||
+        read_part(&head->state_head_audit, head->format >= 4,
+                  &reader->head_audit, sizeof(reader->head_audit)) != 0) {
         return HF_ERROR_CORRUPT;
     }
     reader->format = head->format;
@@ -80,6 +84,9 @@ static uint32_t slots_told(const struct snapshot_reader *reader,
 {
     if (kind == TABLE_GRANT) {
         return reader->head_access.slots;
+    }
+    if (kind == TABLE_AUDIT) {
+        return reader->head_audit.slots;
     }
     return kind < TABLE_COUNT ? reader->head.slots[kind]
                               : reader->head_added.slots[kind - TABLE_COUNT];
@@ -210,6 +217,8 @@ static int index_added(struct state *state, enum table_kind kind, uint32_t slot,
         return check_side_name(slot, NAMED_MAX, record);
     case TABLE_GRANT:
         return index_grant(state, slot, record);
+    case TABLE_AUDIT: /* All at once, at the end: audit_is_whole(). */
+        return slot < AUDIT_RECORDS_MAX ? 0 : HF_ERROR_CORRUPT;
     default:
         CHECK(kind == TABLE_POLICY);
         return slot == 0 && policy_check(record) == NULL ? 0 : HF_ERROR_CORRUPT;
@@ -302,8 +311,10 @@ static int read_end(struct snapshot_reader *reader,
     memset(state->head_added.slots, 0, sizeof(state->head_added.slots));
     state->head_access = reader->head_access;
     state->head_access.slots = 0;
+    state->head_audit = reader->head_audit;
+    state->head_audit.slots = 0;
     state->blobs.free_first = reader->head.blob_free_first;
-    if (state_hash(state) != end->hash) {
+    if (!audit_is_whole(state) || state_hash(state) != end->hash) {
         return HF_ERROR_CORRUPT;
     }
     reader->has_end = true;

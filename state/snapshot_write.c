@@ -29,12 +29,25 @@ static void put_record(struct bytes *out,
     out->len += len;
 }
 
+/* The lowest that can tell all. */
+static uint32_t format_of(const struct state *state)
+{
+    if (state_needs_format_4(state)) {
+        return 4;
+    }
+    if (state_needs_format_3(state)) {
+        return 3;
+    }
+    return state_needs_format_2(state) ? 2 : 1;
+}
+
 static void put_head(const struct state *state, struct bytes *out)
 {
     Holdfast__V1__SnapshotRecord record = HOLDFAST__V1__SNAPSHOT_RECORD__INIT;
     Holdfast__V1__SnapshotHead head = HOLDFAST__V1__SNAPSHOT_HEAD__INIT;
     struct state_head_added added = state->head_added;
     struct state_head_access access = state_head_access(state);
+    struct state_head_audit audit = state_head_audit(state);
     struct state_head copy;
 
     memcpy(&copy, &state->head, sizeof(copy));
@@ -42,9 +55,7 @@ static void put_head(const struct state *state, struct bytes *out)
         copy.slots[i] = state->tables[i].slots;
     }
     copy.blob_free_first = state->blobs.free_first;
-    head.format = state_needs_format_3(state)   ? 3
-                  : state_needs_format_2(state) ? 2
-                                                : 1;
+    head.format = format_of(state);
     if (head.format >= 2) {
         for (int i = 0; i < TABLES_ADDED; i++) {
             added.slots[i] = state->tables[TABLE_COUNT + i].slots;
@@ -55,6 +66,10 @@ static void put_head(const struct state *state, struct bytes *out)
     if (head.format >= 3) {
         head.state_head_access.data = (uint8_t *)&access;
         head.state_head_access.len = sizeof(access);
+    }
+    if (head.format >= 4) {
+        head.state_head_audit.data = (uint8_t *)&audit;
+        head.state_head_audit.len = sizeof(audit);
     }
     head.state_head.data = (uint8_t *)&copy;
     head.state_head.len = sizeof(copy);
@@ -107,9 +122,8 @@ static uint32_t put_rows(const struct state *state, enum table_kind kind,
     Holdfast__V1__SnapshotRecord record = HOLDFAST__V1__SNAPSHOT_RECORD__INIT;
     Holdfast__V1__SnapshotRows rows = HOLDFAST__V1__SNAPSHOT_ROWS__INIT;
     const struct table *table = &state->tables[kind];
-    bool grown = state_needs_format_2(state) || state_needs_format_3(state);
-    uint32_t record_bytes =
-        grown ? table_record_bytes[kind] : table_format1_bytes[kind];
+    uint32_t record_bytes = format_of(state) >= 2 ? table_record_bytes[kind]
+                                                  : table_format1_bytes[kind];
     struct bytes content;
 
     bytes_init(&content);

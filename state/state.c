@@ -28,6 +28,7 @@ struct state *state_create(void)
         state->head_added.free_first[i] = SLOT_NONE;
     }
     state->head_access.free_first = SLOT_NONE;
+    state->head_audit.first = 1;
     index_init(&state->reply_ids);
     index_init(&state->claims);
     index_init(&state->subjects);
@@ -127,11 +128,26 @@ static uint64_t hash_of_head_access(const struct state *state)
     return hash_bytes(&head, sizeof(head), 3);
 }
 
+struct state_head_audit state_head_audit(const struct state *state)
+{
+    struct state_head_audit head = state->head_audit;
+
+    head.slots = state->tables[TABLE_AUDIT].slots;
+    return head;
+}
+
+static uint64_t hash_of_head_audit(const struct state *state)
+{
+    struct state_head_audit head = state_head_audit(state);
+
+    return hash_bytes(&head, sizeof(head), 4);
+}
+
 static uint64_t mix(const struct state *state, uint64_t records_hash,
                     uint64_t blobs_hash)
 {
     struct state_head head;
-    uint64_t parts[7];
+    uint64_t parts[8];
     size_t count = 3;
 
     /* Copied whole, padding too: it was zeroed with the state. */
@@ -153,6 +169,9 @@ static uint64_t mix(const struct state *state, uint64_t records_hash,
     }
     if (state_needs_format_3(state)) {
         parts[count++] = hash_of_head_access(state);
+    }
+    if (state_needs_format_4(state)) {
+        parts[count++] = hash_of_head_audit(state);
     }
     return hash_bytes(parts, count * sizeof(parts[0]), 0);
 }
@@ -246,6 +265,10 @@ static void apply(struct state *state, const struct change *change,
     case CHANGE_GRANT_SET:
     case CHANGE_GRANT_DELETE:
         apply_grant(state, change);
+        break;
+    case CHANGE_AUDIT:
+    case CHANGE_AUDIT_KEEP:
+        apply_audit(state, change);
         break;
     case CHANGE_SETTINGS:
         apply_settings(state, &change->settings, sink);

@@ -114,8 +114,8 @@ struct event_sink {
 void state_begin(struct state *state, uint64_t time_ms);
 
 /* Applies one change; aborts if what it needs does not hold. CHANGE_REPLY,
- * CHANGE_REGION and changes of grants raise no event and no revision, but the
- * hash counts them. */
+ * CHANGE_REGION, changes of grants and audit records raise no event and no
+ * revision, but the hash counts them. */
 void state_apply(struct state *state, const struct change *change,
                  struct event_sink *sink);
 
@@ -156,6 +156,22 @@ uint32_t state_grants_of_client(const struct state *state, struct text name,
 
 /* Rises with each change of grants; 0: there never was one. */
 uint64_t state_grant_changes(const struct state *state);
+
+/* Numbers of the oldest and of the newest audit record that are kept; none is
+ * when the first is above the last. */
+uint64_t state_audit_first(const struct state *state);
+uint64_t state_audit_last(const struct state *state);
+
+/* The record with this number, from the first to the last. */
+const struct audit *state_audit(const struct state *state, uint64_t number);
+
+/* The digest of the record before this number, which is the first's to one
+ * above the last's; zeros before number 1. Also of one that is not kept any
+ * more. */
+const uint8_t *state_audit_previous(const struct state *state, uint64_t number);
+
+/* How many are kept. */
+uint32_t state_audit_records_max(const struct state *state);
 
 /* By slot, for walks: slots are 0 to state_*_slots() - 1; NULL for a hole. */
 uint32_t state_zone_slots(const struct state *state);

@@ -414,6 +414,10 @@ static void check_blobs(const struct state *state)
             refs[grant->selector_blob]++;
         }
     }
+    for (uint64_t n = state_audit_first(state); n <= state_audit_last(state);
+         n++) {
+        refs[state_audit(state, n)->blob]++;
+    }
     for (uint32_t i = 0; i < state->tables[TABLE_REPLY].slots; i++) {
         const struct reply *reply = table_get(&state->tables[TABLE_REPLY], i);
 
