@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "client/status.h"
 #include "holdfast/v1/access_service.pb-c.h"
+#include "holdfast/v1/audit_service.pb-c.h"
 #include "holdfast/v1/class_service.pb-c.h"
 #include "holdfast/v1/cluster_service.pb-c.h"
 #include "holdfast/v1/group_service.pb-c.h"
@@ -39,6 +40,7 @@ const ProtobufCMethodDescriptor *hf_method_find(const char *method)
         &holdfast__v1__reservation_service__descriptor,
         &holdfast__v1__plan_service__descriptor,
         &holdfast__v1__access_service__descriptor,
+        &holdfast__v1__audit_service__descriptor,
         &holdfast__v1__manifest_service__descriptor,
         &holdfast__v1__watch_service__descriptor,
     };

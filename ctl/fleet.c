@@ -50,7 +50,7 @@ const struct fleet_fields fleet_fields[] = {
                "zone_hold_ms start_parallel headroom preempt_max rebalance "
                "rebalance_start_permille rebalance_stop_permille zone_moves "
                "host_moves vm_cool_down_ms rebalance_window_start_minute "
-               "rebalance_window_end_minute",
+               "rebalance_window_end_minute audit_records_max",
      .facts = "revision",
      .left_out = ""},
 };

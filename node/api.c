@@ -7,6 +7,7 @@
 #include "base/planted.h"
 #include "node/api_access.h"
 #include "node/api_check.h"
+#include "node/audit.h"
 #include "node/view.h"
 
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #include <holdfast/v1/access_service.pb-c.h>
+#include <holdfast/v1/audit_service.pb-c.h>
 #include <holdfast/v1/class_service.pb-c.h>
 #include <holdfast/v1/cluster_service.pb-c.h>
 #include <holdfast/v1/group_service.pb-c.h>
@@ -124,6 +126,10 @@ const struct api_method api_methods[] = {
      .read = api_list_grants, .permission = PERMISSION_ADMINISTER},
     MUTATION(ADMINISTER, "AccessService", "DeleteGrant", delete_grant,
              api_delete_grant),
+    {METHOD("AuditService", "ListAuditRecords", list_audit_records),
+     .read = api_list_audit_records, .permission = PERMISSION_ADMINISTER},
+    {METHOD("AuditService", "ExportAuditRecords", export_audit_records),
+     .read = api_export_audit_records, .permission = PERMISSION_ADMINISTER},
     /* protobuf-c has its own idea of where a word begins. */
     {.path = "/holdfast.v1.AccessService/CanI",
      .input = &holdfast__v1__can_irequest__descriptor,
@@ -539,6 +545,26 @@ static void mutate_dry(const struct api_method *method,
     turn_trial_end(&trial);
 }
 
+/* Carries it out; if that changed something, there is a record of it. */
+static void mutate_audited(const struct api_method *method,
+                           const ProtobufCMessage *request,
+                           struct turn_plan *plan, struct api_reply *reply,
+                           const struct access *access)
+{
+    size_t changes = plan->change_count;
+    char caller[ACCESS_SUBJECT_TEXT_BYTES];
+    struct audit_note note;
+
+    access_subject_text(access, caller);
+    audit_note_begin(&note, method, request,
+                     caller[0] == '\0' ? "loopback" : caller, plan->scratch);
+    method->mutate(request, plan, reply);
+    if (reply->code == RPC_OK && plan->change_count > changes) {
+        audit_note_write(&note, plan, &reply->response);
+    }
+    audit_note_end(&note);
+}
+
 void api_mutate(const struct api_method *method,
                 const ProtobufCMessage *request, struct turn_plan *plan,
                 struct api_reply *reply)
@@ -563,7 +589,7 @@ void api_mutate(const struct api_method *method,
     }
     reply->remembering = request_id_of(request)[0] != '\0';
     if (!scoped || api_allow_scoped(method, request, plan, reply, &access)) {
-        method->mutate(request, plan, reply);
+        mutate_audited(method, request, plan, reply, &access);
     }
     if (PLANTED(REFUSAL_WRITES) && reply->code != RPC_OK) {
         struct change change = {.kind = CHANGE_ZONE_CORDON};

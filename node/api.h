@@ -205,6 +205,12 @@ void api_delete_grant(const ProtobufCMessage *request, struct turn_plan *plan,
                       struct api_reply *reply);
 void api_can_i(const ProtobufCMessage *request, const struct api_view *view,
                struct api_reply *reply);
+void api_list_audit_records(const ProtobufCMessage *request,
+                            const struct api_view *view,
+                            struct api_reply *reply);
+void api_export_audit_records(const ProtobufCMessage *request,
+                              const struct api_view *view,
+                              struct api_reply *reply);
 void api_apply_manifest(const ProtobufCMessage *request, struct turn_plan *plan,
                         struct api_reply *reply);
 

@@ -113,6 +113,10 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
     [API_HELLO_EXPECTED] = {RPC_INVALID_ARGUMENT, "HELLO_EXPECTED",
                             "A session begins with one Hello.",
                             "Correct the agent."},
+    [API_AUDIT_GONE] = {RPC_OUT_OF_RANGE, "AUDIT_GONE",
+                        "The audit record behind that number is not kept.",
+                        "Export from the first one; what is missing between "
+                        "was not exported in time."},
     [API_WATCH_COMPACTED] = {RPC_OUT_OF_RANGE, "WATCH_COMPACTED",
                              "Events after that revision are no longer kept.",
                              "List again and watch from the list's revision."},

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <holdfast/v1/access_service.pb-c.h>
-
 #define OBJECT_ARENA_BYTES (256u << 10)
 
 static char **view_zones(struct arena *arena, const struct state *state,
@@ -27,9 +25,8 @@ static char **view_zones(struct arena *arena, const struct state *state,
     return names;
 }
 
-static Holdfast__V1__Grant *view_grant(struct arena *arena,
-                                       const struct state *state,
-                                       const struct grant *grant)
+Holdfast__V1__Grant *view_grant(struct arena *arena, const struct state *state,
+                                const struct grant *grant)
 {
     static const Holdfast__V1__Grant__LabelsEntry entry =
         HOLDFAST__V1__GRANT__LABELS_ENTRY__INIT;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The settings: those of leases and judgement, and those of placement (struct
- * policy). For clients they are one message; an update of both kinds happens
- * as a whole or not at all. */
+ * The settings: those of leases and judgement, those of placement (struct
+ * policy), and how much is audited. For clients they are one message; an update
+ * of several kinds happens as a whole or not at all. */
 #include "base/container.h"
 #include "node/api_check.h"
 #include "node/view.h"
@@ -27,51 +27,55 @@ void api_get_settings(const ProtobufCMessage *message,
     api_respond(reply, &response.base);
 }
 
-/* Both kinds, and which of them something was said about. */
+enum settings_kind { KIND_SETTINGS, KIND_POLICY, KIND_AUDIT, KIND_COUNT };
+
+/* All kinds, and which of them something was said about. */
 struct all_settings {
     struct settings settings;
     struct policy policy;
-    bool names_settings;
-    bool names_policy;
+    uint32_t audit_records_max;
+    bool names[KIND_COUNT];
 };
 
-/* The field with this name, or NULL; `is_policy` says of which kind. */
+/* The field with this name, or NULL; and of which kind it is. */
 static uint32_t *settings_field(struct all_settings *all, const char *name,
-                                bool *is_policy)
+                                enum settings_kind *kind)
 {
     struct settings *s = &all->settings;
     struct policy *p = &all->policy;
     const struct {
         const char *name;
         uint32_t *value;
-        bool is_policy;
+        enum settings_kind kind;
     } fields[] = {
-        {"lease_wait_ms", &s->lease_wait_ms, false},
-        {"lease_run_ms", &s->lease_run_ms, false},
-        {"renew_ms", &s->renew_ms, false},
-        {"kill_budget_ms", &s->kill_budget_ms, false},
-        {"margin_ms", &s->margin_ms, false},
-        {"clock_error_permille", &s->clock_error_permille, false},
-        {"zone_loss_permille", &s->zone_loss_permille, false},
-        {"storm_permille", &s->storm_permille, false},
-        {"zone_hold_ms", &s->zone_hold_ms, false},
-        {"start_parallel", &s->start_parallel, false},
-        {"headroom", &p->headroom, true},
-        {"preempt_max", &p->preempt_max, true},
-        {"rebalance", &p->rebalance, true},
-        {"rebalance_start_permille", &p->rebalance_start_permille, true},
-        {"rebalance_stop_permille", &p->rebalance_stop_permille, true},
-        {"zone_moves", &p->zone_moves, true},
-        {"host_moves", &p->host_moves, true},
-        {"vm_cool_down_ms", &p->vm_cool_down_ms, true},
+        {"lease_wait_ms", &s->lease_wait_ms, KIND_SETTINGS},
+        {"lease_run_ms", &s->lease_run_ms, KIND_SETTINGS},
+        {"renew_ms", &s->renew_ms, KIND_SETTINGS},
+        {"kill_budget_ms", &s->kill_budget_ms, KIND_SETTINGS},
+        {"margin_ms", &s->margin_ms, KIND_SETTINGS},
+        {"clock_error_permille", &s->clock_error_permille, KIND_SETTINGS},
+        {"zone_loss_permille", &s->zone_loss_permille, KIND_SETTINGS},
+        {"storm_permille", &s->storm_permille, KIND_SETTINGS},
+        {"zone_hold_ms", &s->zone_hold_ms, KIND_SETTINGS},
+        {"start_parallel", &s->start_parallel, KIND_SETTINGS},
+        {"headroom", &p->headroom, KIND_POLICY},
+        {"preempt_max", &p->preempt_max, KIND_POLICY},
+        {"rebalance", &p->rebalance, KIND_POLICY},
+        {"rebalance_start_permille", &p->rebalance_start_permille, KIND_POLICY},
+        {"rebalance_stop_permille", &p->rebalance_stop_permille, KIND_POLICY},
+        {"zone_moves", &p->zone_moves, KIND_POLICY},
+        {"host_moves", &p->host_moves, KIND_POLICY},
+        {"vm_cool_down_ms", &p->vm_cool_down_ms, KIND_POLICY},
         {"rebalance_window_start_minute", &p->rebalance_window_start_minute,
-         true},
-        {"rebalance_window_end_minute", &p->rebalance_window_end_minute, true},
+         KIND_POLICY},
+        {"rebalance_window_end_minute", &p->rebalance_window_end_minute,
+         KIND_POLICY},
+        {"audit_records_max", &all->audit_records_max, KIND_AUDIT},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         if (strcmp(fields[i].name, name) == 0) {
-            *is_policy = fields[i].is_policy;
+            *kind = fields[i].kind;
             return fields[i].value;
         }
     }
@@ -122,6 +126,7 @@ static void read_settings(const Holdfast__V1__Settings *message,
         .start_parallel = message->start_parallel,
     };
     read_policy(message, &given->policy);
+    given->audit_records_max = message->audit_records_max;
 }
 
 static bool merge_settings(struct api_reply *reply,
@@ -129,7 +134,7 @@ static bool merge_settings(struct api_reply *reply,
                            struct all_settings *merged)
 {
     struct all_settings given;
-    bool is_policy;
+    enum settings_kind kind = KIND_COUNT;
 
     if (request->settings == NULL || request->n_update_mask == 0) {
         api_fail(reply, API_INVALID_FIELD,
@@ -140,8 +145,8 @@ static bool merge_settings(struct api_reply *reply,
     read_settings(request->settings, &given);
     for (size_t i = 0; i < request->n_update_mask; i++) {
         const char *name = request->update_mask[i];
-        uint32_t *to = settings_field(merged, name, &is_policy);
-        const uint32_t *from = settings_field(&given, name, &is_policy);
+        uint32_t *to = settings_field(merged, name, &kind);
+        const uint32_t *from = settings_field(&given, name, &kind);
 
         if (to == NULL || from == NULL) {
             api_fail(reply, API_INVALID_FIELD,
@@ -149,8 +154,7 @@ static bool merge_settings(struct api_reply *reply,
             return false;
         }
         *to = *from;
-        merged->names_policy |= is_policy;
-        merged->names_settings |= !is_policy;
+        merged->names[kind] = true;
     }
     return true;
 }
@@ -209,8 +213,32 @@ static bool check_settings(struct api_reply *reply,
         api_fail(reply, API_INVALID_FIELD, "settings: %s", fault);
         return false;
     }
-    return check_shorter_wait(reply, plan, state_settings(plan->scratch),
+    return api_check_range(reply, "settings.audit_records_max",
+                           merged->audit_records_max, AUDIT_RECORDS_MIN,
+                           AUDIT_RECORDS_MAX) &&
+           check_shorter_wait(reply, plan, state_settings(plan->scratch),
                               &merged->settings);
+}
+
+static void decide(struct turn_plan *plan, const struct all_settings *merged)
+{
+    struct change change = {.kind = CHANGE_SETTINGS};
+
+    if (merged->names[KIND_SETTINGS]) {
+        change.settings.settings = merged->settings;
+        turn_change(plan, &change);
+    }
+    if (merged->names[KIND_POLICY]) {
+        change.kind = CHANGE_POLICY;
+        change.policy.policy = merged->policy;
+        turn_change(plan, &change);
+    }
+    if (merged->names[KIND_AUDIT] &&
+        merged->audit_records_max != state_audit_records_max(plan->scratch)) {
+        change.kind = CHANGE_AUDIT_KEEP;
+        change.audit_keep.records_max = merged->audit_records_max;
+        turn_change(plan, &change);
+    }
 }
 
 void api_update_settings(const ProtobufCMessage *message,
@@ -221,8 +249,9 @@ void api_update_settings(const ProtobufCMessage *message,
     Holdfast__V1__UpdateSettingsResponse response =
         HOLDFAST__V1__UPDATE_SETTINGS_RESPONSE__INIT;
     struct all_settings merged = {.settings = *state_settings(plan->scratch),
-                                  .policy = *state_policy(plan->scratch)};
-    struct change change = {.kind = CHANGE_SETTINGS};
+                                  .policy = *state_policy(plan->scratch),
+                                  .audit_records_max =
+                                      state_audit_records_max(plan->scratch)};
     struct arena arena;
 
     if (!api_check_revision(reply, request->expect_revision,
@@ -232,15 +261,7 @@ void api_update_settings(const ProtobufCMessage *message,
         !check_settings(reply, plan, &merged)) {
         return;
     }
-    if (merged.names_settings) {
-        change.settings.settings = merged.settings;
-        turn_change(plan, &change);
-    }
-    if (merged.names_policy) {
-        change.kind = CHANGE_POLICY;
-        change.policy.policy = merged.policy;
-        turn_change(plan, &change);
-    }
+    decide(plan, &merged);
     arena_init(&arena, OBJECT_ARENA_BYTES);
     response.settings = view_settings(&arena, plan->scratch);
     response.revision = state_revision(plan->scratch);

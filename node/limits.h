@@ -14,9 +14,9 @@
 #define TURN_REQUEST_BYTES_MAX (2u << 20)
 
 /* What a manifest may add: what one request may, less what is kept of its
- * answer for repeats. 10,000 VMs with 40 bytes of template each take
- * 0.6 MiB (node_api_manifest_test). */
-#define MANIFEST_ENTRY_BYTES_MAX (TURN_REQUEST_BYTES_MAX - (16u << 10))
+ * answer for repeats and of its audit record. 10,000 VMs with 40 bytes of
+ * template each take 0.6 MiB (node_api_manifest_test). */
+#define MANIFEST_ENTRY_BYTES_MAX (TURN_REQUEST_BYTES_MAX - (20u << 10))
 
 /* Requests of one turn: planning them takes some ms at most, during which the
  * loop does nothing else. */
@@ -144,6 +144,9 @@
  * committed is not ready for reads: an entry is a turn, of which there are up
  * to some hundred a second. */
 #define READY_LAG_ENTRIES_MAX 100
+
+/* Audit records that one page of a list unpacks, some microseconds each. */
+#define AUDIT_LOOKS_MAX 10000
 
 /* An order that had no effect is given again after this long. */
 #define ORDER_REPEAT_MS 3000

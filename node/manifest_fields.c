@@ -29,6 +29,7 @@ static const struct manifest_field settings_fields[] = {
     {"vm_cool_down_ms", MANIFEST_BY_UPDATE},
     {"rebalance_window_start_minute", MANIFEST_BY_UPDATE},
     {"rebalance_window_end_minute", MANIFEST_BY_UPDATE},
+    {"audit_records_max", MANIFEST_BY_UPDATE},
     {NULL, MANIFEST_FIXED},
 };
 static const struct manifest_field zone_fields[] = {

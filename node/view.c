@@ -319,6 +319,7 @@ Holdfast__V1__Settings *view_both_settings(struct arena *arena,
     view->vm_cool_down_ms = policy->vm_cool_down_ms;
     view->rebalance_window_start_minute = policy->rebalance_window_start_minute;
     view->rebalance_window_end_minute = policy->rebalance_window_end_minute;
+    view->audit_records_max = AUDIT_RECORDS_DEFAULT;
     return view;
 }
 
@@ -329,6 +330,7 @@ Holdfast__V1__Settings *view_settings(struct arena *arena,
         view_both_settings(arena, state_settings(state), state_policy(state));
 
     view->revision = view_settings_revision(state);
+    view->audit_records_max = state_audit_records_max(state);
     return view;
 }
 

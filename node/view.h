@@ -12,6 +12,7 @@
 #include "placement/placement.h"
 #include "state/state.h"
 
+#include <holdfast/v1/access_service.pb-c.h>
 #include <holdfast/v1/resources.pb-c.h>
 
 Holdfast__V1__Zone *view_zone(struct arena *arena, const struct state *state,
@@ -42,10 +43,13 @@ Holdfast__V1__Reservation *view_reservation(
     struct arena *arena, const struct state *state,
     const struct reservation *reservation, const struct placer *placer);
 
-/* Of both kinds, as one. */
+Holdfast__V1__Grant *view_grant(struct arena *arena, const struct state *state,
+                                const struct grant *grant);
+
+/* Of all kinds, as one. */
 Holdfast__V1__Settings *view_settings(struct arena *arena,
                                       const struct state *state);
-/* Of such, without a revision. */
+/* Of such, without a revision and with the default of what is audited. */
 Holdfast__V1__Settings *view_both_settings(struct arena *arena,
                                            const struct settings *settings,
                                            const struct policy *policy);

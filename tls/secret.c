@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls/secret.h"
 
-#include "base/check.h"
+#include "tls/digest.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 
 static const char digits[] = "0123456789abcdef";
@@ -40,7 +39,6 @@ bool secret_hash(const char *text, uint8_t hash[SECRET_SHA256])
         strspn(text + prefix, digits) != SECRET_TEXT_BYTES - 1 - prefix) {
         return false;
     }
-    CHECK(EVP_Digest(text, SECRET_TEXT_BYTES - 1, hash, NULL, EVP_sha256(),
-                     NULL) == 1);
+    digest_sha256(text, SECRET_TEXT_BYTES - 1, hash);
     return true;
 }

@@ -109,6 +109,11 @@ VALID = [
         "reservations": [{"name": "spare-$", "zone": "z1",
                           "class_name": "small", "count": 1}],
         "groups": [{**GROUP, "name": "group-$"}]}}),
+    ("AuditService/ListAuditRecords", {
+        "page_size": 2, "page_token": "2", "caller": "loopback",
+        "object": "host/h1", "since_ms": "1", "until_ms": "9999999999999"}),
+    ("AuditService/ExportAuditRecords", {"after_number": "1",
+                                         "page_size": 3}),
     ("PlanService/MakePlan", {"action": {"zone_loss": {"zones": ["z1"]}}}),
     ("PlanService/MakePlan", {"action": {"scale_group": {
         "name": "group-$", "count": 3}}}),

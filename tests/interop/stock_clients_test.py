@@ -110,6 +110,8 @@ def calls(own):
         ("AccessService/ListGrants", {}, "OK"),
         ("AccessService/CanI", {"method": "VmService/CreateVm"}, "OK"),
         ("AccessService/DeleteGrant", named(f"{own}-ben"), "OK"),
+        ("AuditService/ListAuditRecords", {"object": "grant"}, "OK"),
+        ("AuditService/ExportAuditRecords", {"page_size": 2}, "OK"),
         ("GroupService/DeleteGroup", named(group), "OK"),
         ("VmService/DeleteVm", named(vm), "OK"),
         ("VmService/DeleteVm", named(moved), "OK"),

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 #include <holdfast/v1/access_service.pb-c.h>
+#include <holdfast/v1/audit_service.pb-c.h>
 #include <holdfast/v1/class_service.pb-c.h>
 #include <holdfast/v1/cluster_service.pb-c.h>
 #include <holdfast/v1/group_service.pb-c.h>
@@ -110,6 +111,7 @@ static void every_public_method_has_a_permission(void **unused)
 {
     static const ProtobufCServiceDescriptor *const services[] = {
         &holdfast__v1__access_service__descriptor,
+        &holdfast__v1__audit_service__descriptor,
         &holdfast__v1__class_service__descriptor,
         &holdfast__v1__cluster_service__descriptor,
         &holdfast__v1__group_service__descriptor,
@@ -143,7 +145,8 @@ static void only_methods_on_vms_and_groups_may_be_scoped(void **unused)
                     at->permission >= PERMISSION_WORKLOAD);
         assert_true(at->mutate != NULL ||
                     at->permission < PERMISSION_WORKLOAD ||
-                    strstr(at->path, "ListGrants") != NULL);
+                    strstr(at->path, "ListGrants") != NULL ||
+                    strstr(at->path, ".AuditService/") != NULL);
     }
 }
 
@@ -169,6 +172,8 @@ static void each_role_may_what_the_table_says(void **unused)
         {"CreateZone", "{dry_run: true, name: z9}", "a"},
         {"DeleteClass", "{dry_run: true, name: small}", "a"},
         {"ListGrants", "{}", "a"},
+        {"ListAuditRecords", "{}", "a"},
+        {"ExportAuditRecords", "{}", "a"},
         {"DeleteGrant", "{dry_run: true, name: given}", "a"},
     };
     static const char *const roles[] = {"viewer", "operator", "admin",

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/audit.h"
+
+#include "base/check.h"
+#include "base/container.h"
+#include "node/api.h"
+#include "node/api_check.h"
+#include "node/view.h"
+#include "proto/text_field.h"
+#include "proto/text_json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <holdfast/v1/manifest_service.pb-c.h>
+#include <holdfast/v1/plan_service.pb-c.h>
+
+_Static_assert(DIGEST_BYTES == AUDIT_DIGEST_BYTES, "of tls/ and of state/");
+
+typedef Holdfast__V1__AuditRecord audit_record;
+
+#define PATH_PREFIX "/holdfast.v1."
+
+const char *audit_method_name(const char *path)
+{
+    return strncmp(path, PATH_PREFIX, strlen(PATH_PREFIX)) == 0
+               ? path + strlen(PATH_PREFIX)
+               : path;
+}
+
+/* --- The object ----------------------------------------------------------- */
+
+static const ProtobufCMessage *zone_named(struct arena *arena,
+                                          const struct state *state,
+                                          struct text name)
+{
+    const struct zone *zone = state_zone_named(state, name);
+
+    return zone == NULL ? NULL : &view_zone(arena, state, zone, NULL)->base;
+}
+
+static const ProtobufCMessage *class_named(struct arena *arena,
+                                           const struct state *state,
+                                           struct text name)
+{
+    const struct class *class = state_class_named(state, name);
+
+    return class == NULL ? NULL : &view_class(arena, state, class)->base;
+}
+
+static const ProtobufCMessage *host_named(struct arena *arena,
+                                          const struct state *state,
+                                          struct text name)
+{
+    const struct host *host = state_host_named(state, name);
+
+    return host == NULL ? NULL : &view_host(arena, state, host, NULL, 0)->base;
+}
+
+static const ProtobufCMessage *vm_named(struct arena *arena,
+                                        const struct state *state,
+                                        struct text name)
+{
+    const struct vm *vm = state_vm_named(state, name);
+
+    return vm == NULL ? NULL : &view_vm(arena, state, vm, false, NULL)->base;
+}
+
+static const ProtobufCMessage *group_named(struct arena *arena,
+                                           const struct state *state,
+                                           struct text name)
+{
+    const struct group *group = state_group_named(state, name);
+
+    return group == NULL ? NULL
+                         : &view_group(arena, state, group, GROUP_BRIEF)->base;
+}
+
+static const ProtobufCMessage *reservation_named(struct arena *arena,
+                                                 const struct state *state,
+                                                 struct text name)
+{
+    const struct reservation *reservation =
+        state_reservation_named(state, name);
+
+    return reservation == NULL
+               ? NULL
+               : &view_reservation(arena, state, reservation, NULL)->base;
+}
+
+static const ProtobufCMessage *grant_named(struct arena *arena,
+                                           const struct state *state,
+                                           struct text name)
+{
+    const struct grant *grant = state_grant_named(state, name);
+
+    return grant == NULL ? NULL : &view_grant(arena, state, grant)->base;
+}
+
+static const ProtobufCMessage *the_settings(struct arena *arena,
+                                            const struct state *state,
+                                            struct text name)
+{
+    (void)name;
+    return &view_settings(arena, state)->base;
+}
+
+/* What the methods of a service change. */
+struct audit_kind {
+    const char *service;
+    const char *kind;
+    /* As it is now; NULL: there is none. NULL for what is no single object. */
+    const ProtobufCMessage *(*find)(struct arena *arena,
+                                    const struct state *state,
+                                    struct text name);
+};
+
+static const struct audit_kind *kind_of(const char *path)
+{
+    static const struct audit_kind kinds[] = {
+        {"VmService/", "vm", vm_named},
+        {"HostService/", "host", host_named},
+        {"ZoneService/", "zone", zone_named},
+        {"ClassService/", "class", class_named},
+        {"GroupService/", "group", group_named},
+        {"ReservationService/", "reservation", reservation_named},
+        {"ClusterService/", "settings", the_settings},
+        {"AccessService/", "grant", grant_named},
+        {"ManifestService/", "manifest", NULL},
+        {"PlanService/", "plan", NULL},
+    };
+    const char *method = audit_method_name(path);
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (strncmp(method, kinds[i].service, strlen(kinds[i].service)) == 0) {
+            return &kinds[i];
+        }
+    }
+    CHECK_UNREACHABLE("a service with mutations");
+    return NULL;
+}
+
+/* The text in the field of that name; "". */
+static const char *text_in(const ProtobufCMessage *message, const char *name)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(message->descriptor,
+                                                        name);
+    const char *text;
+
+    if (field == NULL || field->type != PROTOBUF_C_TYPE_STRING ||
+        field->label == PROTOBUF_C_LABEL_REPEATED) {
+        return "";
+    }
+    memcpy(&text, (const char *)message + field->offset, sizeof(text));
+    return text == NULL ? "" : text;
+}
+
+/* The request's own, or that of the object that it brings in field 1. */
+static const char *name_in(const ProtobufCMessage *request)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field(request->descriptor, 1);
+    const ProtobufCMessage *object;
+
+    if (field == NULL || field->type != PROTOBUF_C_TYPE_MESSAGE) {
+        const char *name = text_in(request, "name");
+
+        return name[0] == '\0' ? text_in(request, "id") : name;
+    }
+    memcpy(&object, (const char *)request + field->offset, sizeof(object));
+    return object == NULL ? "" : text_in(object, "name");
+}
+
+/* --- A note --------------------------------------------------------------- */
+
+static void look(const struct audit_note *note, struct arena *arena,
+                 const struct state *state, struct audit_fields *fields)
+{
+    const struct audit_kind *kind = kind_of(note->method->path);
+
+    if (kind->find != NULL) {
+        audit_fields_of_object(fields,
+                               kind->find(arena, state, text_of(note->name)));
+    }
+}
+
+void audit_note_begin(struct audit_note *note, const struct api_method *method,
+                      const ProtobufCMessage *request, const char *caller,
+                      const struct state *state)
+{
+    arena_init(&note->arena, AUDIT_ARENA_BYTES);
+    note->method = method;
+    note->request = request;
+    note->caller = caller;
+    note->kind = kind_of(method->path)->kind;
+    note->name = name_in(request);
+    audit_fields_init(&note->before, &note->arena);
+    look(note, &note->arena, state, &note->before);
+}
+
+void audit_note_end(struct audit_note *note)
+{
+    arena_close(&note->arena);
+}
+
+/* Of a manifest: each object that it changed, and how. */
+static void fields_of_manifest(struct audit_fields *fields,
+                               const Holdfast__V1__ApplyManifestResponse *told)
+{
+    for (size_t i = 0; i < told->n_objects; i++) {
+        const Holdfast__V1__ManifestObject *object = told->objects[i];
+        const ProtobufCEnumDescriptor *kinds =
+            &holdfast__v1__manifest_kind__descriptor;
+        const ProtobufCEnumDescriptor *actions =
+            &holdfast__v1__manifest_action__descriptor;
+        char kind[TEXT_NAME_MAX + 1];
+        char action[TEXT_NAME_MAX + 1];
+        char path[AUDIT_PATH_BYTES_MAX];
+
+        if (object->action ==
+                HOLDFAST__V1__MANIFEST_ACTION__MANIFEST_ACTION_UNCHANGED ||
+            object->action ==
+                HOLDFAST__V1__MANIFEST_ACTION__MANIFEST_ACTION_KEPT) {
+            continue;
+        }
+        text_enum_name(kinds, (int)object->kind, kind);
+        text_enum_name(actions, (int)object->action, action);
+        (void)snprintf(path, sizeof(path), "%s%s%s", kind,
+                       object->name[0] == '\0' ? "" : "/", object->name);
+        audit_fields_add(fields, path, action, strlen(action));
+    }
+}
+
+static void look_after(struct audit_note *note, const struct state *state,
+                       const struct bytes *response,
+                       struct audit_fields *fields)
+{
+    const ProtobufCMessageDescriptor *output = note->method->output;
+
+    look(note, &note->arena, state, fields);
+    if (output == &holdfast__v1__apply_manifest_response__descriptor) {
+        fields_of_manifest(
+            fields,
+            (const Holdfast__V1__ApplyManifestResponse *)(void *)api_unpack(
+                output, response->data, response->len, &note->arena));
+    }
+}
+
+/* --- The record ----------------------------------------------------------- */
+
+static void add_arguments(struct arena *arena, audit_record *record,
+                          const struct audit_fields *fields)
+{
+    record->arguments =
+        view_alloc(arena, (fields->count + 1) * sizeof(*record->arguments));
+    for (size_t i = 0; i < fields->count; i++) {
+        Holdfast__V1__AuditArgument *argument =
+            view_alloc(arena, sizeof(*argument));
+
+        holdfast__v1__audit_argument__init(argument);
+        argument->name = (char *)(uintptr_t)fields->of[i].path;
+        argument->value = (char *)(uintptr_t)fields->of[i].value;
+        record->arguments[record->n_arguments++] = argument;
+    }
+    record->left_out += fields->left_out;
+}
+
+static void add_change(struct arena *arena, audit_record *record,
+                       const char *path, const char *before, const char *after)
+{
+    Holdfast__V1__AuditChange *change;
+
+    before = before == NULL ? "" : before;
+    after = after == NULL ? "" : after;
+    if (strcmp(before, after) == 0) {
+        return;
+    }
+    change = view_alloc(arena, sizeof(*change));
+    holdfast__v1__audit_change__init(change);
+    change->field = (char *)(uintptr_t)path;
+    change->before = (char *)(uintptr_t)before;
+    change->after = (char *)(uintptr_t)after;
+    record->changes[record->n_changes++] = change;
+}
+
+/* What is otherwise, in the order in which the object has it; then what is gone
+ * from it. */
+static void add_changes(struct arena *arena, audit_record *record,
+                        const struct audit_fields *before,
+                        const struct audit_fields *after)
+{
+    record->changes = view_alloc(arena, (before->count + after->count + 1) *
+                                            sizeof(*record->changes));
+    for (size_t i = 0; i < after->count; i++) {
+        const struct audit_field *now = &after->of[i];
+
+        add_change(arena, record, now->path,
+                   audit_fields_get(before, now->path, i), now->value);
+    }
+    for (size_t i = 0; i < before->count; i++) {
+        const struct audit_field *was = &before->of[i];
+
+        if (audit_fields_get(after, was->path, i) == NULL) {
+            add_change(arena, record, was->path, was->value, NULL);
+        }
+    }
+    record->left_out +=
+        after->left_out > before->left_out ? after->left_out : before->left_out;
+}
+
+/* The packed record fits what the state keeps: the last changes go first. */
+static void shorten(audit_record *record)
+{
+    while (holdfast__v1__audit_record__get_packed_size(record) >
+           AUDIT_CONTENT_BYTES_MAX) {
+        CHECK(record->n_changes > 0 || record->n_arguments > 0);
+        if (record->n_changes > 0) {
+            record->n_changes--;
+        } else {
+            record->n_arguments--;
+        }
+        record->left_out++;
+    }
+}
+
+/* Where a digest in hexadecimal digits stands. */
+static char *text_of_digest(struct arena *arena, const uint8_t *digest)
+{
+    char *text = view_alloc(arena, DIGEST_TEXT_BYTES);
+
+    digest_text(digest, text);
+    return text;
+}
+
+/* Of the record, which is whole but for it: of its line without the bracket at
+ * its end, which is what then stands before `,"digest":`. */
+static void digest_of(const audit_record *record, uint8_t digest[DIGEST_BYTES])
+{
+    struct bytes line;
+
+    bytes_init(&line);
+    text_json_write(&record->base, 0, &line);
+    digest_sha256(line.data, line.len - 1, digest);
+    bytes_close(&line);
+}
+
+static void decide(struct arena *arena, struct turn_plan *plan,
+                   audit_record *record)
+{
+    size_t len = holdfast__v1__audit_record__get_packed_size(record);
+    uint64_t number = state_audit_last(plan->scratch) + 1;
+    struct change change = {.kind = CHANGE_AUDIT};
+    uint8_t content[AUDIT_CONTENT_BYTES_MAX];
+    uint8_t digest[DIGEST_BYTES];
+
+    CHECK(len <= sizeof(content));
+    holdfast__v1__audit_record__pack(record, content);
+    record->number = number;
+    record->time_ms = state_time_ms(plan->scratch);
+    record->revision = state_revision(plan->scratch);
+    record->previous =
+        text_of_digest(arena, state_audit_previous(plan->scratch, number));
+    digest_of(record, digest);
+    change.audit = (struct change_audit){
+        {(const char *)content, (uint32_t)len},
+        {(const char *)digest, sizeof(digest)},
+    };
+    turn_change(plan, &change);
+}
+
+void audit_note_write(struct audit_note *note, struct turn_plan *plan,
+                      const struct bytes *response)
+{
+    audit_record record = HOLDFAST__V1__AUDIT_RECORD__INIT;
+    struct arena *arena = &note->arena;
+    struct audit_fields fields;
+
+    record.caller = (char *)(uintptr_t)note->caller;
+    record.method = (char *)(uintptr_t)audit_method_name(note->method->path);
+    record.object_kind = (char *)(uintptr_t)note->kind;
+    record.object_name = (char *)(uintptr_t)note->name;
+    record.request_id = (char *)(uintptr_t)text_in(note->request, "request_id");
+    record.reason = (char *)(uintptr_t)text_in(note->request, "reason");
+    audit_fields_init(&fields, arena);
+    audit_fields_of_request(&fields, note->request);
+    add_arguments(arena, &record, &fields);
+    audit_fields_init(&fields, arena);
+    look_after(note, plan->scratch, response, &fields);
+    add_changes(arena, &record, &note->before, &fields);
+    shorten(&record);
+    decide(arena, plan, &record);
+}
+
+audit_record *audit_read(struct arena *arena, const struct state *state,
+                         uint64_t number)
+{
+    const struct audit *audit = state_audit(state, number);
+    struct text content = state_blob(state, audit->blob);
+    audit_record *record = (audit_record *)(void *)api_unpack(
+        &holdfast__v1__audit_record__descriptor, content.data, content.len,
+        arena);
+
+    record->number = audit->number;
+    record->time_ms = audit->time_ms;
+    record->revision = audit->revision;
+    record->previous =
+        text_of_digest(arena, state_audit_previous(state, number));
+    record->digest = text_of_digest(arena, audit->digest);
+    return record;
+}

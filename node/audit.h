@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Audit records: what a client's mutation was and what it changed, told from
+ * the object before and after, bounded, and chained by SHA-256. The leader that
+ * decides makes the record and its digest, and both stand in the entry beside
+ * the changes; replicas keep them (struct audit). What a record says and how it
+ * looks as a line is for ever: audit_service.proto. Pure. */
+#ifndef NODE_AUDIT_H
+#define NODE_AUDIT_H
+
+#include "node/audit_fields.h"
+#include "node/turn.h"
+#include "tls/digest.h"
+
+#include <holdfast/v1/audit_service.pb-c.h>
+
+struct api_method;
+
+/* Memory for one record with the object before and after. A group's view is
+ * the largest. */
+#define AUDIT_ARENA_BYTES (64u << 20)
+
+/* A mutation that is about to be carried out. */
+struct audit_note {
+    struct arena arena;
+    const struct api_method *method;
+    const ProtobufCMessage *request;
+    const char *caller; /* Lent. */
+    const char *kind;
+    const char *name;
+    struct audit_fields before;
+};
+
+/* Notes the object as it is. `caller` as AuditRecord has it; all is lent until
+ * the end. */
+void audit_note_begin(struct audit_note *note, const struct api_method *method,
+                      const ProtobufCMessage *request, const char *caller,
+                      const struct state *state);
+
+/* It was carried out and changed something, with this answer: decides the
+ * record. */
+void audit_note_write(struct audit_note *note, struct turn_plan *plan,
+                      const struct bytes *response);
+void audit_note_end(struct audit_note *note);
+
+/* The record with this number, which is kept; from the arena. */
+Holdfast__V1__AuditRecord *audit_read(struct arena *arena,
+                                      const struct state *state,
+                                      uint64_t number);
+
+/* "VmService/CreateVm", as people write it. */
+const char *audit_method_name(const char *path);
+
+#endif
