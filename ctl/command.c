@@ -45,6 +45,7 @@ const char *noun_summary(const char *noun)
         {"auth", "What you may do"},
         {"grant", "Roles of clients"},
         {"token", "Tokens: roles without a certificate"},
+        {"audit", "Who changed what"},
         {"apply", "The fleet in a file, made true"},
         {"diff", "The fleet in a file, compared"},
         {"plan", "What would happen"},

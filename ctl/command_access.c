@@ -96,6 +96,49 @@ const struct command commands_access[] = {
      .method = "AccessService/DeleteGrant",
      .outcome = "deleted",
      .run = run_simple},
+    {.noun = "audit",
+     .verb = "list",
+     .names = "",
+     .options = READ | ORDER | OPTION(CALLER) | OPTION(METHOD) |
+                OPTION(OBJECT) | OPTION(SINCE),
+     .summary = "list what clients changed",
+     .details =
+         "  holdfast audit list --since 1h -o wide\n"
+         "  holdfast audit list --object host/h1 --caller client:anna\n\nEvery "
+         "request of a client that was carried out, the oldest first, with "
+         "what\nit changed. So many are kept as the setting "
+         "audit_records_max says.",
+     .method = "AuditService/ListAuditRecords",
+     .run = run_list},
+    {.noun = "audit",
+     .verb = "export",
+     .names = "",
+     .options = READ | OPTION(AFTER_NUMBER),
+     .summary = "write the records as lines whose chain can be verified",
+     .details =
+         "  holdfast audit export >> audit.jsonl\n"
+         "  holdfast audit export --after 4711 >> audit.jsonl\n\nOne record a "
+         "line, as JSON. Each says the SHA-256 of the one before and its own:\n"
+         "a record that is changed, left out or put elsewhere shows. With "
+         "--after an\nexport goes on where the last one ended.",
+     .method = "AuditService/ExportAuditRecords",
+     .run = run_audit_export},
+    {.noun = "audit",
+     .verb = "verify",
+     .names = "FILE...",
+     .name_min = 1,
+     .name_max = MANY,
+     .options = OPTION(FIRST_DIGEST) | OPTION(LAST_DIGEST),
+     .summary = "check the chain of exported records",
+     .details =
+         "  holdfast audit verify audit.jsonl\n"
+         "  holdfast audit export | holdfast audit verify --last DIGEST -\n\n"
+         "The files are one chain in the order given; - is standard input. "
+         "Says the first\nline that is wrong. What is missing at the end shows "
+         "against --last: note the\ndigest of an export where nobody who "
+         "could change it can. Asks no region.\nExit code 0: all is as it "
+         "was; 1: it is not.",
+     .run = run_audit_verify},
 };
 
 const size_t commands_access_count = ARRAY_LEN(commands_access);

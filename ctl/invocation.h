@@ -89,6 +89,8 @@ enum exit_code run_capacity(struct invocation *invocation);
 enum exit_code run_auth_can_i(struct invocation *invocation);
 enum exit_code run_grant_create(struct invocation *invocation);
 enum exit_code run_token_create(struct invocation *invocation);
+enum exit_code run_audit_export(struct invocation *invocation);
+enum exit_code run_audit_verify(struct invocation *invocation);
 enum exit_code run_ca_init(struct invocation *invocation);
 enum exit_code run_cert_issue(struct invocation *invocation);
 enum exit_code run_cert_show(struct invocation *invocation);

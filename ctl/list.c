@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "ctl/event.h"
 #include "ctl/failure.h"
+#include "ctl/format.h"
 #include "ctl/grid_order.h"
 #include "ctl/output.h"
 #include "ctl/request.h"
@@ -15,6 +16,7 @@
 #include "holdfast/v1/resources.pb-c.h"
 #include "proto/text_field.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,9 +77,12 @@ static int compare_names(const void *a, const void *b)
 void list_sort(ProtobufCMessage *all)
 {
     const ProtobufCFieldDescriptor *field = list_field(all->descriptor);
+    const ProtobufCMessageDescriptor *kind = field->descriptor;
     size_t count = *text_field_list_count(all, field);
 
-    if (count > 1) {
+    /* What has no name comes in its own order. */
+    if (count > 1 &&
+        protobuf_c_message_descriptor_get_field_by_name(kind, "name") != NULL) {
         qsort(*items_of(all, field), count, sizeof(ProtobufCMessage *),
               compare_names);
     }
@@ -143,18 +148,39 @@ static bool set_filter(struct invocation *invocation, ProtobufCMessage *request)
            request_set(invocation, request, "filter", equal, "--filter");
 }
 
+static bool set_since(struct invocation *invocation, ProtobufCMessage *request)
+{
+    const char *text = arguments_value(invocation->arguments, OPTION_SINCE);
+    uint64_t now_ms = output_view_options(invocation).now_ms;
+    uint64_t duration_ms;
+    char since[24];
+
+    if (text == NULL) {
+        return true;
+    }
+    if (!format_read_duration(text, &duration_ms)) {
+        (void)usage_error(invocation,
+                          "--since: `%s` is no time; write 10m or "
+                          "24h",
+                          text);
+        return false;
+    }
+    (void)snprintf(since, sizeof(since), "%" PRIu64, now_ms - duration_ms);
+    return request_set(invocation, request, "since_ms", since, "--since");
+}
+
 static bool set_list_options(struct invocation *invocation,
                              ProtobufCMessage *request)
 {
     static const struct {
         const char *field;
         enum option option;
-    } fields[] = {{"zone", OPTION_ZONE},
-                  {"host", OPTION_HOST},
-                  {"state", OPTION_STATE},
-                  {"group", OPTION_GROUP}};
+    } fields[] = {{"zone", OPTION_ZONE},     {"host", OPTION_HOST},
+                  {"state", OPTION_STATE},   {"group", OPTION_GROUP},
+                  {"caller", OPTION_CALLER}, {"method", OPTION_METHOD},
+                  {"object", OPTION_OBJECT}};
 
-    if (!set_filter(invocation, request)) {
+    if (!set_filter(invocation, request) || !set_since(invocation, request)) {
         return false;
     }
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {

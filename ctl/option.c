@@ -218,6 +218,22 @@ static const struct option_rule rules[OPTION_MAX] = {
                             "repeatable, or a list with commas"},
     [OPTION_SCOPE_LABEL] = {"--label", 0, "KEY=VALUE",
                             "with this label; repeatable: with all of them"},
+    [OPTION_CALLER] = {"--caller", 0, "CALLER",
+                       "only what this one did, such as client:anna or "
+                       "token:ci"},
+    [OPTION_METHOD] = {"--method", 0, "METHOD",
+                       "only by this method, such as HostService/DrainHost"},
+    [OPTION_OBJECT] = {"--object", 0, "KIND[/NAME]",
+                       "only on objects of this kind, or on this one, such as "
+                       "host/h1"},
+    [OPTION_SINCE] = {"--since", 0, "TIME", "only what is not older than this"},
+    [OPTION_AFTER_NUMBER] = {"--after", 0, "N",
+                             "begin behind the record with this number "
+                             "(default: with the oldest one)"},
+    [OPTION_FIRST_DIGEST] = {"--follows", 0, "DIGEST",
+                             "the first record must follow this digest"},
+    [OPTION_LAST_DIGEST] = {"--last", 0, "DIGEST",
+                            "the last record must have this digest"},
 };
 
 const struct option_rule *option_rule(enum option option)

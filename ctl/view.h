@@ -38,6 +38,7 @@ extern const struct view view_node;
 extern const struct view view_group;
 extern const struct view view_reservation;
 extern const struct view view_grant;
+extern const struct view view_audit;
 
 /* The view of a message; NULL: there is none. */
 const struct view *view_find(const ProtobufCMessageDescriptor *descriptor);

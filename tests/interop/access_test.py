@@ -50,6 +50,9 @@ TABLE = [
     ("AccessService/ListGrants", {}, "admin"),
     ("AccessService/DeleteGrant", {"name": "viewer", "dry_run": True},
      "admin"),
+    ("AuditService/ListAuditRecords", {}, "admin"),
+    ("AuditService/ExportAuditRecords", {"consistency": "CONSISTENCY_STALE"},
+     "admin"),
     ("AccessService/CanI", {"method": "VmService/GetVm"}, " ".join(ROLES)),
 ]
 
@@ -203,6 +206,68 @@ class Access(unittest.TestCase):
             refusal = holdfast_client.first_error(stream)
             self.assertEqual((refusal.code, refusal.reason),
                              ("PERMISSION_DENIED", "NOT_ALLOWED"))
+
+    def test_what_is_done_is_audited_and_the_chain_can_be_verified(self):
+        for words in (["host", "list"], ["zone", "cordon", "z3"],
+                      ["zone", "uncordon", "z3"]):
+            self.assertEqual(self.holdfast("anna", *words).returncode, 0)
+        self.assertEqual(self.holdfast("viewer", "zone", "cordon", "z3")
+                         .returncode, 6)
+        done = self.holdfast("anna", "token", "create", "noted", "--role",
+                             "operator")
+        secret = done.stdout.strip()
+        self.assertEqual(self.holdfast(
+            None, "zone", "cordon", "z2", HOLDFAST_TOKEN=secret).returncode, 0)
+        listed = self.holdfast("anna", "audit", "list", "--since", "1h")
+        self.assertEqual(listed.returncode, 0, listed.stderr)
+        self.assertRegex(listed.stdout, "client:anna +ZoneService/CordonZone "
+                         "+zone/z3 ")
+        self.assertRegex(listed.stdout, "token:noted +ZoneService/CordonZone "
+                         "+zone/z2 ")
+        self.assertNotIn("client:viewer", listed.stdout)
+        narrow = self.holdfast("anna", "audit", "list", "--object", "zone/z3",
+                               "--caller", "client:anna", "-o", "wide")
+        self.assertIn("cordoned: - -> true", narrow.stdout)
+        self.assertNotIn("zone/z2", narrow.stdout)
+        file = self.pki.path("audit.jsonl")
+        exported = self.holdfast("anna", "audit", "export")
+        self.assertEqual(exported.returncode, 0, exported.stderr)
+        self.assertNotIn(secret[3:], exported.stdout)
+        # The same at a follower, when it has applied as much.
+        follower = self.client(self.follower, "anna")
+        wait_until(lambda: list(follower.call(
+            "AuditService/ExportAuditRecords",
+            {"consistency": "CONSISTENCY_STALE"}).lines) ==
+            exported.stdout.splitlines(), "the follower has the records")
+        lines = exported.stdout.splitlines(keepends=True)
+        with open(file, "w", encoding="utf-8") as out:
+            out.writelines(lines[:3])
+        more = self.holdfast("anna", "audit", "export", "--after", "3")
+        with open(file, "a", encoding="utf-8") as out:
+            out.write(more.stdout)
+        good = self.holdfast(None, "audit", "verify", file)
+        self.assertEqual(good.returncode, 0, good.stderr)
+        self.assertIn(f"ok: {len(lines)} records, 1 to {len(lines)}",
+                      good.stdout)
+        digest = good.stdout.split()[-1]
+        self.assertEqual(self.holdfast(None, "audit", "verify", "--last",
+                                       digest, file).returncode, 0)
+        for wrong, line in ((lines[:1] + lines[2:], 2),
+                            (lines[:2] + [lines[2].replace("anna", "bert")] +
+                             lines[3:], 3), (lines[:4] + ["\n"], 5)):
+            with open(file, "w", encoding="utf-8") as out:
+                out.writelines(wrong)
+            bad = self.holdfast(None, "audit", "verify", file)
+            self.assertEqual(bad.returncode, 1, bad)
+            self.assertIn(f"{file}:{line}: ", bad.stderr)
+        with open(file, "w", encoding="utf-8") as out:
+            out.writelines(lines[:-1])
+        cut = self.holdfast(None, "audit", "verify", "--last", digest, file)
+        self.assertEqual(cut.returncode, 1, cut)
+        self.assertIn("missing behind", cut.stderr)
+        gone = self.holdfast("anna", "audit", "export", "--after", "100000")
+        self.assertEqual(gone.returncode, 1, gone)
+        self.assertIn("is not kept", gone.stderr)
 
     def test_can_i_says_yes_or_no_and_why(self):
         for role, words, code, text in (
