@@ -49,6 +49,10 @@ static void show_status(struct grid *grid,
     if (status->region_id[0] != '\0') {
         view_detail(grid, "Region id:", "%s", status->region_id);
     }
+    if (status->generation > 1) {
+        view_detail(grid, "Generation:", "%" PRIu32 " (recovered)",
+                    status->generation);
+    }
     grid_cell(grid, "Quorum:");
     grid_cell_colour(grid, status->quorum ? COLOUR_GOOD : COLOUR_BAD,
                      status->quorum ? "yes" : "no");

@@ -35,6 +35,7 @@ const char *noun_summary(const char *noun)
 {
     static const char *const nouns[][2] = {
         {"cluster", "The region as a whole"},
+        {"node", "Control-plane nodes, which come and go"},
         {"zone", "Availability zones"},
         {"class", "VM sizes"},
         {"host", "Hypervisors; they register themselves"},

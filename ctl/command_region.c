@@ -50,6 +50,71 @@ const struct command commands_region[] = {
      .method = "ClusterService/UpdateSettings",
      .run = run_settings_set},
 
+    {.noun = "node",
+     .verb = "list",
+     .names = "",
+     .options = READ | ORDER,
+     .summary = "list the control-plane nodes",
+     .details = "As the node that answers sees them; how far each is behind "
+                "only the leader\nknows. `cluster nodes` is the same.",
+     .method = "ClusterService/ListNodes",
+     .run = run_list},
+    {.noun = "node",
+     .verb = "add",
+     .names = "NAME",
+     .name_min = 1,
+     .name_max = 1,
+     .options = OPTION(NODE_ID) | OPTION(NODE_ADDRESS) | OPTION(ZONE) |
+                OPTION(DRY_RUN),
+     .summary = "add a node as a standby",
+     .details = "It follows the log and does not vote. Its own configuration "
+                "file names it and at\nleast one member, and says `join: "
+                "true`; its first start is with --bootstrap. No id\nis used "
+                "twice, also not after the data was lost.",
+     .method = "ClusterService/AddNode",
+     .run = run_node_add},
+    {.noun = "node",
+     .verb = "promote",
+     .names = "NAME",
+     .name_min = 1,
+     .name_max = 1,
+     .options = OPTION(DRY_RUN),
+     .summary = "make a standby a voter",
+     .details = "Refused until it has caught up, with its lag, and when the "
+                "voters that answer\nwould be no majority with it.",
+     .method = "ClusterService/PromoteNode",
+     .run = run_node_promote},
+    {.noun = "node",
+     .verb = "remove",
+     .names = "NAME",
+     .name_min = 1,
+     .name_max = 1,
+     .options = OPTION(DRY_RUN) | OPTION(ALLOW_FEWER_VOTERS) | OPTION(YES) |
+                OPTION(WAIT_TIMEOUT),
+     .destroys = true,
+     .summary = "take a node out for good",
+     .details = "A leader hands over first. Refused when the voters that are "
+                "left and answer would\nbe no majority; when fewer than three "
+                "would be left, only --allow-fewer-voters does\nit.",
+     .method = "ClusterService/RemoveNode",
+     .run = run_node_remove},
+    {.noun = "node",
+     .verb = "replace",
+     .names = "OLD NEW",
+     .name_min = 2,
+     .name_max = 2,
+     .options = OPTION(NODE_ID) | OPTION(NODE_ADDRESS) | OPTION(ZONE) |
+                OPTION(DRY_RUN) | OPTION(ALLOW_FEWER_VOTERS) | OPTION(YES) |
+                OPTION(WAIT_TIMEOUT),
+     .destroys = true,
+     .summary = "put a new node in the place of an old one, dead or alive",
+     .details = "Adds NEW, waits until it runs and has caught up, promotes it, "
+                "and removes OLD: in\nthis order nothing is lost whenever it "
+                "is interrupted, and the same command goes\non where it was. "
+                "Without --zone NEW is in OLD's zone.",
+     .method = "ClusterService/RemoveNode",
+     .run = run_node_replace},
+
     {.noun = "zone",
      .verb = "create",
      .names = "NAME...",

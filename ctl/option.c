@@ -201,6 +201,12 @@ static const struct option_rule rules[OPTION_MAX] = {
     [OPTION_ADDRESS] = {"--address", 0, "HOST",
                         "address or host name under which a node is reached; "
                         "repeatable"},
+    [OPTION_NODE_ADDRESS] = {"--address", 0, "ADDRESS",
+                             "IPv4:port or [IPv6]:port under which the other "
+                             "nodes reach it"},
+    [OPTION_ALLOW_FEWER_VOTERS] = {"--allow-fewer-voters", 0, NULL,
+                                   "also when fewer than three voters are "
+                                   "left, which survive no loss"},
     [OPTION_MANIFEST] = {"--file", 'f', "FILE",
                          "the fleet, in YAML or JSON; - is standard input; "
                          "repeatable"},

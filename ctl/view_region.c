@@ -286,6 +286,7 @@ static void node_columns(struct grid *grid, const struct view_options *options)
 {
     grid_column(grid, "NAME");
     grid_column(grid, "ROLE");
+    grid_column(grid, "MEMBER");
     grid_column(grid, "ZONE");
     grid_column(grid, "ADDRESS");
     grid_column_right(grid, "LAG");
@@ -313,13 +314,21 @@ static void node_row(struct grid *grid, const ProtobufCMessage *message,
 {
     const Holdfast__V1__Node *node = as_node(message);
     char role[TEXT_NAME_MAX + 1];
+    char member[TEXT_NAME_MAX + 1];
 
     text_enum_name(&holdfast__v1__role__descriptor, (int)node->role, role);
     grid_cell(grid, node->name);
     grid_cell_colour(grid, role_colour(node->role), role);
+    text_enum_name(&holdfast__v1__membership__descriptor, (int)node->membership,
+                   member);
+    grid_cell(grid, member);
     grid_cell(grid, node->zone);
     grid_cell(grid, node->address);
-    grid_cell_format(grid, "%" PRIu64, node->lag_entries);
+    if (node->catching_up) {
+        grid_cell_format(grid, "%" PRIu64 " (catching up)", node->lag_entries);
+    } else {
+        grid_cell_format(grid, "%" PRIu64, node->lag_entries);
+    }
     if (options->wide) {
         grid_cell_format(grid, "%" PRIu64, node->id);
     }

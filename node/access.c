@@ -41,6 +41,9 @@ const struct access_method access_methods[] = {
     {"/holdfast.v1.ClusterService/GetStatus", PERMISSION_READ},
     {"/holdfast.v1.ClusterService/ListNodes", PERMISSION_READ},
     {"/holdfast.v1.ClusterService/TransferLeadership", PERMISSION_OPERATE},
+    {"/holdfast.v1.ClusterService/AddNode", PERMISSION_ADMINISTER},
+    {"/holdfast.v1.ClusterService/PromoteNode", PERMISSION_ADMINISTER},
+    {"/holdfast.v1.ClusterService/RemoveNode", PERMISSION_ADMINISTER},
     {"/holdfast.v1.WatchService/Watch", PERMISSION_READ},
     {NULL, PERMISSION_NONE},
 };

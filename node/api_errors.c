@@ -212,6 +212,35 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                                 "decision; nothing was changed.",
                                 "Split the file and apply its parts one after "
                                 "the other."},
+    [API_NODE_ID_USED] = {RPC_ALREADY_EXISTS, "NODE_ID_USED",
+                          "The id is a member's, or was one's: a node that "
+                          "comes back under it could break promises.",
+                          "Take a higher id; the message says which is free."},
+    [API_NODE_BEHIND] = {RPC_FAILED_PRECONDITION, "NODE_BEHIND",
+                         "The standby has not caught up with the leader's "
+                         "log.",
+                         "Wait; `holdfast node list` shows its lag."},
+    [API_NODE_SILENT] = {RPC_FAILED_PRECONDITION, "NODE_SILENT",
+                         "The standby does not answer.",
+                         "Start it, or correct its address: remove it and add "
+                         "it under a new id."},
+    [API_NODE_LEADS] = {RPC_FAILED_PRECONDITION, "NODE_LEADS",
+                        "The node leads the region.",
+                        "Hand over first: `holdfast cluster transfer`."},
+    [API_QUORUM_AT_RISK] =
+        {RPC_FAILED_PRECONDITION, "QUORUM_AT_RISK",
+         "The voters that answer would be no majority after the change: "
+         "nothing could be decided any more.",
+         "Bring a silent voter back, or remove the one that is dead first."},
+    [API_TOO_FEW_VOTERS] =
+        {RPC_FAILED_PRECONDITION, "TOO_FEW_VOTERS",
+         "Fewer than three voters would be left, which survive no loss.",
+         "Add and promote another node first (`holdfast node replace` does), "
+         "or say that fewer are meant (`--allow-fewer-voters`)."},
+    [API_MEMBERS_CHANGING] = {RPC_ABORTED, "MEMBERS_CHANGING",
+                              "Another change of members is not committed "
+                              "yet, or leadership is being handed over.",
+                              "Ask again in a moment."},
 };
 
 const char *api_error_reason(const char *reason)

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "proto/text_yaml.h"
-#include "raft/limits.h"
+#include "raft/members.h"
 #include "rpc/address.h"
 
 #include <inttypes.h>
@@ -82,6 +82,19 @@ static bool check_listen(const char *key, const char *value, char *error,
     return true;
 }
 
+/* As a configuration of the region can hold it (raft/members.h). */
+static bool is_word(const char *text)
+{
+    size_t len = strlen(text);
+
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] <= ' ') {
+            return false;
+        }
+    }
+    return len <= RAFT_REGION_BYTES_MAX;
+}
+
 static bool check_member(const Holdfast__V1__NodeConfig *config, size_t number,
                          char *error, size_t size)
 {
@@ -93,7 +106,15 @@ static bool check_member(const Holdfast__V1__NodeConfig *config, size_t number,
                  number);
         return false;
     }
-    if (rpc_address_parse(member->address, &address) != 0) {
+    if (!is_word(member->name) || !is_word(member->zone)) {
+        snprintf(error, size,
+                 "nodes[%zu]: name and zone take at most 63 bytes without "
+                 "blanks",
+                 number);
+        return false;
+    }
+    if (strlen(member->address) >= MEMBER_ADDRESS_BYTES ||
+        rpc_address_parse(member->address, &address) != 0) {
         snprintf(error, size,
                  "nodes[%zu].address: '%s' is not IPv4:port or [IPv6]:port",
                  number, member->address);

@@ -261,6 +261,15 @@ static void on_proved(struct replica_owner *owner, uint64_t term,
     turn_lead(&engine->turn, true);
 }
 
+static void on_members(struct replica_owner *owner)
+{
+    struct engine *engine = engine_of(owner);
+
+    if (engine->ops->members != NULL) {
+        engine->ops->members(engine);
+    }
+}
+
 static void on_failed(struct replica_owner *owner, enum replica_failure failure,
                       const char *reason)
 {
@@ -376,6 +385,7 @@ int engine_start(struct engine *engine, const struct replica_config *config,
     engine->owner = (struct replica_owner){
         .apply = apply,
         .leadership = on_leadership,
+        .members = on_members,
         .proved = on_proved,
         .snapshot_take = snapshot_take,
         .snapshot_restore = snapshot_restore,

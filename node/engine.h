@@ -34,6 +34,9 @@ struct engine_ops {
     /* engine->leadership has changed. */
     void (*leadership)(struct engine *engine);
 
+    /* The region's members changed, see replica_owner. NULL: nobody asks. */
+    void (*members)(struct engine *engine);
+
     /* Something was queued: call engine_pump() soon, from a later turn. */
     void (*wake)(struct engine *engine);
 

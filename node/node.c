@@ -19,15 +19,9 @@
 extern const uint8_t hf_descriptors_start[];
 extern const uint8_t hf_descriptors_end[];
 
-const Holdfast__V1__NodeMember *node_member(const struct node *node,
-                                            uint64_t id)
+const struct member *node_member(const struct node *node, uint64_t id)
 {
-    for (size_t i = 0; i < node->config->n_nodes; i++) {
-        if (node->config->nodes[i]->id == id) {
-            return node->config->nodes[i];
-        }
-    }
-    return NULL;
+    return members_get(&node->roster.members, id);
 }
 
 struct engine_time node_time(void)
@@ -62,6 +56,39 @@ static void on_leadership(struct engine *engine)
     rpc_health_set(&node->health, leader != 0 && !node->leaving);
 }
 
+void node_ends(const struct node *node, enum node_end end, const char *who)
+{
+    static const char *const reasons[] = {
+        [NODE_REMOVED] = "this node was removed from the region, or its id "
+                         "was used before",
+        [NODE_LEFT_BEHIND] = "the region was recovered without this node: what "
+                             "it has is of an older generation",
+        [NODE_LOST_DATA] = "this node is a voter of the region, but its data "
+                           "directory is empty: it has lost what it "
+                           "promised",
+    };
+
+    log_error("node.ends",
+              "node=%s id=%" PRIu64 " told_by=%s reason=\"%s\" cure=\"set %s "
+              "aside, and let the machine join as a new node: `holdfast node "
+              "add` with a higher id, `join: true` and that id in the "
+              "configuration, first start with --bootstrap\"",
+              node->config->name, node->self->id, who, reasons[end],
+              node->config->data_dir);
+    _exit(REPLICA_FAILED_REMOVED);
+}
+
+static void on_members(struct engine *engine)
+{
+    struct node *node = node_of(engine);
+
+    roster_fill(&node->roster, engine->replica, node->config);
+    peers_changed(node->peers);
+    if (replica_has_removed(engine->replica, node->self->id)) {
+        node_ends(node, NODE_REMOVED, "log");
+    }
+}
+
 static void on_wake(struct engine *engine)
 {
     uv_async_send(&node_of(engine)->wake);
@@ -79,10 +106,11 @@ static uint64_t zones_reachable(struct engine *engine)
         bool has_node = false;
         bool answers = false;
 
-        for (size_t i = 0; i < node->config->n_nodes; i++) {
-            const Holdfast__V1__NodeMember *member = node->config->nodes[i];
+        for (size_t i = 0; i < node->roster.members.count; i++) {
+            const struct member *member = &node->roster.members.items[i];
 
-            if (strcmp(member->zone, zone->name) == 0) {
+            if (member->role == REPLICA_VOTER &&
+                strcmp(member->zone, zone->name) == 0) {
                 has_node = true;
                 answers |= peers_answer(node->peers, member->id);
             }
@@ -99,7 +127,8 @@ static uint64_t zones_needed(struct engine *engine)
 {
     const struct node *node = node_of(engine);
     const struct state *state = engine->state;
-    size_t voters = node->config->n_nodes;
+    const struct members *members = &node->roster.members;
+    size_t voters = members_voters(members);
     uint64_t mask = 0;
 
     for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
@@ -107,13 +136,15 @@ static uint64_t zones_needed(struct engine *engine)
         size_t left = 0;
         bool has_node = false;
 
-        for (size_t i = 0; i < voters; i++) {
-            const Holdfast__V1__NodeMember *member = node->config->nodes[i];
+        for (size_t i = 0; i < members->count; i++) {
+            const struct member *member = &members->items[i];
             bool inside = strcmp(member->zone, zone->name) == 0;
 
+            if (member->role != REPLICA_VOTER) {
+                continue;
+            }
             has_node |= inside;
-            left += !inside && (member == node->self ||
-                                peers_answer(node->peers, member->id));
+            left += !inside && peers_answer(node->peers, member->id);
         }
         if (has_node && left <= voters / 2) {
             mask |= UINT64_C(1) << slot;
@@ -130,6 +161,7 @@ static uint64_t clock_us(void)
 static const struct engine_ops engine_ops = {
     .failed = on_failed,
     .leadership = on_leadership,
+    .members = on_members,
     .wake = on_wake,
     .zones_reachable = zones_reachable,
     .zones_needed = zones_needed,
@@ -198,6 +230,7 @@ static int start_server(struct node *node)
     node_agents_open(node);
     node_watch_open(node);
     node_cluster_open(node);
+    node_members_open(node);
     node_route_open(node);
     rpc_health_init(&node->health, node->server, names, ARRAY_LEN(names));
     rpc_reflection_init(&node->reflection, node->server, hf_descriptors_start,
@@ -242,6 +275,7 @@ static int start_engine(struct node *node)
         .id = node->self->id,
         .directory = config->data_dir,
         .bootstrap = node->bootstrap,
+        .join = config->join,
         .members = members,
         .member_count = config->n_nodes,
         .election_timeout_ms = config->election_timeout_ms,
@@ -278,6 +312,7 @@ int node_start(struct node *node, uv_loop_t *loop,
         }
     }
     CHECK(node->self != NULL);
+    roster_fill(&node->roster, NULL, config);
     engine_init(&node->engine, &engine_ops, &engine);
     start_handles(node);
     rv = start_server(node);

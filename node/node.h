@@ -7,6 +7,7 @@
 #define NODE_NODE_H
 
 #include "node/engine.h"
+#include "node/roster.h"
 #include "raft/storage_uv.h"
 #include "rpc/channel.h"
 #include "rpc/health.h"
@@ -40,6 +41,7 @@ struct node {
     bool bootstrap; /* A first start was asked for. */
 
     struct engine engine;
+    struct roster roster;
     struct storage_uv *storage;
     struct replica_environment environment;
     struct peers *peers;
@@ -48,6 +50,7 @@ struct node {
     struct rpc_server *server;
     struct rpc_service api;
     struct rpc_service local;
+    struct rpc_service membership;
     struct rpc_service agents;
     struct rpc_service watch;
     struct rpc_service peer_service;
@@ -101,8 +104,12 @@ static inline bool node_leads(const struct node *node)
 }
 
 /* The member with this id, or NULL. */
-const Holdfast__V1__NodeMember *node_member(const struct node *node,
-                                            uint64_t id);
+const struct member *node_member(const struct node *node, uint64_t id);
+
+/* This node is no member any more, or must not come back: says why, and what to
+ * do, and ends the process. `who` told it. */
+enum node_end { NODE_REMOVED, NODE_LEFT_BEHIND, NODE_LOST_DATA };
+void node_ends(const struct node *node, enum node_end end, const char *who);
 
 /* Finishes a call for lack of a leader, with the time to wait. */
 void node_refuse_no_leader(struct rpc_call *call);
@@ -118,6 +125,7 @@ void node_api_open(struct node *node);
 void node_agents_open(struct node *node);
 void node_watch_open(struct node *node);
 void node_cluster_open(struct node *node);
+void node_members_open(struct node *node);
 void node_route_open(struct node *node);
 
 /* Reads the certificates of the configuration, if it has any. 0, or EXIT_CONFIG

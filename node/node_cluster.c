@@ -8,10 +8,12 @@
 #include "base/memory.h"
 #include "node/api_errors.h"
 #include "node/caller.h"
+#include "node/membership.h"
 #include "node/node.h"
 #include "node/peers.h"
 #include "rpc/proxy.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,8 +41,24 @@ void node_refuse_no_leader(struct rpc_call *call)
     rpc_call_finish(call, entry->code, "%s %s", entry->meaning, entry->cure);
 }
 
-static void fill_node(const struct node *node,
-                      const Holdfast__V1__NodeMember *member,
+static void fill_role(const struct node *node, const struct member *member,
+                      const struct replica_status *status,
+                      Holdfast__V1__Node *view)
+{
+    bool is_self = member->id == node->self->id;
+
+    view->role = HOLDFAST__V1__ROLE__ROLE_FOLLOWER;
+    if (member->id == status->leadership.leader) {
+        view->role = HOLDFAST__V1__ROLE__ROLE_LEADER;
+    } else if (is_self && status->leadership.state == REPLICA_CANDIDATE) {
+        view->role = HOLDFAST__V1__ROLE__ROLE_CANDIDATE;
+    } else if (!is_self && !peers_answer(node->peers, member->id)) {
+        view->role = HOLDFAST__V1__ROLE__ROLE_UNREACHABLE;
+    }
+}
+
+/* `member` lives until the view is sent. */
+static void fill_node(const struct node *node, struct member *member,
                       const struct replica_status *status,
                       Holdfast__V1__Node *view)
 {
@@ -49,20 +67,41 @@ static void fill_node(const struct node *node,
     view->id = member->id;
     view->zone = member->zone;
     view->address = member->address;
-    view->role = HOLDFAST__V1__ROLE__ROLE_FOLLOWER;
-    if (member->id == status->leadership.leader) {
-        view->role = HOLDFAST__V1__ROLE__ROLE_LEADER;
-    } else if (member == node->self &&
-               status->leadership.state == REPLICA_CANDIDATE) {
-        view->role = HOLDFAST__V1__ROLE__ROLE_CANDIDATE;
-    } else if (member != node->self && !peers_answer(node->peers, member->id)) {
-        view->role = HOLDFAST__V1__ROLE__ROLE_UNREACHABLE;
-    }
+    view->membership =
+        node_member(node, member->id) == NULL || !node->roster.from_region
+            ? HOLDFAST__V1__MEMBERSHIP__MEMBERSHIP_JOINING
+        : member->role == REPLICA_VOTER
+            ? HOLDFAST__V1__MEMBERSHIP__MEMBERSHIP_VOTER
+            : HOLDFAST__V1__MEMBERSHIP__MEMBERSHIP_STANDBY;
+    fill_role(node, member, status, view);
     for (size_t i = 0; i < status->peer_count; i++) {
         if (status->peers[i].id == member->id) {
             view->lag_entries = status->peers[i].lag_entries;
+            view->catching_up =
+                status->peers[i].snapshot ||
+                status->peers[i].lag_entries > MEMBERSHIP_LAG_MAX;
         }
     }
+}
+
+/* Also of one that is no member yet. */
+static void self_as_member(const struct node *node, struct member *self)
+{
+    const struct member *known = node_member(node, node->self->id);
+
+    *self = (struct member){.id = node->self->id};
+    if (known != NULL) {
+        *self = *known;
+        return;
+    }
+    snprintf(self->name, sizeof(self->name), "%s", node->self->name);
+    snprintf(self->zone, sizeof(self->zone), "%s", node->self->zone);
+    snprintf(self->address, sizeof(self->address), "%s", node->self->address);
+}
+
+static uint32_t generation(const struct node *node)
+{
+    return node->roster.from_region ? node->roster.members.generation : 0;
 }
 
 static void answer_status(struct local_call *call)
@@ -71,7 +110,9 @@ static void answer_status(struct local_call *call)
     Holdfast__V1__GetStatusResponse response =
         HOLDFAST__V1__GET_STATUS_RESPONSE__INIT;
     const struct state_counts *counts = state_counts(node->engine.state);
-    const Holdfast__V1__NodeMember *leader;
+    const struct member *known;
+    struct member leader;
+    struct member own;
     struct replica_status status;
     uint32_t states[VM_STATE_COUNT];
     Holdfast__V1__Node self;
@@ -79,17 +120,20 @@ static void answer_status(struct local_call *call)
     char region_id[REGION_TEXT_BYTES];
 
     replica_status(node->engine.replica, &status);
-    leader = node_member(node, status.leadership.leader);
-    fill_node(node, node->self, &status, &self);
+    known = node_member(node, status.leadership.leader);
+    self_as_member(node, &own);
+    fill_node(node, &own, &status, &self);
     response.region = node->config->region;
     response.node = &self;
-    if (leader != NULL) {
-        response.leader = leader->name;
-        response.leader_address = leader->address;
+    if (known != NULL) {
+        leader = *known;
+        response.leader = leader.name;
+        response.leader_address = leader.address;
     }
     /* A leader that loses its majority steps down within an election timeout,
      * and a follower forgets its leader likewise. */
-    response.quorum = leader != NULL;
+    response.quorum = known != NULL;
+    response.generation = generation(node);
     response.applied_index = status.applied_index;
     response.state_hash = state_hash(node->engine.state);
     response.term = status.leadership.term;
@@ -113,7 +157,8 @@ static void answer_status(struct local_call *call)
 static void answer_nodes(struct local_call *call)
 {
     struct node *node = call->node;
-    size_t count = node->config->n_nodes;
+    struct members members = node->roster.members;
+    size_t count = members.count;
     Holdfast__V1__ListNodesResponse response =
         HOLDFAST__V1__LIST_NODES_RESPONSE__INIT;
     Holdfast__V1__Node *views = memory_alloc_array(count, sizeof(*views));
@@ -123,11 +168,12 @@ static void answer_nodes(struct local_call *call)
 
     replica_status(node->engine.replica, &status);
     for (size_t i = 0; i < count; i++) {
-        fill_node(node, node->config->nodes[i], &status, &views[i]);
+        fill_node(node, &members.items[i], &status, &views[i]);
         pointers[i] = &views[i];
     }
     response.nodes = pointers;
     response.n_nodes = count;
+    response.generation = generation(node);
     response.revision = state_revision(node->engine.state);
     rpc_call_send(call->call, &response.base);
     rpc_call_finish(call->call, RPC_OK, "%s", "");
@@ -148,13 +194,15 @@ static void transfer_done(struct replica_transfer *transfer, int status)
         container_of(transfer, struct local_call, transfer);
     Holdfast__V1__TransferLeadershipResponse response =
         HOLDFAST__V1__TRANSFER_LEADERSHIP_RESPONSE__INIT;
-    const Holdfast__V1__NodeMember *leader =
+    const struct member *known =
         node_member(call->node, call->node->engine.leadership.leader);
+    struct member leader;
 
     call->transferring = false;
     if (call->call != NULL && status == 0) {
-        if (leader != NULL) {
-            response.leader = leader->name;
+        if (known != NULL) {
+            leader = *known;
+            response.leader = leader.name;
         }
         response.revision = state_revision(call->node->engine.state);
         rpc_call_send(call->call, &response.base);
@@ -177,9 +225,9 @@ static void begin_transfer(
     struct node *node = call->node;
     uint64_t to = 0;
 
-    for (size_t i = 0; i < node->config->n_nodes; i++) {
-        if (strcmp(node->config->nodes[i]->name, request->node) == 0) {
-            to = node->config->nodes[i]->id;
+    for (size_t i = 0; i < node->roster.members.count; i++) {
+        if (strcmp(node->roster.members.items[i].name, request->node) == 0) {
+            to = node->roster.members.items[i].id;
         }
     }
     if (request->node[0] != '\0' && to == 0) {
@@ -284,6 +332,7 @@ static bool is_for_leader(const struct node *node,
                           const struct rpc_method *method)
 {
     return method->service == &node->agents ||
+           method->service == &node->membership ||
            method == &local_methods[LOCAL_TRANSFER];
 }
 

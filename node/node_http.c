@@ -91,11 +91,11 @@ static size_t list_peers(const struct node *node,
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < node->config->n_nodes; i++) {
-        const Holdfast__V1__NodeMember *member = node->config->nodes[i];
+    for (size_t i = 0; i < node->roster.members.count; i++) {
+        const struct member *member = &node->roster.members.items[i];
         struct metrics_peer *peer = &peers[count];
 
-        if (member == node->self) {
+        if (member->id == node->self->id) {
             continue;
         }
         *peer = (struct metrics_peer){

@@ -17,8 +17,12 @@ struct replica_transport *peers_transport(struct peers *peers);
 struct rpc_channel *peers_channel(struct peers *peers, uint64_t id);
 
 /* Whether the node answers: a connection to it stands and, where we lead,
- * something came from it lately. */
+ * something came from it lately. This node itself does. */
 bool peers_answer(const struct peers *peers, uint64_t id);
+
+/* The roster changed: streams to new members are opened, and those to removed
+ * ones ended, with the next tick. */
+void peers_changed(struct peers *peers);
 
 /* Opens streams that broke. Called on each tick. */
 void peers_tick(struct peers *peers);

@@ -259,6 +259,10 @@ int replica_transfer(struct replica *replica, uint64_t to,
 void replica_members(const struct replica *replica, struct members *members);
 bool replica_members_committed(const struct replica *replica);
 
+/* A committed change has taken `id` out, or its number was used before: it will
+ * never be a member again. */
+bool replica_has_removed(const struct replica *replica, uint64_t id);
+
 /* Proposes `members` (copied) in place of replica_members():
  * members_may_follow, and the leader stays a voter. Goes before an entry that
  * waits. Each member acts by the new configuration as soon as it has it;

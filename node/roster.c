@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/roster.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const Holdfast__V1__NodeMember *
+in_file(const Holdfast__V1__NodeConfig *config, uint64_t id)
+{
+    for (size_t i = 0; i < config->n_nodes; i++) {
+        if (config->nodes[i]->id == id) {
+            return config->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static void set(char *to, size_t size, const char *from, bool always)
+{
+    if (always || to[0] == '\0') {
+        snprintf(to, size, "%s", from);
+    }
+}
+
+static void complete(struct member *member,
+                     const Holdfast__V1__NodeConfig *config, bool file_first)
+{
+    const Holdfast__V1__NodeMember *known = in_file(config, member->id);
+
+    if (known != NULL) {
+        set(member->name, sizeof(member->name), known->name, false);
+        set(member->zone, sizeof(member->zone), known->zone, false);
+        set(member->address, sizeof(member->address), known->address,
+            file_first);
+    }
+    if (member->name[0] == '\0') {
+        snprintf(member->name, sizeof(member->name), "node-%" PRIu64,
+                 member->id);
+    }
+}
+
+void roster_fill(struct roster *roster, const struct replica *replica,
+                 const Holdfast__V1__NodeConfig *config)
+{
+    struct members *members = &roster->members;
+
+    members_init(members);
+    if (replica != NULL) {
+        replica_members(replica, members);
+    }
+    roster->from_region = members->count > 0;
+    for (size_t i = 0; !roster->from_region && i < config->n_nodes; i++) {
+        members->items[members->count++] = (struct member){
+            .id = config->nodes[i]->id, .role = REPLICA_VOTER};
+    }
+    for (size_t i = 0; i < members->count; i++) {
+        complete(&members->items[i], config, true);
+    }
+}
+
+void roster_region(struct members *members, const struct replica *replica,
+                   const Holdfast__V1__NodeConfig *config)
+{
+    replica_members(replica, members);
+    for (size_t i = 0; i < members->count; i++) {
+        complete(&members->items[i], config, false);
+    }
+}
