@@ -43,7 +43,8 @@ BUGS = {"INTERNAL", "UNKNOWN", "DATA_LOSS", "UNIMPLEMENTED"}
 FIELD = r"[a-z_][\w.]*(\[[^\]]*\][\w.]*)*"
 NAMES_FIELD = re.compile(rf"^{FIELD}(, {FIELD})*: |^the message ")
 # These stop or move what the test stands on.
-LEFT_ALONE = {"holdfast.v1.ClusterService/TransferLeadership"}
+LEFT_ALONE = {"holdfast.v1.ClusterService/TransferLeadership",
+              "holdfast.v1.ClusterService/RemoveNode"}
 
 
 # Right ones, to be wounded; $ is some number, and names are random anyway.
@@ -120,6 +121,9 @@ VALID = [
     ("PlanService/GetCapacity", {"classes": ["small"]}),
     ("ClusterService/GetStatus", {}),
     ("ClusterService/ListNodes", {}),
+    ("ClusterService/AddNode", {"name": "node-$", "id": "$", "zone": "z1",
+                                "address": "127.0.0.1:1", "dry_run": True}),
+    ("ClusterService/PromoteNode", {"name": "n1"}),
 ]
 
 
