@@ -8,6 +8,7 @@
 #include "node/config.h"
 #include "node/metrics.h"
 #include "node/node.h"
+#include "node/recovery.h"
 #include "rpc/notify.h"
 
 #include <malloc.h>
@@ -22,7 +23,9 @@
 static const char help[] =
     "holdfastd - one control-plane node of a Holdfast region\n"
     "\n"
-    "usage: holdfastd --config FILE [--bootstrap | --check]\n"
+    "usage: holdfastd --config FILE [--bootstrap | --check | --inspect]\n"
+    "       holdfastd --config FILE --recover [--dead NAME,NAME...]\n"
+    "                 [--survivor NAME=TERM/INDEX]...\n"
     "\n"
     "  --config FILE   the node's configuration, YAML\n"
     "  --bootstrap     make the data directory if it is not there: for the "
@@ -30,6 +33,16 @@ static const char help[] =
     "                  start of a new node, and never for one that lost its "
     "data\n"
     "  --check         only check the configuration\n"
+    "  --inspect       print where a stopped node's log stands, and the "
+    "members\n"
+    "  --recover       when the quorum is lost for good: make this stopped node "
+    "the\n"
+    "                  only member of the region's next generation; asks which "
+    "nodes\n"
+    "                  are dead, unless --dead says it. --survivor gives what "
+    "the\n"
+    "                  --inspect of another stopped node printed as its "
+    "position\n"
     "  --error-table   print the table of the API's errors as Markdown\n"
     "  --access-table  print which roles may call what as Markdown\n"
     "  --metrics-table print the table of the metrics as Markdown\n"
@@ -39,7 +52,8 @@ static const char help[] =
     "Exit codes: 0 stopped as asked, 2 usage, 65 stored data is damaged,\n"
     "69 cannot listen, 70 this copy differs from the leader's, 73 disk full,\n"
     "74 a file operation failed, 75 the data directory is in use,\n"
-    "78 the configuration is wrong.\n";
+    "77 removed from the region, 78 the configuration is wrong.\n"
+    "--recover also: 1 refused.\n";
 
 struct program {
     struct node node;
@@ -174,58 +188,123 @@ static int run(const Holdfast__V1__NodeConfig *config, bool bootstrap)
     return 0;
 }
 
-int main(int argc, char **argv)
+/* What is asked for. */
+struct wanted {
+    const char *path;
+    bool check;
+    bool bootstrap;
+    bool inspect;
+    bool recover;
+    struct recovery_claim claim;
+};
+
+/* Options that print something and end: the exit code, or -1. */
+static int print_wanted(const char *option)
 {
-    const char *path = NULL;
-    bool check_only = false;
-    bool bootstrap = false;
+    if (strcmp(option, "--error-table") == 0) {
+        print_error_table();
+    } else if (strcmp(option, "--access-table") == 0) {
+        print_access_table();
+    } else if (strcmp(option, "--metrics-table") == 0) {
+        print_metrics_table();
+    } else if (strcmp(option, "--version") == 0) {
+        printf("holdfastd " NODE_VERSION "\n");
+    } else if (strcmp(option, "--help") == 0) {
+        fputs(help, stdout);
+    } else {
+        return -1;
+    }
+    return 0;
+}
+
+static bool read_switch(struct wanted *wanted, const char *option)
+{
+    const struct {
+        const char *name;
+        bool *value;
+    } switches[] = {{"--bootstrap", &wanted->bootstrap},
+                    {"--check", &wanted->check},
+                    {"--inspect", &wanted->inspect},
+                    {"--recover", &wanted->recover}};
+
+    for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
+        if (strcmp(switches[i].name, option) == 0) {
+            *switches[i].value = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False: told. */
+static bool read_value(struct wanted *wanted, const char *option, char *value)
+{
+    bool good = value != NULL;
+
+    if (strcmp(option, "--config") == 0) {
+        wanted->path = value;
+    } else if (strcmp(option, "--dead") == 0) {
+        good = good && recovery_read_dead(&wanted->claim, value);
+    } else if (strcmp(option, "--survivor") == 0) {
+        good = good && recovery_read_survivor(&wanted->claim, value);
+    } else {
+        good = false;
+    }
+    if (!good) {
+        fprintf(stderr,
+                "holdfastd: unknown argument '%s', or its value is missing or "
+                "wrong; see --help\n",
+                option);
+    }
+    return good;
+}
+
+static int do_wanted(struct wanted *wanted)
+{
     Holdfast__V1__NodeConfig *config;
     struct arena arena;
     char error[1024];
+    int rv = 0;
+
+    arena_init(&arena, CONFIG_ARENA_BYTES);
+    config = config_read(wanted->path, &arena, error, sizeof(error));
+    if (config == NULL) {
+        fprintf(stderr, "holdfastd: %s\n", error);
+        rv = EXIT_CONFIG;
+    } else if (wanted->check) {
+        printf("%s is in order\n", wanted->path);
+    } else if (wanted->inspect) {
+        rv = recovery_inspect(config);
+    } else if (wanted->recover) {
+        rv = recovery_run(config, &wanted->claim);
+    } else {
+        return run(config, wanted->bootstrap);
+    }
+    arena_close(&arena);
+    return rv;
+}
+
+int main(int argc, char **argv)
+{
+    static struct wanted wanted;
 
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc) {
-            path = argv[++i];
-        } else if (strcmp(argv[i], "--bootstrap") == 0) {
-            bootstrap = true;
-        } else if (strcmp(argv[i], "--check") == 0) {
-            check_only = true;
-        } else if (strcmp(argv[i], "--error-table") == 0) {
-            print_error_table();
-            return 0;
-        } else if (strcmp(argv[i], "--access-table") == 0) {
-            print_access_table();
-            return 0;
-        } else if (strcmp(argv[i], "--metrics-table") == 0) {
-            print_metrics_table();
-            return 0;
-        } else if (strcmp(argv[i], "--version") == 0) {
-            printf("holdfastd " NODE_VERSION "\n");
-            return 0;
-        } else if (strcmp(argv[i], "--help") == 0) {
-            fputs(help, stdout);
-            return 0;
-        } else {
-            fprintf(stderr, "holdfastd: unknown argument '%s'; see --help\n",
-                    argv[i]);
+        int rv = print_wanted(argv[i]);
+
+        if (rv >= 0) {
+            return rv;
+        }
+        if (read_switch(&wanted, argv[i])) {
+            continue;
+        }
+        if (!read_value(&wanted, argv[i], argv[i + 1])) {
             return EXIT_USAGE;
         }
+        i++;
     }
-    if (path == NULL) {
+    if (wanted.path == NULL) {
         fputs("holdfastd: --config FILE is needed; see --help\n", stderr);
         return EXIT_USAGE;
     }
-    arena_init(&arena, CONFIG_ARENA_BYTES);
-    config = config_read(path, &arena, error, sizeof(error));
-    if (config == NULL) {
-        fprintf(stderr, "holdfastd: %s\n", error);
-        arena_close(&arena);
-        return EXIT_CONFIG;
-    }
-    if (check_only) {
-        printf("%s is in order\n", path);
-        arena_close(&arena);
-        return 0;
-    }
-    return run(config, bootstrap);
+    return do_wanted(&wanted);
 }

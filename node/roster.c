@@ -59,11 +59,17 @@ void roster_fill(struct roster *roster, const struct replica *replica,
     }
 }
 
+void roster_complete(struct members *members,
+                     const Holdfast__V1__NodeConfig *config)
+{
+    for (size_t i = 0; i < members->count; i++) {
+        complete(&members->items[i], config, false);
+    }
+}
+
 void roster_region(struct members *members, const struct replica *replica,
                    const Holdfast__V1__NodeConfig *config)
 {
     replica_members(replica, members);
-    for (size_t i = 0; i < members->count; i++) {
-        complete(&members->items[i], config, false);
-    }
+    roster_complete(members, config);
 }

@@ -21,6 +21,10 @@ struct roster {
 void roster_fill(struct roster *roster, const struct replica *replica,
                  const Holdfast__V1__NodeConfig *config);
 
+/* Fills in from the file what the region's own configuration does not say. */
+void roster_complete(struct members *members,
+                     const Holdfast__V1__NodeConfig *config);
+
 /* As the next configuration of the region is to say it: the file only where the
  * region's own says nothing. */
 void roster_region(struct members *members, const struct replica *replica,

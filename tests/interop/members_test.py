@@ -3,6 +3,7 @@
 that must not notice; and one that went and comes back.
 
 usage: members_test.py BINARIES DESCRIPTORS"""
+import re
 import subprocess
 import sys
 import unittest
@@ -85,6 +86,10 @@ class Members(unittest.TestCase):
         self.region.nodes.remove(node)
 
     def a_running_vm(self):
+        """With a lease that outlasts what is done to the nodes."""
+        self.call("ClusterService/UpdateSettings", settings={
+            "lease_wait_ms": 60000, "lease_run_ms": 50000, "renew_ms": 1000},
+            update_mask=["lease_wait_ms", "lease_run_ms", "renew_ms"])
         self.call("ZoneService/CreateZone", name="z1")
         self.call("ClassService/CreateClass", vm_class={
             "name": "small", "resources": {"cpu_milli": 100, "memory_mib": 64}})
@@ -181,6 +186,78 @@ class Members(unittest.TestCase):
             self.assertIn(refused.reason, (
                 "NODE_SILENT", "NODE_BEHIND", "MEMBERS_CHANGING", "NO_LEADER"))
             return None
+
+    def offline(self, node, *words, code=0):
+        """holdfastd as a tool on a stopped node's directory."""
+        done = subprocess.run(
+            [f"{sys.argv[1]}/holdfastd", "--config", node.config, *words],
+            capture_output=True, text=True, timeout=SECONDS, check=False,
+            stdin=subprocess.DEVNULL)
+        text = done.stdout + done.stderr
+        self.assertEqual(done.returncode, code, f"{words}: {text}")
+        return text
+
+    def position(self, node):
+        return re.search(r"position +(\S+)", self.offline(node, "--inspect"))[1]
+
+    def test_a_lost_quorum_is_recovered(self):
+        self.a_running_vm()
+        survivor = self.region.leader()
+        one, two = self.region.followers()
+        text = self.offline(survivor, "--inspect", code=75)
+        self.assertIn("another process uses", text)
+        one.kill()
+        self.call("ZoneService/CreateZone", name="z2")
+        two.kill()
+        wait_until(lambda: not self.region.status(survivor).quorum, "no quorum")
+        survivor.stop()
+        text = self.offline(survivor, "--inspect")
+        self.assertIn("generation 1", text)
+        self.assertIn(f"{one.name}, id {one.number}, voter", text)
+        # Only with a word on each of the others, and only if it is the newest.
+        for words, why in (
+                ([], "who is dead?"),
+                (["--dead", "n9"], "'n9' is no other member"),
+                (["--dead", one.name], f"nothing is said of {two.name}"),
+                (["--dead", one.name, "--survivor", f"{two.name}=99/99"],
+                 f"{two.name} is ahead"),
+                (["--dead", one.name, "--survivor", self.position(two)],
+                 "2 of 3 voters survive")):
+            self.assertIn(why, self.offline(survivor, "--recover", *words,
+                                            code=1))
+        self.assertIn(f"{survivor.name} is ahead", self.offline(
+            one, "--recover", "--dead", two.name, "--survivor",
+            self.position(survivor), code=1))
+        text = self.offline(survivor, "--recover", "--dead",
+                            f"{one.name},{two.name}")
+        self.assertIn("generation 2", text)
+        self.assertIn("holdfast node add NAME --id 4", text)
+        self.region.nodes.remove(one)
+        self.region.nodes.remove(two)
+        survivor.start()
+        self.assertIs(self.region.leader(), survivor)
+        self.assertEqual(self.members(), {survivor.name: VOTER})
+        self.assertIn("Generation:   2 (recovered)",
+                      self.cli("cluster", "status"))
+        self.assertEqual(len(self.call("ZoneService/ListZones").zones), 2)
+        # The dead come back, as the majority that they were.
+        for node in (one, two):
+            self.region.nodes.append(node)
+            node.start()
+        for node in (one, two):
+            self.ends(node, "recovered without this node")
+        for number in (4, 5):
+            new = self.joiner(number, f"z{number}")
+            self.cli("node", "add", new.name, *self.add_words(new))
+            self.start(new)
+            wait_until(lambda: self.promoted(new.name), "it has caught up")
+        survivor.kill()
+        self.region.leader()
+        survivor.start()
+        self.region.leader()
+        wait_until(lambda: self.vm().state == 4, "the VM runs")
+        self.assertEqual(self.vm().epoch, 1)
+        self.assertEqual(self.region.status(survivor).generation, 2)
 
     def test_a_voter_without_its_data_is_sent_away(self):
         """And so are an id that was used, a name and an address twice."""

@@ -149,6 +149,9 @@ void sim_members_remove(struct members *members, uint64_t id);
 int sim_cluster_reconfigure(struct sim_cluster *cluster,
                             const struct members *members, uint64_t us);
 
+/* A member that does not run becomes the only one, see raft/recover.h. */
+bool sim_cluster_recover(struct sim_cluster *cluster, uint64_t id);
+
 /* Whoever is no member by the leader's members leaves. */
 void sim_cluster_sweep(struct sim_cluster *cluster);
 

@@ -11,6 +11,9 @@
 #include "base/random.h"
 #include "tests/support/sim_cluster.h"
 
+#define SIM_REGION    "simulated"
+#define SIM_DIRECTORY "/data/raft"
+
 enum event_kind {
     EVENT_MESSAGE,
     EVENT_WAKE,

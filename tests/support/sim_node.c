@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DIRECTORY "/data/raft"
-
 static struct sim_node *node_of(struct replica_owner *owner)
 {
     return container_of(owner, struct sim_node, owner);
@@ -320,9 +318,9 @@ void sim_node_start(struct sim_node *node)
             .role = i < options->voters ? REPLICA_VOTER : REPLICA_STANDBY};
     }
     struct replica_config config = {
-        .region = "simulated",
+        .region = SIM_REGION,
         .id = node->id,
-        .directory = DIRECTORY,
+        .directory = SIM_DIRECTORY,
         .bootstrap = !node->begun,
         .join = node->joins,
         .members = members,

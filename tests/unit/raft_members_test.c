@@ -396,6 +396,51 @@ static void a_region_of_one_grows_to_three(void **state)
     sim_cluster_destroy(cluster);
 }
 
+/* The dead stay dead here: that they are refused is the transport's part. */
+static void one_survivor_goes_on_alone_and_grows_again(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct sim_cluster *cluster = region(seed, 2);
+        struct members members;
+        assert_true(sim_cluster_settle(cluster, seed % 2 == 0 ? 500 : 20,
+                                       10 * SECOND));
+        uint64_t survivor = 1 + seed % 3;
+        for (uint64_t id = 1; id <= 3; id++) {
+            sim_cluster_stop(cluster, id, true);
+            if (id != survivor) {
+                sim_cluster_leave(cluster, id);
+            }
+        }
+        /* A cut in the middle, and again. */
+        sim_disk_die_at(sim_cluster_disk_of(cluster, survivor), 2 * seed, true);
+        bool whole = sim_cluster_recover(cluster, survivor);
+        sim_disk_die_at(sim_cluster_disk_of(cluster, survivor), 0, false);
+        assert_true(whole || sim_cluster_recover(cluster, survivor));
+        assert_true(sim_cluster_start(cluster, survivor));
+        assert_int_equal(sim_cluster_elect(cluster, 5 * SECOND), survivor);
+        sim_cluster_members(cluster, &members);
+        assert_int_equal(members.generation, 2);
+        assert_int_equal(members.count, 1);
+        assert_int_equal(members.id_max, 3);
+        for (uint64_t id = 4; id <= 5; id++) {
+            sim_cluster_join(cluster, id);
+            assert_int_equal(add(cluster, id), 0);
+            assert_true(sim_cluster_settle(cluster, 20, 20 * SECOND));
+            assert_int_equal(promote(cluster, id), 0);
+        }
+        assert_true(sim_cluster_settle(cluster, 20, 20 * SECOND));
+        replica_members(sim_cluster_replica(cluster, 5), &members);
+        assert_int_equal(members.generation, 2);
+        assert_true(replica_has_removed(sim_cluster_replica(cluster, 5),
+                                        survivor % 3 + 1));
+        sim_cluster_stop(cluster, survivor, true);
+        assert_true(sim_cluster_settle(cluster, 20, 20 * SECOND));
+        good(cluster);
+        sim_cluster_destroy(cluster);
+    }
+}
+
 static bool chaos(uint64_t seed, bool print)
 {
     struct sim_options options = sim_options_default(seed);
@@ -451,6 +496,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_could_break_a_majority_is_refused),
         cmocka_unit_test(a_change_that_was_not_committed_is_rolled_back),
         cmocka_unit_test(a_region_of_one_grows_to_three),
+        cmocka_unit_test(one_survivor_goes_on_alone_and_grows_again),
         cmocka_unit_test(nothing_is_lost_when_members_change_in_chaos),
     };
     log_set_level(LOG_ERROR);
