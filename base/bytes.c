@@ -4,6 +4,8 @@
 #include "base/check.h"
 #include "base/memory.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +51,27 @@ void bytes_append(struct bytes *bytes, const void *data, size_t len)
         memcpy(end, data, len);
         bytes->len += len;
     }
+}
+
+void bytes_append_format(struct bytes *bytes, const char *format, ...)
+{
+    size_t room = 256;
+    va_list arguments;
+    int len;
+
+    va_start(arguments, format);
+    len =
+        vsnprintf((char *)bytes_reserve(bytes, room), room, format, arguments);
+    va_end(arguments);
+    CHECK(len >= 0);
+    if ((size_t)len >= room) {
+        room = (size_t)len + 1;
+        va_start(arguments, format);
+        (void)vsnprintf((char *)bytes_reserve(bytes, room), room, format,
+                        arguments);
+        va_end(arguments);
+    }
+    bytes->len += (size_t)len;
 }
 
 void bytes_append_u8(struct bytes *bytes, uint8_t value)

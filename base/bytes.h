@@ -26,6 +26,11 @@ void bytes_clear(struct bytes *bytes);
 uint8_t *bytes_reserve(struct bytes *bytes, size_t more);
 
 void bytes_append(struct bytes *bytes, const void *data, size_t len);
+
+/* Text as printf() makes it, without the NUL. */
+void bytes_append_format(struct bytes *bytes, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 void bytes_append_u8(struct bytes *bytes, uint8_t value);
 void bytes_append_u16(struct bytes *bytes, uint16_t value);
 void bytes_append_u32(struct bytes *bytes, uint32_t value);
