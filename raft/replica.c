@@ -401,6 +401,7 @@ void replica_status(const struct replica *replica,
     status->log_bytes = replica->log.bytes;
     status->disk_ms = replica->disk_us / 1000;
     status->disk_us = replica->disk_us;
+    log_disk_recent(replica, status);
     status->messages_bad = replica->messages_bad;
     status->answers_capped = replica->answers_capped;
     if (replica->leading_term != 0) {

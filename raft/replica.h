@@ -295,9 +295,13 @@ struct replica_status {
     uint64_t last_index;   /* first - 1 when it is empty. */
     uint64_t synced_index; /* On the own disk. */
     uint64_t snapshot_index;
-    uint64_t log_bytes;      /* Entries in memory. */
-    uint64_t disk_ms;        /* A log write, on average; */
-    uint64_t disk_us;        /* the same, finer. */
+    uint64_t log_bytes; /* Entries in memory. */
+    uint64_t disk_ms;   /* A log write, on average; */
+    uint64_t disk_us;   /* the same, finer. */
+    /* Log writes of the last one to two minutes. */
+    uint64_t disk_recent_count;
+    uint64_t disk_recent_mean_us;
+    uint64_t disk_recent_max_us;
     uint64_t messages_bad;   /* Received and refused. */
     uint64_t answers_capped; /* Acknowledgements the clamp cut; see core.c. */
     size_t peer_count;       /* Only on the leader; else 0. */

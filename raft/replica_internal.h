@@ -145,6 +145,14 @@ struct probing {
     size_t answer_count;
 };
 
+/* Writes of entries that ended in one minute. */
+struct disk_window {
+    uint64_t since_ms;
+    uint64_t count;
+    uint64_t sum_us;
+    uint64_t max_us;
+};
+
 struct replica {
     struct replica_config config; /* Pointers in it are copies. */
     struct home_options home;
@@ -177,8 +185,9 @@ struct replica {
     size_t held_bytes;
     uint64_t synced_index;
     uint64_t watermark;
-    uint64_t quiet_ms;  /* When it became quiet; 0: it is not. */
-    uint64_t disk_us;   /* Average of a batch, in microseconds. */
+    uint64_t quiet_ms; /* When it became quiet; 0: it is not. */
+    uint64_t disk_us;  /* Average of a batch, in microseconds. */
+    struct disk_window disk_windows[2]; /* This minute's, the last one's. */
     uint64_t commit_us; /* Of an own entry, from proposal to commit. */
     uint64_t handover_not_before_ms;
     uint64_t handover_pause_ms;
@@ -260,6 +269,8 @@ void log_set_vote(struct replica *replica);
 void log_forget_entries(struct replica *replica);
 size_t log_pending_bytes(const struct replica *replica);
 bool log_finish(struct replica *replica);
+void log_disk_recent(const struct replica *replica,
+                     struct replica_status *status);
 void log_start(struct replica *replica);
 uint64_t log_deadline(const struct replica *replica);
 

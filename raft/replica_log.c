@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+#define DISK_WINDOW_MS 60000
+
 static struct log_batch *filling(struct replica *replica)
 {
     return &replica->batches[replica->filling];
@@ -251,11 +253,47 @@ static void batch_clear(struct log_batch *batch)
     batch->ended = false;
 }
 
+static void count_write(struct replica *replica, uint64_t took_us)
+{
+    struct disk_window *window = &replica->disk_windows[0];
+
+    if (replica->now_ms - window->since_ms >= DISK_WINDOW_MS) {
+        replica->disk_windows[1] = *window;
+        *window = (struct disk_window){.since_ms = replica->now_ms};
+    }
+    window->count++;
+    window->sum_us += took_us;
+    window->max_us = took_us > window->max_us ? took_us : window->max_us;
+}
+
+void log_disk_recent(const struct replica *replica,
+                     struct replica_status *status)
+{
+    uint64_t sum_us = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(replica->disk_windows); i++) {
+        const struct disk_window *window = &replica->disk_windows[i];
+
+        if (replica->now_ms - window->since_ms < 2 * DISK_WINDOW_MS) {
+            status->disk_recent_count += window->count;
+            sum_us += window->sum_us;
+            status->disk_recent_max_us =
+                window->max_us > status->disk_recent_max_us
+                    ? window->max_us
+                    : status->disk_recent_max_us;
+        }
+    }
+    if (status->disk_recent_count > 0) {
+        status->disk_recent_mean_us = sum_us / status->disk_recent_count;
+    }
+}
+
 /* The average over about eight batches, of all that wrote entries. A new leader
  * knows nothing of the others' disks yet: as slow as its own. */
 static void measure(struct replica *replica, const struct log_batch *batch)
 {
     uint64_t took_us = (replica->now_ms - batch->started_ms) * 1000;
+    count_write(replica, took_us);
     replica->disk_us = (replica->disk_us * 7 + took_us) / 8;
     if (replica->leading_term == 0) {
         replica->commit_us = replica->disk_us;

@@ -29,18 +29,6 @@ static void put_record(struct bytes *out,
     out->len += len;
 }
 
-/* The lowest that can tell all. */
-static uint32_t format_of(const struct state *state)
-{
-    if (state_needs_format_4(state)) {
-        return 4;
-    }
-    if (state_needs_format_3(state)) {
-        return 3;
-    }
-    return state_needs_format_2(state) ? 2 : 1;
-}
-
 static void put_head(const struct state *state, struct bytes *out)
 {
     Holdfast__V1__SnapshotRecord record = HOLDFAST__V1__SNAPSHOT_RECORD__INIT;
@@ -55,7 +43,7 @@ static void put_head(const struct state *state, struct bytes *out)
         copy.slots[i] = state->tables[i].slots;
     }
     copy.blob_free_first = state->blobs.free_first;
-    head.format = format_of(state);
+    head.format = state_format(state);
     if (head.format >= 2) {
         for (int i = 0; i < TABLES_ADDED; i++) {
             added.slots[i] = state->tables[TABLE_COUNT + i].slots;

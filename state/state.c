@@ -181,6 +181,17 @@ uint64_t state_hash(const struct state *state)
     return mix(state, state->records_hash, state->blobs.hash);
 }
 
+uint32_t state_format(const struct state *state)
+{
+    if (state_needs_format_4(state)) {
+        return 4;
+    }
+    if (state_needs_format_3(state)) {
+        return 3;
+    }
+    return state_needs_format_2(state) ? 2 : 1;
+}
+
 uint64_t state_hash_recomputed(const struct state *state)
 {
     uint64_t sum = 0;

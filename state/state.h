@@ -34,6 +34,9 @@ uint64_t state_hash(const struct state *state);
 /* The same from scratch over all records: for tests and after a restore. */
 uint64_t state_hash_recomputed(const struct state *state);
 
+/* Of snapshots: the highest that the content needs, 1 to 3 (records.h). */
+uint32_t state_format(const struct state *state);
+
 /* Both zero before the region's first change. */
 struct region_id state_region(const struct state *state);
 
