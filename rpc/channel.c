@@ -196,6 +196,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame,
     if (frame->hd.type == NGHTTP2_SETTINGS) {
         channel_submit_waiting(user);
     }
+    channel_ping_take(user, frame);
     return 0;
 }
 
@@ -376,6 +377,7 @@ static void connection_established(struct rpc_connection *connection)
 
     channel->state = CHANNEL_READY;
     channel->delay_ms = RPC_RECONNECT_MS_MIN;
+    channel->measured = (struct channel_ping){.count = 0};
     channel_submit_waiting(channel);
 }
 
@@ -487,9 +489,9 @@ static void make_callbacks(struct rpc_channel *channel)
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks,
                                                               on_data);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks,
                                                            on_stream_close);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     channel->callbacks = callbacks;
     CHECK(nghttp2_option_new(&channel->options) == 0);
     nghttp2_option_set_no_auto_window_update(channel->options, 1);

@@ -94,6 +94,20 @@ struct rpc_channel_close {
 void rpc_channel_close(struct rpc_channel *channel,
                        struct rpc_channel_close *close);
 
+/* Asks the server for a sign of life, to see how long that takes; nothing when
+ * the last one is not answered yet, or no connection stands. */
+void rpc_channel_measure(struct rpc_channel *channel);
+
+/* Of the newest RPC_ROUND_TRIPS answers on the connection that stands; all 0:
+ * there is none. */
+struct rpc_round_trip {
+    unsigned count;
+    uint32_t min_us;
+    uint32_t median_us;
+    uint32_t max_us;
+};
+struct rpc_round_trip rpc_channel_round_trip(const struct rpc_channel *channel);
+
 /* As rpc_channel_close(), and nobody is told. */
 void rpc_channel_destroy(struct rpc_channel *channel);
 

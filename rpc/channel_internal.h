@@ -17,6 +17,13 @@ enum channel_state {
     CHANNEL_WAITING
 };
 
+/* Of the connection that stands. */
+struct channel_ping {
+    uint64_t sent_ns; /* Of the one under way; 0: none. */
+    unsigned count;   /* Answers so far. */
+    uint32_t took_us[RPC_ROUND_TRIPS];
+};
+
 struct rpc_channel {
     uv_loop_t *loop;
     uv_timer_t tick;
@@ -35,6 +42,7 @@ struct rpc_channel {
     uint64_t until_ms; /* Of CONNECTING and WAITING. */
     uint64_t delay_ms;
     unsigned ping_ticks; /* Since an unanswered ping; 0: none. */
+    struct channel_ping measured;
     int handles_open;
     bool destroying;
     bool guest;
@@ -76,6 +84,8 @@ void channel_lost(struct rpc_channel *channel, const char *reason);
 /* The channel may be on its way out, and this was the last that it waited for.
  */
 void channel_free_if_done(struct rpc_channel *channel);
+/* A frame came; if it answers a measurement, it is taken in. */
+void channel_ping_take(struct rpc_channel *channel, const nghttp2_frame *frame);
 
 /* Lets the tick run, by which calls time out and the channel lives. */
 void channel_tick_start(struct rpc_channel *channel);

@@ -116,4 +116,7 @@
 #define RPC_PING_IDLE_MS 1000
 #define RPC_PING_WAIT_MS 2000
 
+/* Round trips that a channel remembers: enough for a median. */
+#define RPC_ROUND_TRIPS 16
+
 #endif

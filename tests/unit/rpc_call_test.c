@@ -297,6 +297,38 @@ static void unary_calls_are_answered(void **unused)
     end_loop(&loop);
 }
 
+static void a_channel_knows_how_long_its_server_takes(void **unused)
+{
+    struct outcome outcome;
+    struct rpc_round_trip took;
+    struct rpc_channel *channel;
+    struct echo echo;
+    uv_loop_t loop;
+
+    (void)unused;
+    uv_loop_init(&loop);
+    echo_start(&echo, &loop);
+    channel = rpc_channel_create(&loop, echo.address, 1);
+    rpc_channel_measure(channel); /* Not connected: nothing. */
+    call_text(&loop, channel, "/test.Echo/Unary", "hello", 5000, &outcome);
+    assert_int_equal(outcome.code, RPC_OK);
+    assert_int_equal(rpc_channel_round_trip(channel).count, 0);
+    for (unsigned i = 1; i <= RPC_ROUND_TRIPS + 3; i++) {
+        unsigned wanted = i < RPC_ROUND_TRIPS ? i : RPC_ROUND_TRIPS;
+
+        rpc_channel_measure(channel);
+        rpc_channel_measure(channel); /* One at a time. */
+        /* The answer comes before that of a call behind it. */
+        call_text(&loop, channel, "/test.Echo/Unary", "x", 5000, &outcome);
+        took = rpc_channel_round_trip(channel);
+        assert_int_equal(took.count, wanted);
+        assert_true(took.min_us <= took.median_us);
+        assert_true(took.median_us <= took.max_us);
+    }
+    finish(&loop, &echo, channel);
+    end_loop(&loop);
+}
+
 static void errors_come_whole(void **unused)
 {
     struct outcome outcome;
@@ -668,6 +700,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unary_calls_are_answered),
+        cmocka_unit_test(a_channel_knows_how_long_its_server_takes),
         cmocka_unit_test(errors_come_whole),
         cmocka_unit_test(an_unreachable_server_fails_fast_and_was_never_seen),
         cmocka_unit_test(streams_flow_both_ways),
