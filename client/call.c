@@ -51,6 +51,8 @@ static struct connection *connect_current(struct attempt *attempt)
             client->settings.tls, limit_ms, attempt->status->message);
         client->connected = endpoint;
         if (client->connection != NULL) {
+            client->node_certificate_end_s =
+                connection_certificate_end(client->connection);
             connection_authorize(client->connection,
                                  client->settings.authorization);
         }

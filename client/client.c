@@ -40,6 +40,18 @@ enum hf_code hf_client_use_tls(struct hf_client *client,
     return settings_use_tls(&client->settings, files, status);
 }
 
+uint64_t hf_client_certificate_end(const struct hf_client *client)
+{
+    const struct tls *tls = client->settings.tls;
+
+    return tls == NULL ? 0 : tls_not_after_s(tls);
+}
+
+uint64_t hf_client_node_certificate_end(const struct hf_client *client)
+{
+    return client->node_certificate_end_s;
+}
+
 enum hf_code hf_client_use_token(struct hf_client *client, const char *token,
                                  struct hf_status *status)
 {

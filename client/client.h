@@ -18,6 +18,7 @@ struct hf_client {
     /* To endpoint `connected`; NULL: none. */
     struct connection *connection;
     size_t connected;
+    uint64_t node_certificate_end_s; /* 0: none was shown. */
 };
 
 #endif

@@ -195,6 +195,13 @@ struct connection *connection_open(const char *endpoint, struct tls *tls,
     return connection;
 }
 
+uint64_t connection_certificate_end(const struct connection *connection)
+{
+    return connection->tls == NULL
+               ? 0
+               : tls_session_identity(connection->tls)->not_after_s;
+}
+
 void connection_authorize(struct connection *connection,
                           const char *authorization)
 {

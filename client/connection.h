@@ -20,6 +20,9 @@ struct connection;
 struct connection *connection_open(const char *endpoint, struct tls *tls,
                                    uint64_t deadline_ms, char *error);
 
+/* When the node's certificate ends, seconds since 1970; 0: without TLS. */
+uint64_t connection_certificate_end(const struct connection *connection);
+
 /* Sent with each call from now on as the header `authorization`; lent. */
 void connection_authorize(struct connection *connection,
                           const char *authorization);

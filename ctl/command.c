@@ -28,6 +28,10 @@ const struct command *command_at(size_t index)
         return &commands_plan[index];
     }
     index -= commands_plan_count;
+    if (index < commands_care_count) {
+        return &commands_care[index];
+    }
+    index -= commands_care_count;
     return index < commands_tool_count ? &commands_tool[index] : NULL;
 }
 
@@ -54,6 +58,7 @@ const char *noun_summary(const char *noun)
         {"export", "The fleet in a file"},
         {"simulate", "The fleet in virtual time"},
         {"watch", "Changes"},
+        {"doctor", "What is wrong"},
         {"ca", "Authorities for certificates"},
         {"cert", "Certificates"},
         {"version", "This program"},

@@ -24,6 +24,8 @@ extern const struct command commands_fleet[];
 extern const size_t commands_fleet_count;
 extern const struct command commands_plan[];
 extern const size_t commands_plan_count;
+extern const struct command commands_care[];
+extern const size_t commands_care_count;
 extern const struct command commands_tool[];
 extern const size_t commands_tool_count;
 

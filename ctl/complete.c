@@ -2,6 +2,7 @@
 #include "ctl/complete.h"
 
 #include "base/container.h"
+#include "holdfast/v1/diagnosis.pb-c.h"
 #include "holdfast/v1/resources.pb-c.h"
 #include "holdfast/v1/watch_service.pb-c.h"
 #include "proto/text_field.h"
@@ -119,6 +120,8 @@ void complete_value(enum option option, struct complete *complete)
         set_enum(complete, &holdfast__v1__vm_state__descriptor);
     } else if (option == OPTION_KIND) {
         set_enum(complete, &holdfast__v1__kind__descriptor);
+    } else if (option == OPTION_FAIL_ON) {
+        set_enum(complete, &holdfast__v1__severity__descriptor);
     } else if (option == OPTION_CONTEXT) {
         set(complete, COMPLETE_NAMES, "context");
     } else if (option == OPTION_ADDRESS) {

@@ -212,6 +212,9 @@ static const struct option_rule rules[OPTION_MAX] = {
                          "repeatable"},
     [OPTION_PRUNE] = {"--prune", 0, NULL,
                       "also delete what is in none of the files"},
+    [OPTION_FAIL_ON] = {"--fail-on", 0, "SEVERITY",
+                        "exit code 1 from this severity on: note, warning or "
+                        "critical"},
     [OPTION_DAYS] = {"--days", 0, "N", "how long it lasts (default 365)"},
     [OPTION_ROLE] = {"--role", 0, "ROLE",
                      "viewer, operator, admin or drill-runner"},

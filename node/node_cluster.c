@@ -57,11 +57,34 @@ static void fill_role(const struct node *node, const struct member *member,
     }
 }
 
+/* A node, with what its fields point to. */
+struct node_view {
+    Holdfast__V1__Node node;
+    Holdfast__V1__RoundTrip round_trip;
+};
+
+static void fill_round_trip(const struct node *node, uint64_t id,
+                            struct node_view *view)
+{
+    struct rpc_round_trip took = peers_round_trip(node->peers, id);
+
+    holdfast__v1__round_trip__init(&view->round_trip);
+    if (took.count > 0) {
+        view->round_trip.count = took.count;
+        view->round_trip.min_us = took.min_us;
+        view->round_trip.median_us = took.median_us;
+        view->round_trip.max_us = took.max_us;
+        view->node.round_trip = &view->round_trip;
+    }
+}
+
 /* `member` lives until the view is sent. */
 static void fill_node(const struct node *node, struct member *member,
                       const struct replica_status *status,
-                      Holdfast__V1__Node *view)
+                      struct node_view *filled)
 {
+    Holdfast__V1__Node *view = &filled->node;
+
     holdfast__v1__node__init(view);
     view->name = member->name;
     view->id = member->id;
@@ -82,6 +105,31 @@ static void fill_node(const struct node *node, struct member *member,
                 status->peers[i].lag_entries > MEMBERSHIP_LAG_MAX;
         }
     }
+    fill_round_trip(node, member->id, filled);
+}
+
+static void fill_disk(const struct replica_status *status,
+                      Holdfast__V1__DiskWrites *disk)
+{
+    holdfast__v1__disk_writes__init(disk);
+    disk->count = (uint32_t)status->disk_recent_count;
+    disk->mean_us = (uint32_t)status->disk_recent_mean_us;
+    disk->max_us = (uint32_t)status->disk_recent_max_us;
+}
+
+/* What the state is counted by. */
+static void fill_counts(const struct state *state,
+                        Holdfast__V1__GetStatusResponse *response)
+{
+    const struct state_counts *counts = state_counts(state);
+
+    response->zone_count = counts->zones;
+    response->host_count = counts->hosts;
+    response->host_up_count = counts->hosts_up;
+    response->vm_count = counts->vms;
+    response->revision = state_revision(state);
+    response->state_hash = state_hash(state);
+    response->state_format = state_format(state);
 }
 
 /* Also of one that is no member yet. */
@@ -109,13 +157,14 @@ static void answer_status(struct local_call *call)
     struct node *node = call->node;
     Holdfast__V1__GetStatusResponse response =
         HOLDFAST__V1__GET_STATUS_RESPONSE__INIT;
-    const struct state_counts *counts = state_counts(node->engine.state);
+    const struct state *state = node->engine.state;
     const struct member *known;
     struct member leader;
     struct member own;
     struct replica_status status;
     uint32_t states[VM_STATE_COUNT];
-    Holdfast__V1__Node self;
+    Holdfast__V1__DiskWrites disk;
+    struct node_view self;
     char version[] = NODE_VERSION;
     char region_id[REGION_TEXT_BYTES];
 
@@ -124,7 +173,7 @@ static void answer_status(struct local_call *call)
     self_as_member(node, &own);
     fill_node(node, &own, &status, &self);
     response.region = node->config->region;
-    response.node = &self;
+    response.node = &self.node;
     if (known != NULL) {
         leader = *known;
         response.leader = leader.name;
@@ -135,21 +184,20 @@ static void answer_status(struct local_call *call)
     response.quorum = known != NULL;
     response.generation = generation(node);
     response.applied_index = status.applied_index;
-    response.state_hash = state_hash(node->engine.state);
     response.term = status.leadership.term;
     response.version = version;
     response.storm = node->engine.judge.storm;
-    response.zone_count = counts->zones;
-    response.host_count = counts->hosts;
-    response.host_up_count = counts->hosts_up;
-    response.vm_count = counts->vms;
-    response.revision = state_revision(node->engine.state);
-    memcpy(states, counts->vms_by_state, sizeof(states));
+    fill_counts(state, &response);
+    memcpy(states, state_counts(state)->vms_by_state, sizeof(states));
     response.vm_state_counts = states;
     response.n_vm_state_counts = VM_STATE_COUNT;
-    region_text(state_region(node->engine.state), region_id);
+    region_text(state_region(state), region_id);
     response.region_id = region_id;
+    response.http_address = node->config->http_listen;
+    fill_disk(&status, &disk);
+    response.disk = &disk;
     response.uptime_ms = clock_boot_ms() - node->started_ms;
+    response.wall_time_ms = clock_wall_ms();
     rpc_call_send(call->call, &response.base);
     rpc_call_finish(call->call, RPC_OK, "%s", "");
 }
@@ -161,7 +209,7 @@ static void answer_nodes(struct local_call *call)
     size_t count = members.count;
     Holdfast__V1__ListNodesResponse response =
         HOLDFAST__V1__LIST_NODES_RESPONSE__INIT;
-    Holdfast__V1__Node *views = memory_alloc_array(count, sizeof(*views));
+    struct node_view *views = memory_alloc_array(count, sizeof(*views));
     Holdfast__V1__Node **pointers =
         memory_alloc_array(count, sizeof(*pointers));
     struct replica_status status;
@@ -169,7 +217,7 @@ static void answer_nodes(struct local_call *call)
     replica_status(node->engine.replica, &status);
     for (size_t i = 0; i < count; i++) {
         fill_node(node, &members.items[i], &status, &views[i]);
-        pointers[i] = &views[i];
+        pointers[i] = &views[i].node;
     }
     response.nodes = pointers;
     response.n_nodes = count;

@@ -41,6 +41,9 @@ static const char *const end_reasons[] = {
 /* Members, and nodes that we have not heard of yet: each twice while one goes
  * and the other comes. */
 #define PEERS_MAX (2 * RAFT_MEMBERS_MAX)
+/* Once in 4 s: what is known of round trips is then about a minute old at
+ * most, and costs next to nothing. */
+#define PEER_MEASURE_TICKS (4000 / NODE_TICK_MS)
 
 struct peer {
     struct rpc_stream stream;
@@ -62,6 +65,7 @@ struct peers {
     size_t count;
     struct list inbounds;
     bool changed; /* The roster, since the last tick. */
+    uint64_t ticks;
 };
 
 /* What another node sends us. */
@@ -522,8 +526,20 @@ bool peers_answer(const struct peers *peers, uint64_t id)
     return id == peers->node->self->id;
 }
 
+struct rpc_round_trip peers_round_trip(const struct peers *peers, uint64_t id)
+{
+    for (size_t i = 0; i < peers->count; i++) {
+        if (peers->peers[i]->id == id) {
+            return rpc_channel_round_trip(peers->peers[i]->channel);
+        }
+    }
+    return (struct rpc_round_trip){.count = 0};
+}
+
 void peers_tick(struct peers *peers)
 {
+    bool measure = peers->ticks++ % PEER_MEASURE_TICKS == 0;
+
     if (peers->changed) {
         follow_roster(peers);
     }
@@ -532,6 +548,9 @@ void peers_tick(struct peers *peers)
 
         peer->silent_ticks =
             node_leads(peer->node) ? peer->silent_ticks + 1 : 0;
+        if (measure) {
+            rpc_channel_measure(peer->channel);
+        }
         if (!peer->open) {
             open_stream(peer);
         } else if (!peer->connected && rpc_channel_connected(peer->channel)) {

@@ -23,6 +23,8 @@ bool peers_answer(const struct peers *peers, uint64_t id);
 /* The roster changed: streams to new members are opened, and those to removed
  * ones ended, with the next tick. */
 void peers_changed(struct peers *peers);
+/* How long the node takes to answer; count 0: not known. */
+struct rpc_round_trip peers_round_trip(const struct peers *peers, uint64_t id);
 
 /* Opens streams that broke. Called on each tick. */
 void peers_tick(struct peers *peers);

@@ -101,6 +101,11 @@ HF_API enum hf_code hf_client_use_tls(struct hf_client *client,
                                       const struct hf_tls *files,
                                       struct hf_status *status);
 
+/* When certificates end, seconds since 1970; 0: there is none. The client's
+ * own, and that of the node which was connected to last, as it showed it. */
+HF_API uint64_t hf_client_certificate_end(const struct hf_client *client);
+HF_API uint64_t hf_client_node_certificate_end(const struct hf_client *client);
+
 /* Sends this token ("hf_" and 64 hexadecimal digits) with each call from now
  * on, as `authorization: Bearer`. After hf_client_use_tls(), if at all;
  * FAILED_PRECONDITION without TLS unless all endpoints are this machine's.
