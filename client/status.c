@@ -39,10 +39,19 @@ static void blank_controls(char *text)
 enum hf_code status_read(struct hf_status *status, const struct bytes *headers,
                          uint32_t http2_error)
 {
+    char message[HF_MESSAGE_MAX];
+    enum rpc_code code =
+        rpc_outcome_read(headers, http2_error, message, sizeof(message));
+
+    return status_take(status, (enum hf_code)code, message, headers);
+}
+
+enum hf_code status_take(struct hf_status *status, enum hf_code code,
+                         const char *message, const struct bytes *headers)
+{
     const char *reason = rpc_headers_get(headers, "holdfast-reason");
 
-    status->code = (enum hf_code)rpc_outcome_read(
-        headers, http2_error, status->message, sizeof(status->message));
+    (void)status_set(status, code, "%s", message);
     blank_controls(status->message);
     status->reason[0] = '\0';
     if (reason != NULL) {

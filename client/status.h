@@ -19,6 +19,10 @@ enum hf_code status_set(struct hf_status *status, enum hf_code code,
 enum hf_code status_read(struct hf_status *status, const struct bytes *headers,
                          uint32_t http2_error);
 
+/* Likewise, when code and text are known already. */
+enum hf_code status_take(struct hf_status *status, enum hf_code code,
+                         const char *message, const struct bytes *headers);
+
 /* UNAVAILABLE at the call's deadline is DEADLINE_EXCEEDED, with the last
  * reason. */
 void status_at_deadline(struct hf_status *status, uint64_t timeout_ms);
