@@ -7,8 +7,8 @@
 #define CLIENT_ASYNC_H
 
 #include "base/list.h"
+#include "client/contact.h"
 #include "client/request.h"
-#include "client/settings.h"
 #include "holdfast/v1/watch_service.pb-c.h"
 #include "rpc/channel.h"
 
@@ -29,7 +29,7 @@ struct alarm {
 };
 
 struct hf_uv_client {
-    struct settings settings;
+    struct contact contact;
     uv_loop_t *loop;
     uv_idle_t idle; /* Active while a turn is due. */
     uv_timer_t timer;
@@ -78,7 +78,7 @@ struct hf_uv_call_state {
     struct bytes request;
     uint64_t timeout_ms;
     uint64_t deadline_ms;
-    struct policy_course course;
+    struct attempts_course course;
     unsigned seen;           /* Attempts that a node may have seen. */
     struct carrier *carrier; /* NULL: no stream is open. */
     struct rpc_stream stream;
@@ -96,9 +96,10 @@ struct hf_uv_watch_state {
     struct turn turn;
     struct alarm alarm;                 /* To resume, or of silence. */
     Holdfast__V1__WatchRequest request; /* `kinds` owned. */
-    struct policy_course course;
-    struct list arrived;     /* Responses to be told. */
-    struct carrier *carrier; /* NULL: no stream is open. */
+    struct attempts_course course;
+    struct arrived *arrived;       /* Responses to be told; NULL: none. */
+    struct arrived **arrived_next; /* Where the next one goes. */
+    struct carrier *carrier;       /* NULL: no stream is open. */
     struct rpc_stream stream;
     bool suspected; /* Nothing came in time; one more turn is given. */
     bool silent;    /* Given up for it. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One call over several attempts, as client/policy.h rules. */
+ * One call over several attempts, as client/attempts.h rules. */
 #include "client/async.h"
 #include "client/status.h"
 #include "rpc/outcome.h"
@@ -112,20 +112,20 @@ static void failed(struct hf_uv_call_state *call,
                    const struct rpc_result *result, bool was_connected)
 {
     struct hf_uv_client *client = call->client;
-    struct policy_failure failure = {.never_seen =
-                                         result->never_seen && was_connected,
-                                     .calls_open = client->call_count,
-                                     .left_ms = left_ms(call)};
+    struct attempts_failure failure = {.never_seen =
+                                           result->never_seen && was_connected,
+                                       .calls_open = client->call_count,
+                                       .left_ms = left_ms(call)};
     uint64_t wait_ms;
 
-    settings_note_error(&client->settings, call->course.endpoint,
-                        call->status.message);
+    contact_note_error(&client->contact, call->course.endpoint,
+                       call->status.message);
     hf_message_free(call->response);
     call->response = NULL;
     failure.has_pushback =
         rpc_outcome_pushback(result->trailers, &failure.pushback_ms);
-    if (!policy_again(&client->settings.policy, &call->course, &failure,
-                      &wait_ms)) {
+    if (!attempts_again(&client->contact.attempts, &call->course, &failure,
+                        &wait_ms)) {
         if (failure.left_ms == 0) {
             status_at_deadline(&call->status, call->timeout_ms);
         }
@@ -166,7 +166,7 @@ static void on_closed(struct rpc_stream *stream,
         failed(call, &whole, was_connected);
         return;
     }
-    policy_answered(&call->client->settings.policy);
+    attempts_answered(&call->client->contact.attempts);
     finish(call);
 }
 
@@ -192,7 +192,7 @@ static void attempt(struct hf_uv_call_state *call)
                                  &stream_ops, &what);
     async_alarm(client, &call->alarm,
                 uv_now(client->loop) +
-                    policy_attempt_ms(&client->settings.policy, left));
+                    attempts_share_ms(&client->contact.attempts, left));
 }
 
 static void on_turn(struct turn *turn)
@@ -217,8 +217,8 @@ static void on_alarm(struct alarm *alarm)
         if (call->state == ASYNC_UNDER_WAY) {
             (void)status_set(&call->status, HF_STATUS_UNAVAILABLE,
                              "no answer in time");
-            settings_note_error(&call->client->settings, call->course.endpoint,
-                                call->status.message);
+            contact_note_error(&call->client->contact, call->course.endpoint,
+                               call->status.message);
         }
         status_at_deadline(&call->status, call->timeout_ms);
         give_up(call);
@@ -240,10 +240,9 @@ static struct hf_uv_call_state *create(struct hf_uv_client *client,
     call->method = hf_method_find(method);
     request_path(method, call->path);
     uv_update_time(client->loop);
-    call->timeout_ms =
-        timeout_ms > 0 ? timeout_ms : client->settings.timeout_ms;
+    call->timeout_ms = timeout_ms > 0 ? timeout_ms : client->contact.timeout_ms;
     call->deadline_ms = uv_now(client->loop) + call->timeout_ms;
-    call->course = policy_begin(&client->settings.policy);
+    call->course = attempts_begin(&client->contact.attempts);
     call->turn.run = on_turn;
     call->alarm.ring = on_alarm;
     list_init(&call->link);

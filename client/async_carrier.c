@@ -44,11 +44,11 @@ static struct carrier *create(struct hf_uv_client *client, size_t endpoint)
     carrier->endpoint = endpoint;
     carrier->close.done = on_closed;
     carrier->channel = rpc_channel_create(
-        client->loop, settings_endpoint(&client->settings, endpoint),
-        random_u64(&client->settings.policy.random));
+        client->loop, contact_endpoint(&client->contact, endpoint),
+        random_u64(&client->contact.attempts.random));
     rpc_channel_use_as_guest(carrier->channel);
-    if (client->settings.tls != NULL) {
-        rpc_channel_use_tls(carrier->channel, client->settings.tls, NULL, NULL);
+    if (client->contact.tls != NULL) {
+        rpc_channel_use_tls(carrier->channel, client->contact.tls, NULL, NULL);
     }
     list_init(&carrier->link);
     list_append(&client->all_carriers, &carrier->link);
@@ -74,9 +74,9 @@ struct carrier *carrier_open(struct hf_uv_client *client, size_t endpoint,
     if (carrier == NULL) {
         carrier = create(client, endpoint);
     }
-    if (client->settings.authorization[0] != '\0') {
+    if (client->contact.authorization[0] != '\0') {
         metadata[count++] = "authorization";
-        metadata[count++] = client->settings.authorization;
+        metadata[count++] = client->contact.authorization;
     }
     if (call->timeout_ms > 0) {
         /* At most 8 digits. */

@@ -96,7 +96,7 @@ struct hf_uv_client *hf_uv_client_open(uv_loop_t *loop, const char *endpoints,
 {
     struct hf_uv_client *client = memory_alloc(sizeof(*client));
 
-    if (settings_init(&client->settings, endpoints, status) != HF_STATUS_OK) {
+    if (contact_init(&client->contact, endpoints, status) != HF_STATUS_OK) {
         free(client);
         return NULL;
     }
@@ -121,35 +121,35 @@ enum hf_code hf_uv_client_use_tls(struct hf_uv_client *client,
         return status_set(status, HF_STATUS_FAILED_PRECONDITION,
                           "TLS is set once, before the first call");
     }
-    return settings_use_tls(&client->settings, files, status);
+    return contact_use_tls(&client->contact, files, status);
 }
 
 enum hf_code hf_uv_client_use_token(struct hf_uv_client *client,
                                     const char *token, struct hf_status *status)
 {
-    return settings_use_token(&client->settings, token, status);
+    return contact_use_token(&client->contact, token, status);
 }
 
 void hf_uv_client_set_timeout(struct hf_uv_client *client, uint32_t timeout_ms)
 {
-    settings_set_timeout(&client->settings, timeout_ms);
+    contact_set_timeout(&client->contact, timeout_ms);
 }
 
 size_t hf_uv_client_endpoint_count(const struct hf_uv_client *client)
 {
-    return client->settings.policy.endpoint_count;
+    return client->contact.attempts.endpoint_count;
 }
 
 const char *hf_uv_client_endpoint(const struct hf_uv_client *client,
                                   size_t index)
 {
-    return settings_endpoint(&client->settings, index);
+    return contact_endpoint(&client->contact, index);
 }
 
 const char *hf_uv_client_endpoint_error(const struct hf_uv_client *client,
                                         size_t index)
 {
-    return settings_endpoint_error(&client->settings, index);
+    return contact_endpoint_error(&client->contact, index);
 }
 
 static void handle_closed(struct hf_uv_client *client)
@@ -157,7 +157,7 @@ static void handle_closed(struct hf_uv_client *client)
     struct hf_uv_close *close = client->close;
 
     if (--client->handles_open == 0) {
-        settings_close(&client->settings);
+        contact_close(&client->contact);
         free(client);
         close->done(close);
     }

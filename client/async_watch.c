@@ -15,7 +15,7 @@
 #define GRACE_MS 1000
 
 struct arrived {
-    struct list link;
+    struct arrived *next;
     ProtobufCMessage *response;
 };
 
@@ -35,16 +35,18 @@ static void free_if_done(struct hf_uv_watch_state *watch)
 /* The first response that was not told yet, taken out; NULL: none. */
 static ProtobufCMessage *take_arrived(struct hf_uv_watch_state *watch)
 {
-    ProtobufCMessage *response = NULL;
+    struct arrived *first = watch->arrived;
+    ProtobufCMessage *response;
 
-    if (!list_empty(&watch->arrived)) {
-        struct arrived *first =
-            list_entry(list_first(&watch->arrived), struct arrived, link);
-
-        response = first->response;
-        list_remove(&first->link);
-        free(first);
+    if (first == NULL) {
+        return NULL;
     }
+    response = first->response;
+    watch->arrived = first->next;
+    if (watch->arrived == NULL) {
+        watch->arrived_next = &watch->arrived;
+    }
+    free(first);
     return response;
 }
 
@@ -82,8 +84,8 @@ static void failed(struct hf_uv_watch_state *watch, const char *reason)
     struct hf_uv_client *client = watch->client;
     uint64_t wait_ms;
 
-    settings_note_error(&client->settings, watch->course.endpoint, reason);
-    if (!policy_resume(&client->settings.policy, &watch->course, &wait_ms)) {
+    contact_note_error(&client->contact, watch->course.endpoint, reason);
+    if (!attempts_resume(&client->contact.attempts, &watch->course, &wait_ms)) {
         end(watch, HF_STATUS_UNAVAILABLE, reason);
         return;
     }
@@ -95,7 +97,7 @@ static void expect_more(struct hf_uv_watch_state *watch)
 {
     watch->suspected = false;
     async_alarm(watch->client, &watch->alarm,
-                uv_now(watch->client->loop) + POLICY_SILENCE_MAX_MS);
+                uv_now(watch->client->loop) + ATTEMPTS_SILENCE_MAX_MS);
 }
 
 static void on_message(struct rpc_stream *stream, const uint8_t *data,
@@ -123,8 +125,8 @@ static void on_message(struct rpc_stream *stream, const uint8_t *data,
     expect_more(watch);
     arrived = memory_alloc(sizeof(*arrived));
     arrived->response = message;
-    list_init(&arrived->link);
-    list_append(&watch->arrived, &arrived->link);
+    *watch->arrived_next = arrived;
+    watch->arrived_next = &arrived->next;
     async_later(watch->client, &watch->turn);
 }
 
@@ -239,13 +241,13 @@ enum hf_code hf_uv_watch(struct hf_uv_client *client, struct hf_uv_watch *watch,
     state->request.n_kinds = wanted->n_kinds;
     state->request.kinds =
         memory_copy(wanted->kinds, wanted->n_kinds * sizeof(wanted->kinds[0]));
-    state->course = policy_begin(&client->settings.policy);
+    state->course = attempts_begin(&client->contact.attempts);
     state->turn.run = on_turn;
     state->alarm.ring = on_alarm;
     list_init(&state->link);
     list_init(&state->turn.link);
     list_init(&state->alarm.link);
-    list_init(&state->arrived);
+    state->arrived_next = &state->arrived;
     *watch = (struct hf_uv_watch){
         .response = response, .ended = ended, .state = state};
     list_append(&client->watches, &state->link);

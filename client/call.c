@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One call over several attempts, as client/policy.h rules. One deadline holds
- * for all of them, and the node is told what is left of it; every mutation
- * carries a request id, so an attempt whose outcome is not known can be
- * repeated. */
+ * One call over several attempts, as client/attempts.h rules. One deadline
+ * holds for all of them, and the node is told what is left of it; every
+ * mutation carries a request id, so an attempt whose outcome is not known can
+ * be repeated. */
 #include "base/clock.h"
 #include "client/client.h"
 #include "client/request.h"
@@ -19,9 +19,9 @@ struct attempt {
     uint64_t deadline_ms; /* Of the whole call. */
     struct hf_status *status;
     ProtobufCMessage *response;
-    struct policy_course course;
-    struct policy_failure failure; /* The last one. */
-    unsigned sent;                 /* How often. */
+    struct attempts_course course;
+    struct attempts_failure failure; /* The last one. */
+    unsigned sent;                   /* How often. */
 };
 
 static void drop_connection(struct hf_client *client)
@@ -47,14 +47,14 @@ static struct connection *connect_current(struct attempt *attempt)
             limit_ms = attempt->deadline_ms;
         }
         client->connection = connection_open(
-            settings_endpoint(&client->settings, endpoint),
-            client->settings.tls, limit_ms, attempt->status->message);
+            contact_endpoint(&client->contact, endpoint), client->contact.tls,
+            limit_ms, attempt->status->message);
         client->connected = endpoint;
         if (client->connection != NULL) {
             client->node_certificate_end_s =
                 connection_certificate_end(client->connection);
             connection_authorize(client->connection,
-                                 client->settings.authorization);
+                                 client->contact.authorization);
         }
     }
     if (client->connection == NULL) {
@@ -69,7 +69,7 @@ static uint64_t attempt_deadline_ms(const struct attempt *attempt)
     uint64_t left =
         attempt->deadline_ms > now_ms ? attempt->deadline_ms - now_ms : 0;
 
-    return now_ms + policy_attempt_ms(&attempt->client->settings.policy, left);
+    return now_ms + attempts_share_ms(&attempt->client->contact.attempts, left);
 }
 
 static enum hf_code unpack(struct attempt *attempt)
@@ -111,7 +111,7 @@ static enum hf_code try_once(struct attempt *attempt)
     uint64_t limit_ms;
     uint64_t now_ms;
 
-    attempt->failure = (struct policy_failure){.calls_open = 1};
+    attempt->failure = (struct attempts_failure){.calls_open = 1};
     attempt->status->attempts++;
     if (connection == NULL) {
         return HF_STATUS_UNAVAILABLE;
@@ -165,8 +165,8 @@ static bool again(struct attempt *attempt)
 
     attempt->failure.left_ms =
         attempt->deadline_ms > now_ms ? attempt->deadline_ms - now_ms : 0;
-    if (!policy_again(&attempt->client->settings.policy, &attempt->course,
-                      &attempt->failure, &wait_ms)) {
+    if (!attempts_again(&attempt->client->contact.attempts, &attempt->course,
+                        &attempt->failure, &wait_ms)) {
         return false;
     }
     pause_ms(wait_ms);
@@ -175,23 +175,23 @@ static bool again(struct attempt *attempt)
 
 static void run(struct attempt *attempt)
 {
-    struct settings *settings = &attempt->client->settings;
+    struct contact *contact = &attempt->client->contact;
     bool retry = true;
 
-    for (size_t i = 0; i < settings->policy.endpoint_count; i++) {
-        settings_note_error(settings, i, "");
+    for (size_t i = 0; i < contact->attempts.endpoint_count; i++) {
+        contact_note_error(contact, i, "");
     }
-    attempt->course = policy_begin(&settings->policy);
+    attempt->course = attempts_begin(&contact->attempts);
     while (retry) {
         enum hf_code code = try_once(attempt);
 
         retry = false;
         if (code != HF_STATUS_UNAVAILABLE) {
-            policy_answered(&settings->policy);
+            attempts_answered(&contact->attempts);
             continue;
         }
-        settings_note_error(settings, attempt->course.endpoint,
-                            attempt->status->message);
+        contact_note_error(contact, attempt->course.endpoint,
+                           attempt->status->message);
         hf_message_free(attempt->response);
         attempt->response = NULL;
         retry = again(attempt);
@@ -203,7 +203,7 @@ enum hf_code hf_client_call(struct hf_client *client, const char *method,
                             ProtobufCMessage **response,
                             struct hf_status *status)
 {
-    uint32_t timeout_ms = client->settings.timeout_ms;
+    uint32_t timeout_ms = client->contact.timeout_ms;
     struct attempt attempt = {.client = client,
                               .method = hf_method_find(method),
                               .deadline_ms = clock_boot_ms() + timeout_ms,

@@ -12,7 +12,7 @@ struct hf_client *hf_client_open(const char *endpoints,
 {
     struct hf_client *client = memory_alloc(sizeof(*client));
 
-    if (settings_init(&client->settings, endpoints, status) != HF_STATUS_OK) {
+    if (contact_init(&client->contact, endpoints, status) != HF_STATUS_OK) {
         free(client);
         return NULL;
     }
@@ -23,7 +23,7 @@ void hf_client_close(struct hf_client *client)
 {
     if (client != NULL) {
         connection_close(client->connection);
-        settings_close(&client->settings);
+        contact_close(&client->contact);
         free(client);
     }
 }
@@ -37,7 +37,7 @@ enum hf_code hf_client_use_tls(struct hf_client *client,
         return status_set(status, HF_STATUS_FAILED_PRECONDITION,
                           "TLS is set once, before the first call");
     }
-    return settings_use_tls(&client->settings, files, status);
+    return contact_use_tls(&client->contact, files, status);
 }
 
 uint64_t hf_client_certificate_end(const struct hf_client *client)
@@ -55,26 +55,26 @@ uint64_t hf_client_node_certificate_end(const struct hf_client *client)
 enum hf_code hf_client_use_token(struct hf_client *client, const char *token,
                                  struct hf_status *status)
 {
-    return settings_use_token(&client->settings, token, status);
+    return contact_use_token(&client->contact, token, status);
 }
 
 void hf_client_set_timeout(struct hf_client *client, uint32_t timeout_ms)
 {
-    settings_set_timeout(&client->settings, timeout_ms);
+    contact_set_timeout(&client->contact, timeout_ms);
 }
 
 size_t hf_client_endpoint_count(const struct hf_client *client)
 {
-    return client->settings.policy.endpoint_count;
+    return client->contact.attempts.endpoint_count;
 }
 
 const char *hf_client_endpoint(const struct hf_client *client, size_t index)
 {
-    return settings_endpoint(&client->settings, index);
+    return contact_endpoint(&client->contact, index);
 }
 
 const char *hf_client_endpoint_error(const struct hf_client *client,
                                      size_t index)
 {
-    return settings_endpoint_error(&client->settings, index);
+    return contact_endpoint_error(&client->contact, index);
 }

@@ -5,7 +5,7 @@
 #define CLIENT_CLIENT_H
 
 #include "client/connection.h"
-#include "client/settings.h"
+#include "client/contact.h"
 
 #include <holdfast/holdfast.h>
 
@@ -14,7 +14,7 @@
 #define CONNECT_TIMEOUT_MS 1500
 
 struct hf_client {
-    struct settings settings;
+    struct contact contact;
     /* To endpoint `connected`; NULL: none. */
     struct connection *connection;
     size_t connected;

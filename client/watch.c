@@ -19,7 +19,7 @@ struct hf_watch {
     struct hf_client *client;
     Holdfast__V1__WatchRequest request; /* `kinds` owned. */
     struct connection *connection;      /* NULL: none; the stream is open. */
-    struct policy_course course;
+    struct attempts_course course;
     uint64_t retry_at_ms;     /* Not before. */
     uint64_t silent_until_ms; /* Broken when nothing came by then. */
     enum hf_code over;        /* Not OK: the watch has ended. */
@@ -39,7 +39,7 @@ struct hf_watch *hf_client_watch(struct hf_client *client,
     watch->request.n_kinds = wanted->n_kinds;
     watch->request.kinds =
         memory_copy(wanted->kinds, wanted->n_kinds * sizeof(wanted->kinds[0]));
-    watch->course = policy_begin(&client->settings.policy);
+    watch->course = attempts_begin(&client->contact.attempts);
     return watch;
 }
 
@@ -61,13 +61,13 @@ static void end(struct hf_watch *watch, enum hf_code code, const char *reason)
 /* To the next endpoint, after a pause at the end of each round. */
 static void failed(struct hf_watch *watch, const char *reason)
 {
-    struct settings *settings = &watch->client->settings;
+    struct contact *contact = &watch->client->contact;
     uint64_t wait_ms;
 
-    settings_note_error(settings, watch->course.endpoint, reason);
+    contact_note_error(contact, watch->course.endpoint, reason);
     connection_close(watch->connection);
     watch->connection = NULL;
-    if (!policy_resume(&settings->policy, &watch->course, &wait_ms)) {
+    if (!attempts_resume(&contact->attempts, &watch->course, &wait_ms)) {
         end(watch, HF_STATUS_UNAVAILABLE, reason);
     }
     watch->retry_at_ms = clock_boot_ms() + wait_ms;
@@ -75,7 +75,7 @@ static void failed(struct hf_watch *watch, const char *reason)
 
 static void begin(struct hf_watch *watch, uint64_t deadline_ms)
 {
-    struct settings *settings = &watch->client->settings;
+    struct contact *contact = &watch->client->contact;
     uint64_t limit_ms = clock_boot_ms() + CONNECT_TIMEOUT_MS;
     char error[HF_MESSAGE_MAX];
     struct bytes packed;
@@ -84,13 +84,13 @@ static void begin(struct hf_watch *watch, uint64_t deadline_ms)
 
     limit_ms = limit_ms < deadline_ms ? limit_ms : deadline_ms;
     watch->connection =
-        connection_open(settings_endpoint(settings, watch->course.endpoint),
-                        settings->tls, limit_ms, error);
+        connection_open(contact_endpoint(contact, watch->course.endpoint),
+                        contact->tls, limit_ms, error);
     if (watch->connection == NULL) {
         failed(watch, error);
         return;
     }
-    connection_authorize(watch->connection, settings->authorization);
+    connection_authorize(watch->connection, contact->authorization);
     request_path("WatchService/Watch", path);
     bytes_init(&packed);
     size = protobuf_c_message_get_packed_size(&watch->request.base);
@@ -98,7 +98,7 @@ static void begin(struct hf_watch *watch, uint64_t deadline_ms)
                                          bytes_reserve(&packed, size + 1));
     connection_call(watch->connection, path, &packed, 0, 0);
     bytes_close(&packed);
-    watch->silent_until_ms = clock_boot_ms() + POLICY_SILENCE_MAX_MS;
+    watch->silent_until_ms = clock_boot_ms() + ATTEMPTS_SILENCE_MAX_MS;
 }
 
 static ProtobufCMessage *take(struct hf_watch *watch)
@@ -117,7 +117,7 @@ static ProtobufCMessage *take(struct hf_watch *watch)
         watch->request.after_revision = response->revision;
     }
     watch->course.failures = 0;
-    watch->silent_until_ms = clock_boot_ms() + POLICY_SILENCE_MAX_MS;
+    watch->silent_until_ms = clock_boot_ms() + ATTEMPTS_SILENCE_MAX_MS;
     return message;
 }
 

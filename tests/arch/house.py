@@ -59,7 +59,7 @@ PURE = {
              "turn_plan", "view", "view_group", "view_vm", "watch_filter",
              "watch_ring"],
     "agent": ["boot_record", "core", "core_vm", "retry"],
-    "client": ["policy"],
+    "client": ["attempts"],
 }
 # Parts of base/ that pure code must not use.
 IMPURE_BASE = ["clock", "log"]

@@ -6,12 +6,12 @@
  *    endpoint; every other status is the answer;
  * 2. a pause before each new round over the endpoints, and wherever the node
  *    asks for one (grpc-retry-pushback-ms; a negative one forbids the retry);
- * 3. at most POLICY_ROUNDS_MAX rounds, and only while the retry budget lasts;
+ * 3. at most ATTEMPTS_ROUNDS_MAX rounds, and only while the retry budget lasts;
  * 4. what no node has seen costs nothing of the budget, and what fails many
  *    calls at once costs as much as one failure;
  * 5. never past the call's deadline. */
-#ifndef CLIENT_POLICY_H
-#define CLIENT_POLICY_H
+#ifndef CLIENT_ATTEMPTS_H
+#define CLIENT_ATTEMPTS_H
 
 #include "base/random.h"
 
@@ -19,23 +19,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define POLICY_ROUNDS_MAX 5
+#define ATTEMPTS_ROUNDS_MAX 5
 
 /* Rounds over the endpoints without any response before a watch gives up:
  * about half a minute with the pauses between them. */
-#define POLICY_WATCH_ROUNDS_MAX 20
+#define ATTEMPTS_WATCH_ROUNDS_MAX 20
 
 /* A node sends at least an empty response of a watch every 5 s. */
-#define POLICY_SILENCE_MAX_MS 15000
+#define ATTEMPTS_SILENCE_MAX_MS 15000
 
 /* The retry budget, in thousandths of a token (gRPC proposal A6's throttling,
  * as it is for a single call). */
-#define POLICY_BUDGET_MAX     10000
-#define POLICY_BUDGET_FAILURE 1000
-#define POLICY_BUDGET_SUCCESS 100
+#define ATTEMPTS_BUDGET_MAX     10000
+#define ATTEMPTS_BUDGET_FAILURE 1000
+#define ATTEMPTS_BUDGET_SUCCESS 100
 
 /* A client's. */
-struct policy {
+struct attempts {
     size_t endpoint_count;
     size_t current; /* The endpoint that new calls ask first. */
     unsigned budget;
@@ -43,22 +43,22 @@ struct policy {
 };
 
 /* A call's or a watch's. */
-struct policy_course {
+struct attempts_course {
     size_t endpoint;   /* Is asked next. */
     unsigned failures; /* So far; of a watch, since the last response. */
 };
 
-void policy_init(struct policy *policy, uint64_t seed);
+void attempts_init(struct attempts *attempts, uint64_t seed);
 
 /* Where a new call or watch begins. */
-struct policy_course policy_begin(const struct policy *policy);
+struct attempts_course attempts_begin(const struct attempts *attempts);
 
 /* How long an attempt may take when so much time is left. With other endpoints
  * left it is half of that, but at least a second: a node that hangs must not
  * take all of it. */
-uint64_t policy_attempt_ms(const struct policy *policy, uint64_t left_ms);
+uint64_t attempts_share_ms(const struct attempts *attempts, uint64_t left_ms);
 
-struct policy_failure {
+struct attempts_failure {
     bool never_seen;   /* No node has seen the attempt, though one was there. */
     bool has_pushback; /* The node asked for a pause; negative: for no retry. */
     int64_t pushback_ms;
@@ -68,18 +68,18 @@ struct policy_failure {
 
 /* An attempt failed: whether to try again, at course->endpoint after `wait_ms`.
  */
-bool policy_again(struct policy *policy, struct policy_course *course,
-                  const struct policy_failure *failure, uint64_t *wait_ms);
+bool attempts_again(struct attempts *attempts, struct attempts_course *course,
+                    const struct attempts_failure *failure, uint64_t *wait_ms);
 
 /* A call was answered, whatever the answer. */
-void policy_answered(struct policy *policy);
+void attempts_answered(struct attempts *attempts);
 
 /* A watch's stream broke: whether to resume it, as above. */
-bool policy_resume(struct policy *policy, struct policy_course *course,
-                   uint64_t *wait_ms);
+bool attempts_resume(struct attempts *attempts, struct attempts_course *course,
+                     uint64_t *wait_ms);
 
 /* The pause before round `round` (from 1): 100 ms doubling to 2 s, with jitter
  * 0.8 to 1.2. */
-uint64_t policy_backoff_ms(unsigned round, struct random *random);
+uint64_t attempts_backoff_ms(unsigned round, struct random *random);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The retry rules of client/policy.h, one by one. */
-#include "client/policy.h"
+ * The retry rules of client/attempts.h, one by one. */
+#include "client/attempts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,114 +9,117 @@
 
 #include <cmocka.h>
 
-static struct policy with_endpoints(size_t count)
+static struct attempts with_endpoints(size_t count)
 {
-    struct policy policy;
+    struct attempts attempts;
 
-    policy_init(&policy, 1);
-    policy.endpoint_count = count;
-    return policy;
+    attempts_init(&attempts, 1);
+    attempts.endpoint_count = count;
+    return attempts;
 }
 
-static const struct policy_failure plain = {.calls_open = 1, .left_ms = 100000};
+static const struct attempts_failure plain = {.calls_open = 1,
+                                              .left_ms = 100000};
 
 static void a_failure_goes_to_the_next_endpoint_at_once(void **unused)
 {
-    struct policy policy = with_endpoints(3);
-    struct policy_course course = policy_begin(&policy);
+    struct attempts attempts = with_endpoints(3);
+    struct attempts_course course = attempts_begin(&attempts);
     uint64_t wait_ms;
 
     (void)unused;
     for (size_t i = 1; i < 3; i++) {
-        assert_true(policy_again(&policy, &course, &plain, &wait_ms));
+        assert_true(attempts_again(&attempts, &course, &plain, &wait_ms));
         assert_int_equal(course.endpoint, i);
         assert_int_equal(wait_ms, 0);
     }
-    assert_true(policy_again(&policy, &course, &plain, &wait_ms));
+    assert_true(attempts_again(&attempts, &course, &plain, &wait_ms));
     assert_int_equal(course.endpoint, 0);
     assert_in_range(wait_ms, 80, 120); /* The second round. */
 }
 
 static void the_client_follows_its_calls_and_moves_once(void **unused)
 {
-    struct policy policy = with_endpoints(3);
-    struct policy_course first = policy_begin(&policy);
-    struct policy_course second = policy_begin(&policy);
+    struct attempts attempts = with_endpoints(3);
+    struct attempts_course first = attempts_begin(&attempts);
+    struct attempts_course second = attempts_begin(&attempts);
     uint64_t wait_ms;
 
     (void)unused;
-    assert_true(policy_again(&policy, &first, &plain, &wait_ms));
-    assert_true(policy_again(&policy, &second, &plain, &wait_ms));
-    assert_int_equal(policy.current, 1);
+    assert_true(attempts_again(&attempts, &first, &plain, &wait_ms));
+    assert_true(attempts_again(&attempts, &second, &plain, &wait_ms));
+    assert_int_equal(attempts.current, 1);
     assert_int_equal(second.endpoint, 1);
-    assert_int_equal(policy_begin(&policy).endpoint, 1);
+    assert_int_equal(attempts_begin(&attempts).endpoint, 1);
 }
 
 static void rounds_come_to_an_end(void **unused)
 {
     for (size_t endpoints = 1; endpoints <= 2; endpoints++) {
-        struct policy policy = with_endpoints(endpoints);
-        struct policy_course course = policy_begin(&policy);
-        struct policy_failure unseen = plain;
-        unsigned attempts = 1;
+        struct attempts attempts = with_endpoints(endpoints);
+        struct attempts_course course = attempts_begin(&attempts);
+        struct attempts_failure unseen = plain;
+        unsigned tried = 1;
         uint64_t wait_ms;
 
         unseen.never_seen = true;
-        while (policy_again(&policy, &course, &unseen, &wait_ms)) {
-            attempts++;
+        while (attempts_again(&attempts, &course, &unseen, &wait_ms)) {
+            tried++;
         }
-        assert_int_equal(attempts, endpoints * POLICY_ROUNDS_MAX);
-        assert_int_equal(policy.budget, POLICY_BUDGET_MAX);
+        assert_int_equal(tried, endpoints * ATTEMPTS_ROUNDS_MAX);
+        assert_int_equal(attempts.budget, ATTEMPTS_BUDGET_MAX);
     }
     (void)unused;
 }
 
 static void the_budget_ends_retries_and_answers_fill_it(void **unused)
 {
-    struct policy policy = with_endpoints(1);
+    struct attempts attempts = with_endpoints(1);
     uint64_t wait_ms;
 
     (void)unused;
     for (int i = 0; i < 9; i++) {
-        struct policy_course course = policy_begin(&policy);
+        struct attempts_course course = attempts_begin(&attempts);
 
-        assert_true(policy_again(&policy, &course, &plain, &wait_ms));
+        assert_true(attempts_again(&attempts, &course, &plain, &wait_ms));
     }
     for (int i = 0; i < 2; i++) {
-        struct policy_course course = policy_begin(&policy);
+        struct attempts_course course = attempts_begin(&attempts);
 
-        assert_false(policy_again(&policy, &course, &plain, &wait_ms));
+        assert_false(attempts_again(&attempts, &course, &plain, &wait_ms));
     }
     for (int i = 0; i < 11; i++) {
-        assert_int_equal(policy.budget, i * POLICY_BUDGET_SUCCESS);
-        policy_answered(&policy);
+        assert_int_equal(attempts.budget, i * ATTEMPTS_BUDGET_SUCCESS);
+        attempts_answered(&attempts);
     }
     for (int i = 0; i < 200; i++) {
-        policy_answered(&policy);
+        attempts_answered(&attempts);
     }
-    assert_int_equal(policy.budget, POLICY_BUDGET_MAX);
+    assert_int_equal(attempts.budget, ATTEMPTS_BUDGET_MAX);
 }
 
 /* Else a leader that goes away under many calls would end all but ten. */
 static void what_fails_many_calls_costs_as_one(void **unused)
 {
-    struct policy policy = with_endpoints(3);
-    struct policy_failure failure = plain;
+    struct attempts attempts = with_endpoints(3);
+    struct attempts_failure failure = plain;
     uint64_t wait_ms;
 
     (void)unused;
     failure.calls_open = 100;
     for (int i = 0; i < 100; i++) {
-        struct policy_course course = policy_begin(&policy);
+        struct attempts_course course = attempts_begin(&attempts);
 
-        assert_true(policy_again(&policy, &course, &failure, &wait_ms));
+        assert_true(attempts_again(&attempts, &course, &failure, &wait_ms));
     }
-    assert_int_equal(policy.budget, POLICY_BUDGET_MAX - POLICY_BUDGET_FAILURE);
+    assert_int_equal(attempts.budget,
+                     ATTEMPTS_BUDGET_MAX - ATTEMPTS_BUDGET_FAILURE);
     failure.calls_open = 5000; /* Never for nothing. */
-    assert_true(policy_again(&policy, &(struct policy_course){.endpoint = 1},
-                             &failure, &wait_ms));
-    assert_int_equal(policy.budget,
-                     POLICY_BUDGET_MAX - POLICY_BUDGET_FAILURE - 1);
+    assert_true(attempts_again(&attempts,
+                               &(struct attempts_course){.endpoint = 1},
+                               &failure, &wait_ms));
+    assert_int_equal(attempts.budget,
+                     ATTEMPTS_BUDGET_MAX - ATTEMPTS_BUDGET_FAILURE - 1);
 }
 
 static void a_node_says_how_long_to_wait(void **unused)
@@ -133,15 +136,15 @@ static void a_node_says_how_long_to_wait(void **unused)
 
     (void)unused;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct policy policy = with_endpoints(1);
-        struct policy_course course = policy_begin(&policy);
-        struct policy_failure failure = {.has_pushback = true,
-                                         .pushback_ms = rows[i].pushback_ms,
-                                         .calls_open = 1,
-                                         .left_ms = rows[i].left_ms};
+        struct attempts attempts = with_endpoints(1);
+        struct attempts_course course = attempts_begin(&attempts);
+        struct attempts_failure failure = {.has_pushback = true,
+                                           .pushback_ms = rows[i].pushback_ms,
+                                           .calls_open = 1,
+                                           .left_ms = rows[i].left_ms};
         uint64_t wait_ms;
 
-        assert_int_equal(policy_again(&policy, &course, &failure, &wait_ms),
+        assert_int_equal(attempts_again(&attempts, &course, &failure, &wait_ms),
                          rows[i].again);
         if (rows[i].again) {
             assert_int_equal(wait_ms, rows[i].pushback_ms);
@@ -163,30 +166,30 @@ static void an_attempt_leaves_time_for_another_endpoint(void **unused)
 
     (void)unused;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct policy policy = with_endpoints(rows[i].endpoints);
+        struct attempts attempts = with_endpoints(rows[i].endpoints);
 
-        assert_int_equal(policy_attempt_ms(&policy, rows[i].left_ms),
+        assert_int_equal(attempts_share_ms(&attempts, rows[i].left_ms),
                          rows[i].attempt_ms);
     }
 }
 
 static void a_watch_is_resumed_for_many_rounds(void **unused)
 {
-    struct policy policy = with_endpoints(2);
-    struct policy_course course = policy_begin(&policy);
+    struct attempts attempts = with_endpoints(2);
+    struct attempts_course course = attempts_begin(&attempts);
     unsigned resumed = 0;
     uint64_t wait_ms;
     uint64_t all_ms = 0;
 
     (void)unused;
-    while (policy_resume(&policy, &course, &wait_ms)) {
+    while (attempts_resume(&attempts, &course, &wait_ms)) {
         assert_int_equal(course.endpoint, ++resumed % 2);
         assert_true((wait_ms > 0) == (resumed % 2 == 0));
         all_ms += wait_ms;
     }
-    assert_int_equal(resumed, 2 * POLICY_WATCH_ROUNDS_MAX - 1);
+    assert_int_equal(resumed, 2 * ATTEMPTS_WATCH_ROUNDS_MAX - 1);
     assert_in_range(all_ms, 20000, 45000);
-    assert_int_equal(policy.budget, POLICY_BUDGET_MAX);
+    assert_int_equal(attempts.budget, ATTEMPTS_BUDGET_MAX);
 }
 
 static void pauses_double_up_to_two_seconds(void **unused)
@@ -201,7 +204,7 @@ static void pauses_double_up_to_two_seconds(void **unused)
         bool high = false;
 
         for (int i = 0; i < 1000; i++) {
-            uint64_t ms = policy_backoff_ms(round, &random);
+            uint64_t ms = attempts_backoff_ms(round, &random);
 
             assert_in_range(ms, base[round - 1] * 8 / 10,
                             base[round - 1] * 12 / 10);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/settings.h"
+#include "client/contact.h"
 
 #include "base/check.h"
 #include "client/status.h"
@@ -8,18 +8,18 @@
 #include <string.h>
 #include <sys/random.h>
 
-static enum hf_code add_endpoint(struct settings *settings, const char *text,
+static enum hf_code add_endpoint(struct contact *contact, const char *text,
                                  size_t len, struct hf_status *status)
 {
     char host[RPC_ENDPOINT_HOST_MAX + 1];
     uint16_t port;
     struct endpoint *endpoint;
 
-    if (settings->policy.endpoint_count == HF_ENDPOINTS_MAX) {
+    if (contact->attempts.endpoint_count == HF_ENDPOINTS_MAX) {
         return status_set(status, HF_STATUS_INVALID_ARGUMENT,
                           "more than %d endpoints", HF_ENDPOINTS_MAX);
     }
-    endpoint = &settings->endpoints[settings->policy.endpoint_count];
+    endpoint = &contact->endpoints[contact->attempts.endpoint_count];
     (void)snprintf(endpoint->address, sizeof(endpoint->address), "%.*s",
                    (int)(len < RPC_ENDPOINT_MAX ? len : RPC_ENDPOINT_MAX),
                    text);
@@ -28,42 +28,42 @@ static enum hf_code add_endpoint(struct settings *settings, const char *text,
         return status_set(status, HF_STATUS_INVALID_ARGUMENT,
                           "`%s` is not HOST:PORT", endpoint->address);
     }
-    settings->policy.endpoint_count++;
+    contact->attempts.endpoint_count++;
     return HF_STATUS_OK;
 }
 
-enum hf_code settings_init(struct settings *settings, const char *endpoints,
-                           struct hf_status *status)
+enum hf_code contact_init(struct contact *contact, const char *endpoints,
+                          struct hf_status *status)
 {
     enum hf_code code = HF_STATUS_OK;
     uint64_t seed;
 
     memset(status, 0, sizeof(*status));
-    memset(settings, 0, sizeof(*settings));
+    memset(contact, 0, sizeof(*contact));
     CHECK(getrandom(&seed, sizeof(seed), 0) == (ssize_t)sizeof(seed));
-    policy_init(&settings->policy, seed);
-    settings->timeout_ms = SETTINGS_TIMEOUT_MS;
+    attempts_init(&contact->attempts, seed);
+    contact->timeout_ms = CONTACT_TIMEOUT_MS;
     while (code == HF_STATUS_OK && endpoints[0] != '\0') {
         size_t len = strcspn(endpoints, ",");
 
-        code = add_endpoint(settings, endpoints, len, status);
+        code = add_endpoint(contact, endpoints, len, status);
         endpoints += len + (endpoints[len] == ',');
     }
-    if (code == HF_STATUS_OK && settings->policy.endpoint_count == 0) {
+    if (code == HF_STATUS_OK && contact->attempts.endpoint_count == 0) {
         code = status_set(status, HF_STATUS_INVALID_ARGUMENT,
                           "no endpoint was given");
     }
     return code;
 }
 
-void settings_close(struct settings *settings)
+void contact_close(struct contact *contact)
 {
-    tls_destroy(settings->tls);
+    tls_destroy(contact->tls);
 }
 
-enum hf_code settings_use_tls(struct settings *settings,
-                              const struct hf_tls *files,
-                              struct hf_status *status)
+enum hf_code contact_use_tls(struct contact *contact,
+                             const struct hf_tls *files,
+                             struct hf_status *status)
 {
     const struct tls_files own = {.certificate = files->certificate,
                                   .key = files->key,
@@ -71,12 +71,12 @@ enum hf_code settings_use_tls(struct settings *settings,
     char error[HF_MESSAGE_MAX];
 
     memset(status, 0, sizeof(*status));
-    if (settings->tls != NULL) {
+    if (contact->tls != NULL) {
         return status_set(status, HF_STATUS_FAILED_PRECONDITION,
                           "TLS is set once, before the first call");
     }
-    settings->tls = tls_create(&own, error, sizeof(error));
-    return settings->tls != NULL
+    contact->tls = tls_create(&own, error, sizeof(error));
+    return contact->tls != NULL
                ? HF_STATUS_OK
                : status_set(status, HF_STATUS_INVALID_ARGUMENT, "%s", error);
 }
@@ -92,8 +92,8 @@ static bool is_this_machine(const char *address)
            strcmp(host, "localhost") == 0;
 }
 
-enum hf_code settings_use_token(struct settings *settings, const char *token,
-                                struct hf_status *status)
+enum hf_code contact_use_token(struct contact *contact, const char *token,
+                               struct hf_status *status)
 {
     uint8_t hash[SECRET_SHA256];
 
@@ -103,42 +103,41 @@ enum hf_code settings_use_token(struct settings *settings, const char *token,
                           "the token has not the form of one: hf_ and 64 "
                           "hexadecimal digits");
     }
-    for (size_t i = 0; i < settings->policy.endpoint_count; i++) {
-        if (settings->tls == NULL &&
-            !is_this_machine(settings->endpoints[i].address)) {
+    for (size_t i = 0; i < contact->attempts.endpoint_count; i++) {
+        if (contact->tls == NULL &&
+            !is_this_machine(contact->endpoints[i].address)) {
             return status_set(status, HF_STATUS_FAILED_PRECONDITION,
                               "a token goes to %s over TLS only",
-                              settings->endpoints[i].address);
+                              contact->endpoints[i].address);
         }
     }
-    (void)snprintf(settings->authorization, sizeof(settings->authorization),
+    (void)snprintf(contact->authorization, sizeof(contact->authorization),
                    "Bearer %s", token);
     return HF_STATUS_OK;
 }
 
-void settings_set_timeout(struct settings *settings, uint32_t timeout_ms)
+void contact_set_timeout(struct contact *contact, uint32_t timeout_ms)
 {
     CHECK(timeout_ms > 0);
-    settings->timeout_ms = timeout_ms;
+    contact->timeout_ms = timeout_ms;
 }
 
-const char *settings_endpoint(const struct settings *settings, size_t index)
+const char *contact_endpoint(const struct contact *contact, size_t index)
 {
-    CHECK(index < settings->policy.endpoint_count);
-    return settings->endpoints[index].address;
+    CHECK(index < contact->attempts.endpoint_count);
+    return contact->endpoints[index].address;
 }
 
-const char *settings_endpoint_error(const struct settings *settings,
-                                    size_t index)
+const char *contact_endpoint_error(const struct contact *contact, size_t index)
 {
-    CHECK(index < settings->policy.endpoint_count);
-    return settings->endpoints[index].error;
+    CHECK(index < contact->attempts.endpoint_count);
+    return contact->endpoints[index].error;
 }
 
-void settings_note_error(struct settings *settings, size_t index,
-                         const char *error)
+void contact_note_error(struct contact *contact, size_t index,
+                        const char *error)
 {
-    CHECK(index < settings->policy.endpoint_count);
-    (void)snprintf(settings->endpoints[index].error,
-                   sizeof(settings->endpoints[index].error), "%s", error);
+    CHECK(index < contact->attempts.endpoint_count);
+    (void)snprintf(contact->endpoints[index].error,
+                   sizeof(contact->endpoints[index].error), "%s", error);
 }
