@@ -1,0 +1,28 @@
+# find_package(holdfast) gives holdfast::holdfast, the blocking client;
+# find_package(holdfast COMPONENTS uv) also holdfast::holdfast-uv, the client on
+# a libuv loop. Both need their headers' libraries, by pkg-config.
+include(CMakeFindDependencyMacro)
+find_dependency(PkgConfig)
+pkg_check_modules(HOLDFAST_PROTOBUF_C QUIET IMPORTED_TARGET libprotobuf-c)
+if(NOT HOLDFAST_PROTOBUF_C_FOUND)
+    set(holdfast_FOUND FALSE)
+    set(holdfast_NOT_FOUND_MESSAGE "libprotobuf-c was not found by pkg-config")
+    return()
+endif()
+include("${CMAKE_CURRENT_LIST_DIR}/holdfast-targets.cmake")
+
+foreach(component IN LISTS holdfast_FIND_COMPONENTS)
+    set(holdfast_${component}_FOUND FALSE)
+    if(component STREQUAL "uv")
+        pkg_check_modules(HOLDFAST_LIBUV QUIET IMPORTED_TARGET libuv)
+        if(HOLDFAST_LIBUV_FOUND)
+            include("${CMAKE_CURRENT_LIST_DIR}/holdfast-uv-targets.cmake")
+            set(holdfast_uv_FOUND TRUE)
+        else()
+            set(holdfast_NOT_FOUND_MESSAGE "libuv was not found by pkg-config")
+        endif()
+    endif()
+    if(holdfast_FIND_REQUIRED_${component} AND NOT holdfast_${component}_FOUND)
+        set(holdfast_FOUND FALSE)
+    endif()
+endforeach()
