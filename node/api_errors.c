@@ -241,6 +241,11 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                               "Another change of members is not committed "
                               "yet, or leadership is being handed over.",
                               "Ask again in a moment."},
+    [API_OVER_LIMIT] = {RPC_RESOURCE_EXHAUSTED, "OVER_LIMIT",
+                        "The caller asks more of this node than it gives one: "
+                        "calls a second, open streams, or bytes under way.",
+                        "Retry after the time that the trailer says, and less "
+                        "often; `caller_limits` in the node's configuration."},
 };
 
 const char *api_error_reason(const char *reason)

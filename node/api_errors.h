@@ -70,6 +70,7 @@ enum api_error {
     API_QUORUM_AT_RISK,
     API_TOO_FEW_VOTERS,
     API_MEMBERS_CHANGING,
+    API_OVER_LIMIT,
     API_ERROR_COUNT
 };
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/caller.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "node/api_access.h"
 #include "node/node.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -239,4 +241,82 @@ bool caller_admit(struct node *node, struct rpc_call *call)
            caller.role == TLS_ROLE_NONE ? API_UNAUTHENTICATED : API_NOT_ALLOWED,
            &caller);
     return false;
+}
+
+static bool token_is_known(const struct node *node,
+                           const struct access_subject *subject)
+{
+    struct access access;
+
+    access_decide(node->engine.state, subject, PERMISSION_ASK, &access);
+    return access.verdict != ACCESS_TOKEN_UNKNOWN;
+}
+
+#define ACCOUNT_BYTES (CALLER_TEXT_BYTES + 64)
+
+/* Who is counted together. Those who show nothing that is known here are told
+ * apart by their addresses: a guessed token makes nobody new. */
+static void account_name(struct node *node, struct rpc_call *call,
+                         const struct caller *caller, char name[ACCOUNT_BYTES])
+{
+    const char *peer = rpc_call_peer(call);
+    const char *port = strrchr(peer, ':');
+    struct access_subject subject;
+
+    caller_subject(call, &subject);
+    if (caller->by_token ? token_is_known(node, &subject)
+                         : caller->role != TLS_ROLE_NONE) {
+        if (caller->by_token) {
+            rpc_call_vouch(call);
+        }
+        caller_text(caller, name);
+        return;
+    }
+    snprintf(name, ACCOUNT_BYTES, "nobody@%.*s",
+             port == NULL ? 0 : (int)(port - peer), peer);
+}
+
+static void refuse_for_limit(struct node *node, struct rpc_call *call,
+                             const struct caller *caller,
+                             enum limiter_verdict verdict, uint64_t retry_ms)
+{
+    const struct api_error_entry *entry = api_error_entry(API_OVER_LIMIT);
+    char limit[64];
+    char retry[24];
+
+    limiter_explain(&node->limiter, verdict, limit, sizeof(limit));
+    snprintf(retry, sizeof(retry), "%" PRIu64, retry_ms);
+    log_refusal(node, call, caller, entry->reason);
+    rpc_call_trailer(call, "holdfast-reason", entry->reason);
+    rpc_call_trailer(call, "grpc-retry-pushback-ms", retry);
+    rpc_call_finish(call, entry->code,
+                    "this node gives one caller at most %s; retry in %" PRIu64
+                    " ms",
+                    limit, retry_ms);
+}
+
+bool caller_limit(struct node *node, struct rpc_call *call)
+{
+    const struct rpc_method *method = rpc_call_method(call);
+    char name[ACCOUNT_BYTES];
+    struct caller caller;
+    enum limiter_verdict verdict;
+    struct rpc_account *account;
+    uint64_t retry_ms;
+
+    CHECK(caller_find(call, &caller));
+    if ((roles_for(method->path) >> TLS_ROLE_CLIENT & 1) == 0 ||
+        caller.role == TLS_ROLE_NODE || caller.role == TLS_ROLE_AGENT) {
+        return true;
+    }
+    account_name(node, call, &caller, name);
+    verdict = limiter_admit(&node->limiter, name,
+                            method->client_streams || method->server_streams,
+                            clock_boot_ms(), &account, &retry_ms);
+    if (verdict != LIMITER_ADMITTED) {
+        refuse_for_limit(node, call, &caller, verdict, retry_ms);
+        return false;
+    }
+    rpc_call_charge(call, account);
+    return true;
 }

@@ -2,6 +2,7 @@
 #include "node/config.h"
 
 #include "base/log.h"
+#include "node/limits.h"
 #include "proto/text_yaml.h"
 #include "raft/members.h"
 #include "rpc/address.h"
@@ -19,6 +20,22 @@ struct number_rule {
     uint32_t max;
 };
 
+static bool complete(const struct number_rule *rules, size_t count, char *error,
+                     size_t size)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (*rules[i].value == 0) {
+            *rules[i].value = rules[i].default_value;
+        }
+        if (*rules[i].value < rules[i].min || *rules[i].value > rules[i].max) {
+            snprintf(error, size, "%s: %u is out of range; %u to %u",
+                     rules[i].key, *rules[i].value, rules[i].min, rules[i].max);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* config.proto says the same. */
 static bool complete_numbers(Holdfast__V1__NodeConfig *config, char *error,
                              size_t size)
@@ -30,17 +47,32 @@ static bool complete_numbers(Holdfast__V1__NodeConfig *config, char *error,
         {"watch_events", &config->watch_events, 100000, 1000, 10000000},
     };
 
-    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
-        if (*rules[i].value == 0) {
-            *rules[i].value = rules[i].default_value;
-        }
-        if (*rules[i].value < rules[i].min || *rules[i].value > rules[i].max) {
-            snprintf(error, size, "%s: %u is out of range; %u to %u",
-                     rules[i].key, *rules[i].value, rules[i].min, rules[i].max);
-            return false;
-        }
+    return complete(rules, sizeof(rules) / sizeof(rules[0]), error, size);
+}
+
+/* As above, after the defaults that depend on `tls`. */
+static bool complete_caller_limits(Holdfast__V1__NodeConfig *config,
+                                   struct arena *arena, char *error,
+                                   size_t size)
+{
+    Holdfast__V1__CallerLimits *limits = config->caller_limits;
+    bool tls = config->tls != NULL;
+
+    if (limits == NULL) {
+        limits = arena_alloc(arena, sizeof(*limits));
+        holdfast__v1__caller_limits__init(limits);
+        config->caller_limits = limits;
     }
-    return true;
+    const struct number_rule rules[] = {
+        {"caller_limits.calls_per_second", &limits->calls_per_second,
+         tls ? CALLER_CALLS_PER_SECOND : CALLER_LOOPBACK_CALLS_PER_SECOND, 1,
+         1000000},
+        {"caller_limits.streams", &limits->streams,
+         tls ? CALLER_STREAMS : CALLER_LOOPBACK_STREAMS, 1, 1000000},
+        {"caller_limits.mib", &limits->mib,
+         tls ? CALLER_MIB : CALLER_LOOPBACK_MIB, 8, 65536},
+    };
+    return complete(rules, sizeof(rules) / sizeof(rules[0]), error, size);
 }
 
 /* Whether the files are in order is seen when they are read. */
@@ -156,8 +188,8 @@ static bool check_members(const Holdfast__V1__NodeConfig *config, char *error,
     return found;
 }
 
-static bool check_config(Holdfast__V1__NodeConfig *config, char *error,
-                         size_t size)
+static bool check_config(Holdfast__V1__NodeConfig *config, struct arena *arena,
+                         char *error, size_t size)
 {
     enum log_level level;
 
@@ -172,6 +204,7 @@ static bool check_config(Holdfast__V1__NodeConfig *config, char *error,
         return false;
     }
     return complete_numbers(config, error, size) &&
+           complete_caller_limits(config, arena, error, size) &&
            check_listen("listen", config->listen, error, size) &&
            check_listen("http_listen", config->http_listen, error, size) &&
            check_tls(config->tls, error, size) &&
@@ -192,7 +225,7 @@ Holdfast__V1__NodeConfig *config_read(const char *path, struct arena *arena,
         return NULL;
     }
     config = (Holdfast__V1__NodeConfig *)(void *)message;
-    if (!check_config(config, reason, sizeof(reason))) {
+    if (!check_config(config, arena, reason, sizeof(reason))) {
         snprintf(error, error_size, "%s: %s", path, reason);
         return NULL;
     }

@@ -147,6 +147,19 @@
 
 /* Audit records that one page of a list unpacks, some microseconds each. */
 #define AUDIT_LOOKS_MAX 10000
+/* Callers that are told apart at a time: more than connections, each of which
+ * has one caller or some tokens. 100 bytes each. */
+#define LIMITER_CALLERS_MAX 8192
+
+/* What a caller may by default (config.proto): with TLS, more than programs
+ * ask for that are well, and less than keeps a node busy. Without it all of a
+ * machine are one caller, who has the node for himself. */
+#define CALLER_CALLS_PER_SECOND          20000
+#define CALLER_STREAMS                   1000
+#define CALLER_MIB                       128
+#define CALLER_LOOPBACK_CALLS_PER_SECOND 1000000
+#define CALLER_LOOPBACK_STREAMS          100000
+#define CALLER_LOOPBACK_MIB              1024
 
 /* An order that had no effect is given again after this long. */
 #define ORDER_REPEAT_MS 3000

@@ -217,6 +217,15 @@ static void write_calls(struct metrics_writer *writer,
     }
 }
 
+static void write_limited(struct metrics_writer *writer,
+                          const struct metrics *metrics)
+{
+    sample(writer, "limit", "rate", metrics->limited_rate);
+    sample(writer, "limit", "streams", metrics->limited_streams);
+    sample(writer, "limit", "bytes", metrics->limited_bytes);
+    sample(writer, "limit", "callers", metrics->limited_callers);
+}
+
 static void write_http(struct metrics_writer *writer,
                        const struct metrics *metrics)
 {
@@ -335,6 +344,13 @@ static const struct metrics_family families[] = {
     {"holdfast_rpc_calls_total", "method, code",
      "Calls that ended, those passed on to the leader included.", COUNTER,
      BY(write_calls)},
+    {"holdfast_rpc_callers", "",
+     "Callers that are told apart at present; at most 8192.", GAUGE,
+     AT(callers)},
+    {"holdfast_rpc_calls_limited_total", "limit",
+     "Calls refused because their caller asked too much of this node "
+     "(OVER_LIMIT), by the limit.",
+     COUNTER, BY(write_limited)},
     {"holdfast_http_connections", "", "Open HTTP connections.", GAUGE,
      AT(http_connections)},
     {"holdfast_http_connections_accepted_total", "",

@@ -94,6 +94,11 @@ struct metrics {
     uint64_t connections_accepted;
     uint64_t connections_refused;
     uint64_t calls_open;
+    uint64_t callers;
+    uint64_t limited_rate;
+    uint64_t limited_streams;
+    uint64_t limited_bytes;
+    uint64_t limited_callers;
     const struct metrics_calls *calls;
     size_t call_count;
     uint64_t http_connections;

@@ -256,6 +256,20 @@ static struct region_id draw_region(void)
     return id;
 }
 
+static void start_limiter(struct node *node)
+{
+    const Holdfast__V1__CallerLimits *config = node->config->caller_limits;
+    struct limiter_limits limits = {
+        .calls_per_second = config->calls_per_second,
+        .streams = config->streams,
+        .bytes = (size_t)config->mib << 20,
+    };
+    uint64_t seed;
+
+    CHECK(getrandom(&seed, sizeof(seed), 0) == (ssize_t)sizeof(seed));
+    limiter_init(&node->limiter, &limits, seed);
+}
+
 static void start_handles(struct node *node)
 {
     CHECK(uv_check_init(node->loop, &node->check) == 0);
@@ -314,6 +328,7 @@ int node_start(struct node *node, uv_loop_t *loop,
     CHECK(node->self != NULL);
     roster_fill(&node->roster, NULL, config);
     engine_init(&node->engine, &engine_ops, &engine);
+    start_limiter(node);
     start_handles(node);
     rv = start_server(node);
     if (rv != 0) {
@@ -342,6 +357,7 @@ static void drained(struct rpc_server_close *close)
     struct node *node = request->node;
 
     node->stopping = true;
+    limiter_close(&node->limiter); /* No call is open any more. */
     replica_stop(node->engine.replica);
     if (node->http == NULL) {
         request->done(request);

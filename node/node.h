@@ -7,6 +7,7 @@
 #define NODE_NODE_H
 
 #include "node/engine.h"
+#include "node/limiter.h"
 #include "node/roster.h"
 #include "raft/storage_uv.h"
 #include "rpc/channel.h"
@@ -55,6 +56,7 @@ struct node {
     struct rpc_service watch;
     struct rpc_service peer_service;
     struct rpc_router router;
+    struct limiter limiter; /* Of callers. */
     struct rpc_method *methods;
     struct rpc_health health;
     struct rpc_reflection reflection;

@@ -404,8 +404,8 @@ static struct rpc_handler *route(struct rpc_router *router,
     struct rpc_handler *proxy;
     struct rpc_channel *channel;
 
-    if (!caller_admit(node, call) || node_leads(node) ||
-        !is_for_leader(node, rpc_call_method(call))) {
+    if (!caller_admit(node, call) || !caller_limit(node, call) ||
+        node_leads(node) || !is_for_leader(node, rpc_call_method(call))) {
         return NULL;
     }
     channel = peers_channel(node->peers, node->engine.leadership.leader);

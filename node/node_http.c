@@ -209,6 +209,11 @@ static void fill_servers(const struct node *node, struct metrics *metrics)
     metrics->connections_accepted = rpc->connections_accepted;
     metrics->connections_refused = rpc->connections_refused;
     metrics->calls_open = rpc->calls_open;
+    metrics->callers = node->limiter.callers.count;
+    metrics->limited_rate = node->limiter.verdicts[LIMITER_TOO_FAST];
+    metrics->limited_streams = node->limiter.verdicts[LIMITER_TOO_MANY_STREAMS];
+    metrics->limited_callers = node->limiter.verdicts[LIMITER_TOO_MANY_CALLERS];
+    metrics->limited_bytes = rpc->calls_over_bytes;
     metrics->http_connections = http->connections_open;
     metrics->http_connections_accepted = http->connections_accepted;
 }

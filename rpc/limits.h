@@ -26,6 +26,11 @@
 #define RPC_RECEIVE_BYTES_CONNECTION (8u << 20)
 #define RPC_RECEIVE_BYTES_ALL        (256u << 20)
 
+/* A call of a caller's account counts so much at least; and an answer below
+ * this is given whatever he has under way: it tells what was done. */
+#define RPC_CALL_BYTES         1024
+#define RPC_ANSWER_BYTES_SMALL (64u << 10)
+
 /* Header names and values of a request together; nghttp2 1.52 does not
  * enforce it, so we count. */
 #define RPC_HEADER_BYTES_MAX 16384

@@ -8,6 +8,7 @@
 #define RPC_SERVER_H
 
 #include "base/arena.h"
+#include "rpc/account.h"
 #include "rpc/status.h"
 #include "tls/tls.h"
 
@@ -71,6 +72,7 @@ struct rpc_server_stats {
     uint64_t connections_accepted;
     uint64_t connections_refused;
     uint64_t handshakes_failed; /* TLS. */
+    uint64_t calls_over_bytes;  /* Refused for their account's bytes. */
     uint64_t calls_open;
     uint64_t calls[RPC_UNAUTHENTICATED + 1]; /* Ended, by code. */
     uint64_t bytes_in;
@@ -140,6 +142,14 @@ const char *rpc_call_peer(const struct rpc_call *call);
 /* Who calls, as TLS proved; NULL on a server without TLS, where everybody is
  * who he says he is. */
 const struct tls_identity *rpc_call_identity(const struct rpc_call *call);
+
+/* Charges the call to its caller's account, which outlives it. Once, by the
+ * router. */
+void rpc_call_charge(struct rpc_call *call, struct rpc_account *account);
+
+/* Somebody answers for the connection of this call, although it showed no
+ * certificate: it does not count among those of nobody any more. */
+void rpc_call_vouch(struct rpc_call *call);
 
 /* Loop time at which the client gives up; 0: never. */
 uint64_t rpc_call_deadline_ms(const struct rpc_call *call);

@@ -70,6 +70,9 @@ struct rpc_call {
     size_t trailer_count;
     struct arena arena;
     const ProtobufCMessage *pending; /* A unary call's message. */
+    struct rpc_account *account;     /* NULL: nobody's. */
+    size_t charged;                  /* Bytes of it. */
+    size_t message_bytes;            /* Of a unary call's message. */
     uint64_t deadline_ms;
     uint64_t opened_ms;
     uint64_t moved_ms; /* When output was last taken, or complete. */

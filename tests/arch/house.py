@@ -52,7 +52,7 @@ PURE = {
              "api_vm_create", "api_zone", "audit", "audit_fields",
              "capacity", "evacuator", "failover",
              "group_control", "group_fields", "judge", "label_filter", "leader_time",
-             "lease", "manifest_edit", "manifest_fields", "manifest_kinds",
+             "lease", "limiter", "manifest_edit", "manifest_fields", "manifest_kinds",
              "manifest_prune", "metrics", "move_budget", "move_control",
              "orders", "pending", "place", "plan", "plan_action", "plan_book",
              "planner", "planner_record", "ready", "region", "reports", "turn",

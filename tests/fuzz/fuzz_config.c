@@ -99,6 +99,9 @@ static void try_node(const char *path)
           config->snapshot_entries <= 10000000);
     CHECK(config->segment_mib >= 1 && config->segment_mib <= 1024);
     CHECK(config->watch_events >= 1000 && config->watch_events <= 10000000);
+    CHECK(config->caller_limits->calls_per_second >= 1 &&
+          config->caller_limits->streams >= 1 &&
+          config->caller_limits->mib >= 8);
     check_level(config->log_level);
     if (config->listen[0] != '\0') {
         check_address(config->listen);

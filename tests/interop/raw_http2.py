@@ -83,7 +83,9 @@ class Inflater:
                 return fields
 
     def close(self):
-        self.library.nghttp2_hd_inflate_del(self.inflater)
+        if self.inflater is not None:
+            self.library.nghttp2_hd_inflate_del(self.inflater)
+        self.inflater = None
 
 
 class Wire:
@@ -96,6 +98,7 @@ class Wire:
         self.socket = socket.create_connection(
             (host, int(port)), SECONDS,
             source_address=(source, 0) if source else None)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.answers = {}  # Headers and trailers by stream.
         self.inflater = Inflater()

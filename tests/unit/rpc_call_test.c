@@ -40,6 +40,7 @@ struct echo {
     struct rpc_health health;
     struct rpc_server_close close;
     struct rpc_channel *forward; /* If set, calls go there. */
+    struct rpc_account account;  /* Everybody's, if it has bytes. */
     bool closed;
     int calls_closed;
     char seen_marker[32];
@@ -119,6 +120,9 @@ static struct rpc_handler *echo_route(struct rpc_router *router,
 {
     struct echo *echo = container_of(router, struct echo, router);
 
+    if (echo->account.bytes_max > 0) {
+        rpc_call_charge(call, &echo->account);
+    }
     if (echo->forward == NULL) {
         return NULL;
     }
@@ -508,6 +512,66 @@ static void a_drain_ends_streams_at_once_and_waits_for_calls(void **unused)
     end_loop(&loop);
 }
 
+/* --- Accounts ------------------------------------------------------------ */
+
+static void call_bytes(uv_loop_t *loop, struct rpc_channel *channel,
+                       size_t bytes, struct outcome *outcome)
+{
+    char *text = memory_alloc(bytes + 1);
+
+    memset(text, 'x', bytes);
+    call_text(loop, channel, "/test.Echo/Unary", text, 10000, outcome);
+    free(text);
+}
+
+static bool is_over_limit(const struct outcome *outcome)
+{
+    return outcome->code == RPC_RESOURCE_EXHAUSTED &&
+           strcmp(outcome->reason, "OVER_LIMIT") == 0;
+}
+
+static void callers_have_so_many_bytes_under_way_and_no_more(void **unused)
+{
+    text_message request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    struct outcome outcome;
+    struct outcome waits = {.done = false};
+    struct rpc_channel *channel;
+    struct echo echo;
+    uv_loop_t loop;
+
+    (void)unused;
+    uv_loop_init(&loop);
+    echo_start(&echo, &loop);
+    echo.account.bytes_max = 200 << 10;
+    channel = rpc_channel_create(&loop, echo.address, 1);
+    call_bytes(&loop, channel, 300 << 10, &outcome);
+    assert_true(is_over_limit(&outcome));
+    /* Alone, an answer may be too much together with its request. */
+    call_bytes(&loop, channel, 120 << 10, &outcome);
+    assert_int_equal(outcome.code, RPC_OK);
+    assert_int_equal(outcome.bytes, 120 << 10);
+    uv_update_time(&loop);
+    waits.unary.output = &REQUEST;
+    waits.unary.deadline_ms = uv_now(&loop) + 10000;
+    waits.unary.done = unary_done;
+    rpc_unary_call(channel, &waits.unary, "/test.Echo/Silent", &request.base);
+    call_bytes(&loop, channel, 120 << 10, &outcome);
+    assert_true(is_over_limit(&outcome));
+    /* Small ones tell what was done, and are given. */
+    call_bytes(&loop, channel, 60 << 10, &outcome);
+    assert_int_equal(outcome.code, RPC_OK);
+    assert_in_range(echo.account.bytes, 1024, 2048);
+    assert_int_equal(echo.account.calls, 1);
+    assert_int_equal(rpc_server_stats(echo.server)->calls_over_bytes, 2);
+    rpc_channel_destroy(channel);
+    run_until(&loop, &waits.done);
+    finish(&loop, &echo, NULL);
+    end_loop(&loop);
+    assert_int_equal(echo.account.calls, 0);
+    assert_int_equal(echo.account.streams, 0);
+    assert_int_equal(echo.account.bytes, 0);
+}
+
 static void health_is_told(void **unused)
 {
     Grpc__Health__V1__HealthCheckRequest request =
@@ -707,6 +771,7 @@ int main(void)
         cmocka_unit_test(a_cancelled_call_is_closed_on_both_sides),
         cmocka_unit_test(a_forwarded_call_is_answered_as_if_direct),
         cmocka_unit_test(a_drain_ends_streams_at_once_and_waits_for_calls),
+        cmocka_unit_test(callers_have_so_many_bytes_under_way_and_no_more),
         cmocka_unit_test(health_is_told),
         cmocka_unit_test(garbage_and_floods_cost_the_connection_only),
         cmocka_unit_test(only_loopback_is_listened_on_without_tls),
