@@ -147,6 +147,7 @@
 
 /* Audit records that one page of a list unpacks, some microseconds each. */
 #define AUDIT_LOOKS_MAX 10000
+
 /* Callers that are told apart at a time: more than connections, each of which
  * has one caller or some tokens. 100 bytes each. */
 #define LIMITER_CALLERS_MAX 8192
