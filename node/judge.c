@@ -19,6 +19,12 @@ struct zone_view {
     uint32_t ended; /* UP in the state, lease ended; these are late too. */
 };
 
+/* In one turn. */
+struct fenced {
+    uint32_t hosts;
+    uint32_t vms; /* That were on them. */
+};
+
 static void look(const struct judge *judge, const struct state *state,
                  uint64_t now_ms, struct zone_view *views)
 {
@@ -141,10 +147,20 @@ static void fence(struct turn_plan *plan, const struct host *host,
     turn_change(plan, &change);
 }
 
+/* Whether this turn has fenced enough, before this host. */
+static bool is_enough(const struct turn_plan *plan, const struct fenced *fenced,
+                      const struct host *host)
+{
+    return fenced->hosts == FENCE_HOSTS_MAX ||
+           (fenced->hosts > 0 &&
+            fenced->vms + host->vm_count > FENCE_VMS_MAX) ||
+           plan->entry.len > TURN_BYTES_SOFT_MAX;
+}
+
 static void judge_hosts(struct judge *judge, struct turn_plan *plan,
                         const struct zone_view *views)
 {
-    uint32_t fenced = 0;
+    struct fenced fenced = {0};
 
     for (uint32_t slot = 0; slot < state_host_slots(plan->scratch); slot++) {
         const struct host *host = state_host_at(plan->scratch, slot);
@@ -155,8 +171,7 @@ static void judge_hosts(struct judge *judge, struct turn_plan *plan,
             !lease_ended(lease, plan->now_ms)) {
             continue;
         }
-        if (fenced == FENCE_HOSTS_MAX ||
-            plan->entry.len > TURN_BYTES_SOFT_MAX) {
+        if (is_enough(plan, &fenced, host)) {
             judge->more = true;
             judge->next_look_ms = plan->now_ms;
             break;
@@ -167,8 +182,9 @@ static void judge_hosts(struct judge *judge, struct turn_plan *plan,
                            state_settings(plan->scratch), plan->now_ms)) {
             continue;
         }
+        fenced.hosts++;
+        fenced.vms += host->vm_count;
         fence(plan, host, lease);
-        fenced++;
     }
 }
 

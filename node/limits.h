@@ -126,8 +126,11 @@
 #define WATCH_HEARTBEAT_MS_MIN     500
 #define WATCH_HEARTBEAT_MS_MAX     60000
 
-/* Hosts fenced in one turn. */
+/* Hosts fenced in one turn, and VMs that these release, if it is not a single
+ * host with more: each VM lies on a page that the scratch and the state copy, 1
+ * to 2 us in all. */
 #define FENCE_HOSTS_MAX 512
+#define FENCE_VMS_MAX   4096
 
 /* Restart delays after failures: 1 s, doubled each time up to this. */
 #define RESTART_DELAY_MS_MAX 60000
