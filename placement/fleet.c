@@ -17,6 +17,8 @@
 struct known {
     uint64_t uid;
     uint64_t generation;
+    uint32_t own_zone_plus1; /* Where it last named no domain; 0: nowhere. */
+    uint32_t own_domain;     /* Its number then. */
 };
 
 /* A fault domain's name within its zone. */
@@ -45,6 +47,7 @@ struct fleet {
     uint32_t domain_count;
     uint32_t zone_domains[ZONES_MAX];
     struct selector selectors[SELECTORS_MAX];
+    uint32_t selector_count; /* Those after them were never used. */
     uint64_t asked;
 };
 
@@ -83,6 +86,7 @@ static void forget(struct fleet *fleet)
     for (uint32_t i = 0; i < SELECTORS_MAX; i++) {
         forget_selector(&fleet->selectors[i]);
     }
+    fleet->selector_count = 0;
     fleet->slots = 0;
 }
 
@@ -135,23 +139,30 @@ static void grow(struct fleet *fleet, uint32_t slots)
     }
 }
 
-/* A host without a name for its domain is alone in it: named by its slot,
- * with a NUL, which no name has. */
+/* A host without a name for its domain is alone in it, and finds it again when
+ * it is registered anew; in another zone it gets another one. */
+static uint32_t own_domain(struct fleet *fleet, uint32_t slot, uint32_t zone)
+{
+    struct known *known = &fleet->known[slot];
+
+    if (known->own_zone_plus1 != zone + 1) {
+        known->own_zone_plus1 = zone + 1;
+        known->own_domain = fleet->domain_count++;
+        fleet->zone_domains[zone]++;
+    }
+    return known->own_domain;
+}
+
 static uint32_t domain_of(struct fleet *fleet, const struct state *state,
                           uint32_t slot, const struct host *host)
 {
-    struct host_identity identity;
-    struct text name;
-    char own[1 + sizeof(slot)] = {0};
+    struct text name = state_host_fault_domain(state, host);
     struct domain *first;
     struct domain *domain;
     uint64_t key;
 
-    state_host_identity(state, host, &identity);
-    name = identity.fault_domain;
     if (name.len == 0) {
-        memcpy(own + 1, &slot, sizeof(slot));
-        name = (struct text){own, sizeof(own)};
+        return own_domain(fleet, slot, host->zone);
     }
     key = hash_bytes(name.data, name.len, host->zone);
     first = map_get(&fleet->domains, key);
@@ -214,7 +225,8 @@ static void registered(struct fleet *fleet, const struct state *state,
 {
     struct fleet_host *entry = &fleet->hosts[slot];
 
-    fleet->known[slot] = (struct known){host->uid, host->generation};
+    fleet->known[slot].uid = host->uid;
+    fleet->known[slot].generation = host->generation;
     entry->domain = domain_of(fleet, state, slot, host);
     entry->zone = host->zone;
     entry->labels_blob = host->labels_blob;
@@ -225,7 +237,7 @@ static void registered(struct fleet *fleet, const struct state *state,
     for (uint32_t i = 0; i < NAMED_MAX; i++) {
         entry->named_mask |= (uint8_t)((host->named_capacity.of[i] > 0) << i);
     }
-    for (uint32_t i = 0; i < SELECTORS_MAX; i++) {
+    for (uint32_t i = 0; i < fleet->selector_count; i++) {
         if (fleet->selectors[i].blob != 0) {
             select_host(&fleet->selectors[i],
                         state_blob(state, host->labels_blob), slot);
@@ -267,7 +279,7 @@ static void remove_host(struct fleet *fleet, uint32_t slot)
 {
     fleet->hosts[slot] = (struct fleet_host){.zone = SLOT_NONE};
     fleet->known[slot] = (struct known){0};
-    for (uint32_t i = 0; i < SELECTORS_MAX; i++) {
+    for (uint32_t i = 0; i < fleet->selector_count; i++) {
         if (fleet->selectors[i].blob != 0) {
             fleet->selectors[i].bits[slot / 64] &= ~(UINT64_C(1) << slot % 64);
         }
@@ -345,6 +357,9 @@ static struct selector *selector_of(struct fleet *fleet, uint32_t blob,
         }
     }
     forget_selector(oldest);
+    if (oldest == &fleet->selectors[fleet->selector_count]) {
+        fleet->selector_count++;
+    }
     return oldest;
 }
 

@@ -66,6 +66,16 @@ void state_host_identity(const struct state *state, const struct host *host,
     CHECK(!reader.failed && reader.len == 0);
 }
 
+struct text state_host_fault_domain(const struct state *state,
+                                    const struct host *host)
+{
+    struct text packed = state_blob(state, host->identity_blob);
+    struct bytes_reader reader;
+
+    bytes_reader_init(&reader, packed.data, packed.len);
+    return take_part(&reader); /* The first one. */
+}
+
 static uint32_t host_create(struct state *state,
                             const struct change_host_register *change)
 {

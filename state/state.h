@@ -250,6 +250,10 @@ struct host_identity {
 void state_host_identity(const struct state *state, const struct host *host,
                          struct host_identity *identity);
 
+/* The first of these alone. */
+struct text state_host_fault_domain(const struct state *state,
+                                    const struct host *host);
+
 /* The bit of a pool, or 0 when no host ever reported it. */
 uint64_t state_pool_bit(const struct state *state, struct text name);
 
