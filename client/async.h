@@ -94,8 +94,8 @@ struct hf_uv_watch_state {
     struct hf_uv_watch *handle; /* NULL: told. */
     enum async_state state;
     struct turn turn;
-    struct alarm alarm;                 /* To resume, or of silence. */
-    Holdfast__V1__WatchRequest request; /* `kinds` owned. */
+    struct alarm alarm; /* To resume, or of silence. */
+    Holdfast__V1__WatchRequest *request;
     struct attempts_course course;
     struct arrived *arrived;       /* Responses to be told; NULL: none. */
     struct arrived **arrived_next; /* Where the next one goes. */

@@ -27,7 +27,7 @@ static struct hf_uv_watch_state *of_stream(struct rpc_stream *stream)
 static void free_if_done(struct hf_uv_watch_state *watch)
 {
     if (watch->handle == NULL && watch->carrier == NULL) {
-        free(watch->request.kinds);
+        holdfast__v1__watch_request__free_unpacked(watch->request, NULL);
         free(watch);
     }
 }
@@ -97,7 +97,8 @@ static void expect_more(struct hf_uv_watch_state *watch)
 {
     watch->suspected = false;
     async_alarm(watch->client, &watch->alarm,
-                uv_now(watch->client->loop) + ATTEMPTS_SILENCE_MAX_MS);
+                uv_now(watch->client->loop) +
+                    attempts_silence_ms(watch->request->heartbeat_ms));
 }
 
 static void on_message(struct rpc_stream *stream, const uint8_t *data,
@@ -118,8 +119,8 @@ static void on_message(struct rpc_stream *stream, const uint8_t *data,
         return;
     }
     response = (const Holdfast__V1__WatchResponse *)(const void *)message;
-    if (response->revision > watch->request.after_revision) {
-        watch->request.after_revision = response->revision;
+    if (response->revision > watch->request->after_revision) {
+        watch->request->after_revision = response->revision;
     }
     watch->course.failures = 0;
     expect_more(watch);
@@ -163,7 +164,7 @@ static const struct rpc_stream_ops stream_ops = {.message = on_message,
 
 static void begin(struct hf_uv_watch_state *watch)
 {
-    const ProtobufCMessage *request = &watch->request.base;
+    const ProtobufCMessage *request = &watch->request->base;
     size_t size = protobuf_c_message_get_packed_size(request);
     char path[REQUEST_PATH_BYTES];
     struct carrier_call what = {.path = path};
@@ -220,8 +221,6 @@ enum hf_code hf_uv_watch(struct hf_uv_client *client, struct hf_uv_watch *watch,
                          hf_uv_watch_response_cb response,
                          hf_uv_watch_ended_cb ended)
 {
-    const Holdfast__V1__WatchRequest *wanted =
-        (const Holdfast__V1__WatchRequest *)(const void *)request;
     struct hf_uv_watch_state *state;
 
     if (client->closing) {
@@ -236,11 +235,7 @@ enum hf_code hf_uv_watch(struct hf_uv_client *client, struct hf_uv_watch *watch,
     state = memory_alloc(sizeof(*state));
     state->client = client;
     state->handle = watch;
-    holdfast__v1__watch_request__init(&state->request);
-    state->request.after_revision = wanted->after_revision;
-    state->request.n_kinds = wanted->n_kinds;
-    state->request.kinds =
-        memory_copy(wanted->kinds, wanted->n_kinds * sizeof(wanted->kinds[0]));
+    state->request = request_watch_copy(request);
     state->course = attempts_begin(&client->contact.attempts);
     state->turn.run = on_turn;
     state->alarm.ring = on_alarm;

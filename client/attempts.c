@@ -3,6 +3,9 @@
 
 #include "base/check.h"
 
+#define HEARTBEAT_DEFAULT_MS 5000
+#define HEARTBEATS_MISSED    3
+
 #define ATTEMPT_LEAST_MS 1000
 
 #define BACKOFF_FIRST_MS 100
@@ -17,6 +20,12 @@ void attempts_init(struct attempts *attempts, uint64_t seed)
 struct attempts_course attempts_begin(const struct attempts *attempts)
 {
     return (struct attempts_course){.endpoint = attempts->current};
+}
+
+uint64_t attempts_silence_ms(uint32_t heartbeat_ms)
+{
+    return HEARTBEATS_MISSED *
+           (uint64_t)(heartbeat_ms == 0 ? HEARTBEAT_DEFAULT_MS : heartbeat_ms);
 }
 
 uint64_t attempts_share_ms(const struct attempts *attempts, uint64_t left_ms)

@@ -25,9 +25,6 @@
  * about half a minute with the pauses between them. */
 #define ATTEMPTS_WATCH_ROUNDS_MAX 20
 
-/* A node sends at least an empty response of a watch every 5 s. */
-#define ATTEMPTS_SILENCE_MAX_MS 15000
-
 /* The retry budget, in thousandths of a token (gRPC proposal A6's throttling,
  * as it is for a single call). */
 #define ATTEMPTS_BUDGET_MAX     10000
@@ -52,6 +49,11 @@ void attempts_init(struct attempts *attempts, uint64_t seed);
 
 /* Where a new call or watch begins. */
 struct attempts_course attempts_begin(const struct attempts *attempts);
+
+/* How long a watch may be silent before its stream is broken: three of the
+ * empty responses that a node sends at least. `heartbeat_ms` as in the request;
+ * 0: every 5 s. */
+uint64_t attempts_silence_ms(uint32_t heartbeat_ms);
 
 /* How long an attempt may take when so much time is left. With other endpoints
  * left it is half of that, but at least a second: a node that hangs must not

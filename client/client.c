@@ -42,7 +42,7 @@ enum hf_code hf_client_use_tls(struct hf_client *client,
 
 uint64_t hf_client_certificate_end(const struct hf_client *client)
 {
-    const struct tls *tls = client->settings.tls;
+    const struct tls *tls = client->contact.tls;
 
     return tls == NULL ? 0 : tls_not_after_s(tls);
 }

@@ -154,3 +154,19 @@ enum hf_code request_pack(const char *method, const ProtobufCMessage *request,
                : status_set(status, HF_STATUS_INVALID_ARGUMENT,
                             "the request is too large");
 }
+
+struct Holdfast__V1__WatchRequest *request_watch_copy(
+    const ProtobufCMessage *request)
+{
+    Holdfast__V1__WatchRequest *copy;
+    struct bytes packed;
+
+    bytes_init(&packed);
+    packed.len = protobuf_c_message_pack(
+        request, bytes_reserve(
+                     &packed, protobuf_c_message_get_packed_size(request) + 1));
+    copy = holdfast__v1__watch_request__unpack(NULL, packed.len, packed.data);
+    CHECK(copy != NULL);
+    bytes_close(&packed);
+    return copy;
+}

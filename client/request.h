@@ -29,4 +29,9 @@ enum hf_code request_pack(const char *method, const ProtobufCMessage *request,
 ProtobufCMessage *request_unpack(const ProtobufCMessageDescriptor *descriptor,
                                  const uint8_t *data, size_t len);
 
+/* A copy of a WatchRequest, freed with holdfast__v1__watch_request__free_
+ * unpacked(). */
+struct Holdfast__V1__WatchRequest *request_watch_copy(
+    const ProtobufCMessage *request);
+
 #endif

@@ -17,8 +17,8 @@
 
 struct hf_watch {
     struct hf_client *client;
-    Holdfast__V1__WatchRequest request; /* `kinds` owned. */
-    struct connection *connection;      /* NULL: none; the stream is open. */
+    Holdfast__V1__WatchRequest *request;
+    struct connection *connection; /* NULL: none; the stream is open. */
     struct attempts_course course;
     uint64_t retry_at_ms;     /* Not before. */
     uint64_t silent_until_ms; /* Broken when nothing came by then. */
@@ -30,15 +30,10 @@ struct hf_watch *hf_client_watch(struct hf_client *client,
                                  const ProtobufCMessage *request)
 {
     struct hf_watch *watch = memory_alloc(sizeof(*watch));
-    const Holdfast__V1__WatchRequest *wanted = (const void *)request;
 
     CHECK(request->descriptor == &holdfast__v1__watch_request__descriptor);
     watch->client = client;
-    holdfast__v1__watch_request__init(&watch->request);
-    watch->request.after_revision = wanted->after_revision;
-    watch->request.n_kinds = wanted->n_kinds;
-    watch->request.kinds =
-        memory_copy(wanted->kinds, wanted->n_kinds * sizeof(wanted->kinds[0]));
+    watch->request = request_watch_copy(request);
     watch->course = attempts_begin(&client->contact.attempts);
     return watch;
 }
@@ -47,9 +42,14 @@ void hf_watch_close(struct hf_watch *watch)
 {
     if (watch != NULL) {
         connection_close(watch->connection);
-        free(watch->request.kinds);
+        holdfast__v1__watch_request__free_unpacked(watch->request, NULL);
         free(watch);
     }
+}
+
+static uint64_t silent_until(const struct hf_watch *watch)
+{
+    return clock_boot_ms() + attempts_silence_ms(watch->request->heartbeat_ms);
 }
 
 static void end(struct hf_watch *watch, enum hf_code code, const char *reason)
@@ -93,12 +93,12 @@ static void begin(struct hf_watch *watch, uint64_t deadline_ms)
     connection_authorize(watch->connection, contact->authorization);
     request_path("WatchService/Watch", path);
     bytes_init(&packed);
-    size = protobuf_c_message_get_packed_size(&watch->request.base);
-    packed.len = protobuf_c_message_pack(&watch->request.base,
+    size = protobuf_c_message_get_packed_size(&watch->request->base);
+    packed.len = protobuf_c_message_pack(&watch->request->base,
                                          bytes_reserve(&packed, size + 1));
     connection_call(watch->connection, path, &packed, 0, 0);
     bytes_close(&packed);
-    watch->silent_until_ms = clock_boot_ms() + ATTEMPTS_SILENCE_MAX_MS;
+    watch->silent_until_ms = silent_until(watch);
 }
 
 static ProtobufCMessage *take(struct hf_watch *watch)
@@ -113,11 +113,11 @@ static ProtobufCMessage *take(struct hf_watch *watch)
         end(watch, HF_STATUS_INTERNAL, "the answer is no WatchResponse");
         return NULL;
     }
-    if (response->revision > watch->request.after_revision) {
-        watch->request.after_revision = response->revision;
+    if (response->revision > watch->request->after_revision) {
+        watch->request->after_revision = response->revision;
     }
     watch->course.failures = 0;
-    watch->silent_until_ms = clock_boot_ms() + ATTEMPTS_SILENCE_MAX_MS;
+    watch->silent_until_ms = silent_until(watch);
     return message;
 }
 

@@ -59,6 +59,7 @@ const char *noun_summary(const char *noun)
         {"simulate", "The fleet in virtual time"},
         {"watch", "Changes"},
         {"doctor", "What is wrong"},
+        {"events", "Changes of the past"},
         {"ca", "Authorities for certificates"},
         {"cert", "Certificates"},
         {"version", "This program"},

@@ -200,11 +200,29 @@ const struct command commands_plan[] = {
      .run = run_simulate},
 
     {.noun = "watch",
-     .names = "",
-     .options = OPTION(KIND) | OPTION(AFTER),
+     .names = "[NAME...]",
+     .name_max = MANY,
+     .options = EVENTS,
      .summary = "show every change as it happens, until interrupted",
+     .details = "  holdfast watch --kind vm --filter app=web --zone z1\n"
+                "  holdfast watch db-1 --prefix web-\n\n"
+                "CAUSE says why something changed. What conditions do not take "
+                "any more is shown\nonce again, with `left`.",
      .method = "WatchService/Watch",
      .run = run_watch},
+    {.noun = "events",
+     .names = "[NAME...]",
+     .name_max = MANY,
+     .options = EVENTS | OPTION(TREE) | OPTION(ALL),
+     .summary = "show what has changed until now, and why",
+     .details = "  holdfast events --tree\n"
+                "  holdfast events --kind vm,host --after 1200\n\n"
+                "The last 1000 changes, or those after --after, as far back as "
+                "they are kept.\nWith --tree a failover is one tree: the zone "
+                "that was lost, its hosts, their\nVMs, and where each of them "
+                "runs now.",
+     .method = "WatchService/Watch",
+     .run = run_events},
 
     {.noun = "ca",
      .verb = "init",

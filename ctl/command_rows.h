@@ -12,7 +12,10 @@
 #define LIST   (OPTION(STALE) | OPTION(WATCH) | ORDER)
 #define CHANGE (OPTION(REQUEST_ID) | OPTION(EXPECT_REVISION) | OPTION(DRY_RUN))
 #define WAIT   (OPTION(WAIT) | OPTION(WAIT_TIMEOUT))
-#define MANY   ARGUMENTS_NAMES_MAX
+#define EVENTS                                                        \
+    (OPTION(KIND) | OPTION(AFTER) | OPTION(FILTER) | OPTION(PREFIX) | \
+     OPTION(IN_ZONES) | OPTION(STATE))
+#define MANY ARGUMENTS_NAMES_MAX
 
 extern const struct command commands_region[];
 extern const size_t commands_region_count;

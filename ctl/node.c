@@ -164,8 +164,7 @@ static enum exit_code ask_while(struct invocation *invocation,
     }
 }
 
-static enum exit_code hand_over(struct invocation *invocation,
-                                const char *from)
+static enum exit_code hand_over(struct invocation *invocation, const char *from)
 {
     ProtobufCMessage *request = request_for(invocation, TRANSFER);
     ProtobufCMessage *response;
@@ -299,19 +298,17 @@ static void step(struct invocation *invocation, unsigned number,
 static enum exit_code replace(struct invocation *invocation,
                               const struct replacement *both)
 {
-    static const char *const passing[] = {"NODE_BEHIND", "NODE_SILENT",
-                                          "MEMBERS_CHANGING", "NO_LEADER",
-                                          NULL};
+    static const char *const passing[] = {
+        "NODE_BEHIND", "NODE_SILENT", "MEMBERS_CHANGING", "NO_LEADER", NULL};
     ProtobufCMessage *promotion;
     enum exit_code code;
 
     step(invocation, 1, "add", both->new,
          "as a standby, which follows the log and counts for nothing, so "
          "nothing can be lost by it");
-    code = change(
-        invocation, ADD, both->new,
-        request_to_add(invocation, both->new,
-                       both->dead_is_member ? both->zone : ""));
+    code = change(invocation, ADD, both->new,
+                  request_to_add(invocation, both->new,
+                                 both->dead_is_member ? both->zone : ""));
     if (code != EXIT_OK) {
         return code;
     }
@@ -320,9 +317,9 @@ static enum exit_code replace(struct invocation *invocation,
          "before the old one goes, so that there are never too few");
     if (!is_dry(invocation)) {
         promotion = request_of(invocation, PROMOTE, both->new);
-        code = promotion == NULL ? EXIT_USAGE
-                                 : ask_while(invocation, PROMOTE, promotion,
-                                             passing);
+        code = promotion == NULL
+                   ? EXIT_USAGE
+                   : ask_while(invocation, PROMOTE, promotion, passing);
     }
     if (code != EXIT_OK) {
         return code;

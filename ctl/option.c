@@ -215,6 +215,14 @@ static const struct option_rule rules[OPTION_MAX] = {
     [OPTION_FAIL_ON] = {"--fail-on", 0, "SEVERITY",
                         "exit code 1 from this severity on: note, warning or "
                         "critical"},
+    [OPTION_PREFIX] = {"--prefix", 0, "PREFIX",
+                       "also what has a name that begins with this; "
+                       "repeatable"},
+    [OPTION_IN_ZONES] = {"--zone", 'z', "ZONE",
+                         "only this zone and what is in it; repeatable, or a "
+                         "list with commas"},
+    [OPTION_TREE] = {"--tree", 0, NULL,
+                     "each event under the one that it follows from"},
     [OPTION_DAYS] = {"--days", 0, "N", "how long it lasts (default 365)"},
     [OPTION_ROLE] = {"--role", 0, "ROLE",
                      "viewer, operator, admin or drill-runner"},

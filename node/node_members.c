@@ -58,7 +58,7 @@ static void refuse_plainly(struct members_call *call, enum api_error error)
 }
 
 static void look_at_members(const struct node *node, struct members *members,
-                     struct membership *now)
+                            struct membership *now)
 {
     struct replica_status status;
 

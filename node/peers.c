@@ -133,8 +133,7 @@ static const struct rpc_stream_ops peer_ops = {
  * member of. 0: of none; it joins, and what it has is on its way. */
 static uint32_t own_generation(const struct node *node)
 {
-    return node->roster.from_region &&
-                   node_member(node, node->self->id) != NULL
+    return node->roster.from_region && node_member(node, node->self->id) != NULL
                ? node->roster.members.generation
                : 0;
 }
@@ -145,15 +144,21 @@ static void open_stream(struct peer *peer)
     char from[24];
     char to[24];
     char generation[16];
-    const char *metadata[] = {
-        "holdfast-node",       from,
-        "holdfast-to",         to,
-        "holdfast-region",     node->config->region,
-        "holdfast-name",       node->self->name,
-        "holdfast-address",    node->self->address,
-        "holdfast-generation", generation,
-        PEER_EMPTY_KEY,        node->roster.from_region ? "0" : "1",
-        NULL};
+    const char *metadata[] = {"holdfast-node",
+                              from,
+                              "holdfast-to",
+                              to,
+                              "holdfast-region",
+                              node->config->region,
+                              "holdfast-name",
+                              node->self->name,
+                              "holdfast-address",
+                              node->self->address,
+                              "holdfast-generation",
+                              generation,
+                              PEER_EMPTY_KEY,
+                              node->roster.from_region ? "0" : "1",
+                              NULL};
 
     snprintf(from, sizeof(from), "%" PRIu64, node->self->id);
     snprintf(to, sizeof(to), "%" PRIu64, peer->id);
@@ -256,9 +261,9 @@ static bool is_peer(const struct rpc_call *call, uint64_t from,
     }
     snprintf(id, sizeof(id), "%" PRIu64, from);
     return identity->role == TLS_ROLE_NODE &&
-           (identity->from_uri ? strcmp(identity->name, id) == 0
-                               : name != NULL &&
-                                     strcmp(identity->name, name) == 0);
+           (identity->from_uri
+                ? strcmp(identity->name, id) == 0
+                : name != NULL && strcmp(identity->name, name) == 0);
 }
 
 /* Whether a node must not be heard any more, for good. */

@@ -64,8 +64,8 @@ static bool is_dead(const struct recovery_claim *claim, const char *name)
     return false;
 }
 
-static const struct recovery_survivor *
-survivor_named(const struct recovery_claim *claim, const char *name)
+static const struct recovery_survivor *survivor_named(
+    const struct recovery_claim *claim, const char *name)
 {
     for (size_t i = 0; i < claim->survivor_count; i++) {
         if (strcmp(claim->survivors[i].name, name) == 0) {
@@ -125,9 +125,9 @@ static bool check_names(const struct recover_position *position, uint64_t self,
         bool found = false;
 
         for (size_t j = 0; j < position->members.count; j++) {
-            found |= position->members.items[j].id != self &&
-                     strcmp(position->members.items[j].name, claim->dead[i]) ==
-                         0;
+            found |=
+                position->members.items[j].id != self &&
+                strcmp(position->members.items[j].name, claim->dead[i]) == 0;
         }
         if (!found || survivor_named(claim, claim->dead[i]) != NULL) {
             snprintf(why, size,
@@ -175,8 +175,8 @@ bool recovery_is_right(const struct recover_position *position, uint64_t self,
 
 /* --- The program's part -------------------------------------------------- */
 
-static const Holdfast__V1__NodeMember *
-self_of(const Holdfast__V1__NodeConfig *config)
+static const Holdfast__V1__NodeMember *self_of(
+    const Holdfast__V1__NodeConfig *config)
 {
     for (size_t i = 0; i < config->n_nodes; i++) {
         if (strcmp(config->nodes[i]->name, config->name) == 0) {
@@ -219,8 +219,7 @@ static void print_position(const Holdfast__V1__NodeConfig *config,
         const struct member *member = &members->items[i];
 
         printf("  %s, id %" PRIu64 ", %s, zone %s, %s\n", member->name,
-               member->id,
-               member->role == REPLICA_VOTER ? "voter" : "standby",
+               member->id, member->role == REPLICA_VOTER ? "voter" : "standby",
                member->zone[0] == '\0' ? "-" : member->zone, member->address);
     }
 }
@@ -249,12 +248,15 @@ int recovery_inspect(const Holdfast__V1__NodeConfig *config)
 
 static const char warning[] =
     "\n"
-    "This makes this node the only member of the region's next generation. All\n"
+    "This makes this node the only member of the region's next generation. "
+    "All\n"
     "that is in its log counts then, and what others alone had is lost, also\n"
     "what was acknowledged: changes of the last moments before the quorum was\n"
     "lost, if this node was not among those that had them.\n"
-    "The dead must be dead for good: powered off, or their data deleted. If they\n"
-    "ran on by themselves, two regions would command the same hosts. When they\n"
+    "The dead must be dead for good: powered off, or their data deleted. If "
+    "they\n"
+    "ran on by themselves, two regions would command the same hosts. When "
+    "they\n"
     "come back and reach this node, they are refused and end.\n";
 
 /* False: nothing was typed. */
@@ -273,7 +275,8 @@ static bool ask(struct recovery_claim *claim, char *line, size_t size)
 static void print_next(const Holdfast__V1__NodeConfig *config,
                        const struct members *members)
 {
-    printf("\nDone: region %s is of generation %" PRIu32 " now, and %s its only "
+    printf("\nDone: region %s is of generation %" PRIu32
+           " now, and %s its only "
            "member.\n"
            "  1. start this node; it leads at once, and waits as every new "
            "leader does\n"

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const Holdfast__V1__NodeMember *
-in_file(const Holdfast__V1__NodeConfig *config, uint64_t id)
+static const Holdfast__V1__NodeMember *in_file(
+    const Holdfast__V1__NodeConfig *config, uint64_t id)
 {
     for (size_t i = 0; i < config->n_nodes; i++) {
         if (config->nodes[i]->id == id) {
@@ -51,8 +51,8 @@ void roster_fill(struct roster *roster, const struct replica *replica,
     }
     roster->from_region = members->count > 0;
     for (size_t i = 0; !roster->from_region && i < config->n_nodes; i++) {
-        members->items[members->count++] = (struct member){
-            .id = config->nodes[i]->id, .role = REPLICA_VOTER};
+        members->items[members->count++] =
+            (struct member){.id = config->nodes[i]->id, .role = REPLICA_VOTER};
     }
     for (size_t i = 0; i < members->count; i++) {
         complete(&members->items[i], config, true);

@@ -84,7 +84,8 @@ static int open_snapshot(struct opened *opened, struct failure *failure)
 static int check_whole(const struct opened *opened, struct failure *failure)
 {
     const struct recover_position *position = opened->position;
-    if (opened->members_bad || position->last_index < position->snapshot_index) {
+    if (opened->members_bad ||
+        position->last_index < position->snapshot_index) {
         return failure_set(failure, REPLICA_FAILED_CORRUPT,
                            "%s: log and snapshot do not fit each other, or "
                            "have no valid members" FAILURE_CURE_REJOIN,

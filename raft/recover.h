@@ -35,8 +35,7 @@ struct recover_position {
 /* 0, or a negative error after `failure`. Reads as a start does: what a crash
  * left unfinished is put right. */
 int recover_inspect(const struct recover_options *options,
-                    struct recover_position *position,
-                    struct failure *failure);
+                    struct recover_position *position, struct failure *failure);
 
 /* Makes `options->id` the only voter, in a generation one higher. `members`
  * are those of the position, with names filled in. A crash in the middle

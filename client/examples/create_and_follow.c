@@ -46,9 +46,8 @@ static int create(struct hf_client *client, char *vm_class, char *name,
                        &status) != HF_STATUS_OK) {
         return failed("create", &status);
     }
-    *revision =
-        ((const Holdfast__V1__CreateVmResponse *)(const void *)response)
-            ->revision;
+    *revision = ((const Holdfast__V1__CreateVmResponse *)(const void *)response)
+                    ->revision;
     hf_message_free(response);
     printf("created %s\n", name);
     return 0;
@@ -88,8 +87,8 @@ static int follow(struct hf_client *client, const char *name, uint64_t revision)
 
     request.after_revision = revision;
     watch = hf_client_watch(client, &request.base);
-    while (!running && hf_watch_next(watch, 60000, &response, &status) ==
-                           HF_STATUS_OK) {
+    while (!running &&
+           hf_watch_next(watch, 60000, &response, &status) == HF_STATUS_OK) {
         running = runs(
             (const Holdfast__V1__WatchResponse *)(const void *)response, name);
         hf_message_free(response);

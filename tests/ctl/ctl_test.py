@@ -449,8 +449,8 @@ class Watching(Case):
     def test_watch_shows_every_change(self):
         lines = self.follow("watch", until="a .*running on h1",
                             act=lambda: self.vm("a"))
-        self.assertRegex(lines[0], "TIME +REVISION +KIND +NAME +CHANGE")
-        self.assertEqual([line.split()[6] for line in lines[1:]],
+        self.assertRegex(lines[0], "TIME +REVISION +KIND +NAME +CAUSE +CHANGE")
+        self.assertEqual([line.split()[7] for line in lines[1:]],
                          ["assigned", "starting", "running"])
 
     def test_watch_speaks_json_and_picks_kinds(self):
@@ -462,6 +462,42 @@ class Watching(Case):
         self.assertEqual(len(lines), 1)
         self.assertEqual(json.loads(lines[0])["zone"]["name"], "z1")
         self.refused(2, "watch", "--kind", "vms")
+
+    def test_watch_passes_its_conditions_on(self):
+        self.follow("watch", "db", "--prefix", "web-", "--prefix", "mail-",
+                    "--zone", "z1,z2", "--state", "lost", "--filter",
+                    "a=b,!c", until=".", act=lambda: None)
+        request = self.requests("Watch")[-1]
+        self.assertEqual(
+            (request.names, request.name_prefixes, request.zones,
+             request.vm_states, request.filter),
+            (["db"], ["web-", "mail-"], ["z1", "z2"], [7], "a=b,!c"))
+        self.refused(2, "watch", "--state", "gone")
+
+    def test_events_end_with_the_newest(self):
+        self.vm("a")
+        with self.region.lock:
+            last = self.region.event(
+                1, cause=3, zone=self.region.zones["z1"])
+            host = self.region.event(
+                3, cause=4, cause_revision=last, host=self.region.hosts["h1"])
+        self.assertIn("lease ended", self.ok("events", "--kind", "zone"))
+        self.assertEqual(self.ok("events", "-o", "name").split()[-2:],
+                         ["z1", "h1"])
+        tree = self.ok("events", "--tree", "--after", str(last - 1))
+        self.assertRegex(tree, rf"{last}  zone z1: up \[lease ended\]\n"
+                               rf"\+\d\.\d{{3}}s +{host}  "
+                               r"\S+ host h1: up \[zone lost\]\n$")
+        self.refused(2, "events", "--tree", "-o", "json")
+
+    def test_events_go_as_far_back_as_they_are_kept(self):
+        with self.region.lock:
+            for _ in range(40):
+                self.region.event(1, zone=self.region.zones["z1"])
+            self.region.oldest = self.region.revision - 30
+        self.assertGreater(len(self.ok("events", "-o", "name").split()), 10)
+        self.assertIn("OUT_OF_RANGE",
+                      self.refused(1, "events", "--after", "5"))
 
     def test_a_list_goes_on_with_watch(self):
         self.vm("a")

@@ -111,19 +111,18 @@ int sim_cluster_reconfigure(struct sim_cluster *cluster,
 bool sim_cluster_recover(struct sim_cluster *cluster, uint64_t id)
 {
     struct sim_node *node = sim_node(cluster, id);
-    const struct recover_options options = {
-        .files = sim_disk_files(node->disk),
-        .region = SIM_REGION,
-        .directory = SIM_DIRECTORY,
-        .id = id,
-        .segment_bytes = cluster->options.segment_bytes};
+    const struct recover_options options = {.files = sim_disk_files(node->disk),
+                                            .region = SIM_REGION,
+                                            .directory = SIM_DIRECTORY,
+                                            .id = id,
+                                            .segment_bytes =
+                                                cluster->options.segment_bytes};
     struct recover_position position;
     struct failure failure;
     CHECK(node->replica == NULL);
     sim_disk_revive(node->disk);
-    bool good =
-        recover_inspect(&options, &position, &failure) == 0 &&
-        recover_write(&options, &position.members, &failure) == 0;
+    bool good = recover_inspect(&options, &position, &failure) == 0 &&
+                recover_write(&options, &position.members, &failure) == 0;
     sim_disk_kill(node->disk);
     return good;
 }

@@ -403,8 +403,8 @@ static void one_survivor_goes_on_alone_and_grows_again(void **state)
     for (uint64_t seed = 1; seed <= 6; seed++) {
         struct sim_cluster *cluster = region(seed, 2);
         struct members members;
-        assert_true(sim_cluster_settle(cluster, seed % 2 == 0 ? 500 : 20,
-                                       10 * SECOND));
+        assert_true(
+            sim_cluster_settle(cluster, seed % 2 == 0 ? 500 : 20, 10 * SECOND));
         uint64_t survivor = 1 + seed % 3;
         for (uint64_t id = 1; id <= 3; id++) {
             sim_cluster_stop(cluster, id, true);
