@@ -105,7 +105,9 @@ static enum exit_code count_state(struct waiting *waiting, size_t at)
 {
     static const char method[] = "VmService/ListVms";
     Holdfast__V1__ListVmsRequest request;
+    unsigned tries = LIST_TRIES_MAX;
     char token[64] = "";
+    bool more = true;
     enum exit_code code;
 
     waiting->counts[at] = 0;
@@ -113,20 +115,26 @@ static enum exit_code count_state(struct waiting *waiting, size_t at)
     request.state = on_the_way[at].state;
     request.page_size = PAGE_SIZE;
     request.page_token = token;
-    do {
+    while (more) {
         ProtobufCMessage *response;
         const Holdfast__V1__ListVmsResponse *page;
 
-        code = request_call(waiting->invocation, method, &request.base, NULL,
-                            &response);
+        code = request_call_page(waiting->invocation, method, &request.base,
+                                 &response, &tries);
+        if (code == EXIT_CONFLICT && tries > 0) {
+            waiting->counts[at] = 0;
+            token[0] = '\0';
+            continue;
+        }
         if (code != EXIT_OK) {
             return code;
         }
         page = (const void *)response;
         count_page(waiting, at, page);
         (void)snprintf(token, sizeof(token), "%s", page->next_page_token);
+        more = token[0] != '\0';
         hf_message_free(response);
-    } while (token[0] != '\0');
+    }
     return EXIT_OK;
 }
 

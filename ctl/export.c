@@ -33,7 +33,9 @@ static enum exit_code read_list(struct invocation *invocation,
                                 const char *method, struct fleet *fleet)
 {
     ProtobufCMessage *request = request_for(invocation, method);
+    unsigned tries = LIST_TRIES_MAX;
     const char *token = "";
+    bool more = true;
     bool paged;
 
     if (request == NULL) {
@@ -41,7 +43,7 @@ static enum exit_code read_list(struct invocation *invocation,
     }
     paged = protobuf_c_message_descriptor_get_field_by_name(
                 request->descriptor, "page_token") != NULL;
-    do {
+    while (more) {
         ProtobufCMessage *response;
         enum exit_code code;
 
@@ -49,15 +51,21 @@ static enum exit_code read_list(struct invocation *invocation,
             !request_set(invocation, request, "page_token", token, "")) {
             return EXIT_USAGE;
         }
-        code = request_call(invocation, method, request, NULL, &response);
+        code =
+            request_call_page(invocation, method, request, &response, &tries);
+        if (code == EXIT_CONFLICT && tries > 0) {
+            token = ""; /* What was taken is taken again. */
+            continue;
+        }
         if (code != EXIT_OK) {
             return code;
         }
         fleet_take(fleet, response);
         token = view_string(response, "next_page_token");
         token = request_copy(invocation, token, strlen(token));
+        more = token[0] != '\0';
         hf_message_free(response);
-    } while (token[0] != '\0');
+    }
     return EXIT_OK;
 }
 

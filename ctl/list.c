@@ -193,18 +193,14 @@ static bool set_list_options(struct invocation *invocation,
     return true;
 }
 
-enum exit_code list_fetch(struct invocation *invocation, const char *method,
-                          ProtobufCMessage *request, ProtobufCMessage **all)
+/* All pages, from the first on. */
+static enum exit_code fetch_pages(struct invocation *invocation,
+                                  const char *method, ProtobufCMessage *request,
+                                  ProtobufCMessage **all, unsigned *tries)
 {
-    bool paged = protobuf_c_message_descriptor_get_field_by_name(
-                     request->descriptor, "page_token") != NULL;
-    enum exit_code code;
+    enum exit_code code =
+        request_call_page(invocation, method, request, all, tries);
 
-    if (paged &&
-        !request_set(invocation, request, "page_size", PAGE_SIZE, "")) {
-        return EXIT_USAGE;
-    }
-    code = request_call(invocation, method, request, NULL, all);
     while (code == EXIT_OK && view_string(*all, "next_page_token")[0] != '\0') {
         ProtobufCMessage *page;
         char **token =
@@ -216,7 +212,7 @@ enum exit_code list_fetch(struct invocation *invocation, const char *method,
         if (!request_set(invocation, request, "page_token", *token, "")) {
             return EXIT_USAGE;
         }
-        code = request_call(invocation, method, request, NULL, &page);
+        code = request_call_page(invocation, method, request, &page, tries);
         if (code == EXIT_OK) {
             list_merge(*all, page);
             free(*token);
@@ -226,6 +222,27 @@ enum exit_code list_fetch(struct invocation *invocation, const char *method,
             hf_message_free(*all);
         }
     }
+    return code;
+}
+
+enum exit_code list_fetch(struct invocation *invocation, const char *method,
+                          ProtobufCMessage *request, ProtobufCMessage **all)
+{
+    bool paged = protobuf_c_message_descriptor_get_field_by_name(
+                     request->descriptor, "page_token") != NULL;
+    unsigned tries = LIST_TRIES_MAX;
+    enum exit_code code;
+
+    if (paged &&
+        !request_set(invocation, request, "page_size", PAGE_SIZE, "")) {
+        return EXIT_USAGE;
+    }
+    do {
+        if (paged && !request_set(invocation, request, "page_token", "", "")) {
+            return EXIT_USAGE;
+        }
+        code = fetch_pages(invocation, method, request, all, &tries);
+    } while (code == EXIT_CONFLICT && tries > 0);
     if (code == EXIT_OK) {
         list_sort(*all);
     }

@@ -191,6 +191,25 @@ enum exit_code request_call(struct invocation *invocation, const char *method,
     return failure_tell(invocation, name, &status);
 }
 
+enum exit_code request_call_page(struct invocation *invocation,
+                                 const char *method,
+                                 const ProtobufCMessage *request,
+                                 ProtobufCMessage **response, unsigned *tries)
+{
+    struct hf_status status;
+
+    if (hf_client_call(invocation->client, method, request, response,
+                       &status) == HF_STATUS_OK) {
+        return EXIT_OK;
+    }
+    if (strcmp(status.reason, "PAGE_EXPIRED") == 0 && *tries > 1) {
+        (*tries)--;
+        return EXIT_CONFLICT;
+    }
+    *tries = 0;
+    return failure_tell(invocation, NULL, &status);
+}
+
 const ProtobufCMessage *response_object(const ProtobufCMessage *response)
 {
     for (unsigned i = 0; i < response->descriptor->n_fields; i++) {

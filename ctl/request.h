@@ -57,6 +57,18 @@ enum exit_code request_call(struct invocation *invocation, const char *method,
                             const ProtobufCMessage *request, const char *name,
                             ProtobufCMessage **response);
 
+/* A listing begins so often before it is given up: a new leader has not kept
+ * what the former one went on with. */
+#define LIST_TRIES_MAX 5
+
+/* As request_call(), for a page of a list. Where the list can only begin again
+ * that is not told, but EXIT_CONFLICT is returned with one of `*tries` less. A
+ * failure that is told leaves 0 of them. */
+enum exit_code request_call_page(struct invocation *invocation,
+                                 const char *method,
+                                 const ProtobufCMessage *request,
+                                 ProtobufCMessage **response, unsigned *tries);
+
 /* The field that is a message with a view, such as `vm` of CreateVmResponse;
  * NULL: there is none. */
 const ProtobufCMessage *response_object(const ProtobufCMessage *response);

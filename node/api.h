@@ -44,6 +44,8 @@ void api_reply_close(struct api_reply *reply);
 void api_fail(struct api_reply *reply, enum api_error error, const char *format,
               ...) __attribute__((format(printf, 3, 4)));
 
+struct page_book;
+
 /* What a read looks at. */
 struct api_view {
     const struct state *state;
@@ -53,6 +55,7 @@ struct api_view {
     uint64_t age_ms;             /* 0 for a linearizable read. */
     struct arena *arena;         /* For the response's parts. */
     struct plan_book *plans;     /* NULL on a node that does not lead. */
+    struct page_book *pages;     /* NULL: nothing is kept for listings. */
 };
 
 struct plan_job;

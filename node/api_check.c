@@ -156,16 +156,25 @@ bool api_check_labels(struct api_reply *reply, const char *field,
     return true;
 }
 
+bool api_check_page_size(struct api_reply *reply, uint32_t page_size,
+                         uint32_t *count)
+{
+    *count = page_size == 0 ? PAGE_DEFAULT : page_size;
+    if (*count > PAGE_MAX) {
+        api_fail(reply, API_INVALID_FIELD, "page_size: %u; at most %d",
+                 page_size, PAGE_MAX);
+        return false;
+    }
+    return true;
+}
+
 bool api_check_page(struct api_reply *reply, uint32_t page_size,
                     const char *page_token, uint32_t *slot, uint32_t *count)
 {
     char *end;
 
-    *count = page_size == 0 ? PAGE_DEFAULT : page_size;
     *slot = 0;
-    if (*count > PAGE_MAX) {
-        api_fail(reply, API_INVALID_FIELD, "page_size: %u; at most %d",
-                 page_size, PAGE_MAX);
+    if (!api_check_page_size(reply, page_size, count)) {
         return false;
     }
     if (page_token[0] == '\0') {

@@ -45,7 +45,12 @@ bool api_check_labels(struct api_reply *reply, const char *field,
 /* `reason` for the record: at most 255 bytes. */
 bool api_check_reason(struct api_reply *reply, const char *reason);
 
-/* Page size and token to the first slot and count. */
+/* How many a page may have: PAGE_DEFAULT for 0. */
+bool api_check_page_size(struct api_reply *reply, uint32_t page_size,
+                         uint32_t *count);
+
+/* Of lists that do not change: page size and token to the first item and count.
+ */
 bool api_check_page(struct api_reply *reply, uint32_t page_size,
                     const char *page_token, uint32_t *slot, uint32_t *count);
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "node/api_check.h"
 #include "node/api_headroom.h"
+#include "node/api_page.h"
 #include "node/api_rules.h"
 #include "node/api_size.h"
 #include "node/group_fields.h"
@@ -86,6 +87,18 @@ void api_create_class(const ProtobufCMessage *message, struct turn_plan *plan,
     arena_close(&arena);
 }
 
+static ProtobufCMessage *list_item(struct api_lister *lister,
+                                   const struct api_page *page, uint32_t slot)
+{
+    const struct api_view *view = &page->view;
+    const struct class *class = state_class_at(view->state, slot);
+
+    (void)lister;
+    return class == NULL || class->custom
+               ? NULL
+               : &view_class(view->arena, view->state, class)->base;
+}
+
 void api_list_classes(const ProtobufCMessage *message,
                       const struct api_view *view, struct api_reply *reply)
 {
@@ -93,33 +106,17 @@ void api_list_classes(const ProtobufCMessage *message,
         (const Holdfast__V1__ListClassesRequest *)(const void *)message;
     Holdfast__V1__ListClassesResponse response =
         HOLDFAST__V1__LIST_CLASSES_RESPONSE__INIT;
-    char token[16] = "";
-    uint32_t slot;
-    uint32_t count;
+    struct api_lister lister = {.item = list_item};
+    struct api_page page;
 
-    if (!api_check_page(reply, request->page_size, request->page_token, &slot,
-                        &count)) {
+    if (!api_page_begin(&page, reply, view, request->page_size,
+                        request->page_token)) {
         return;
     }
-    response.classes =
-        view_alloc(view->arena, CLASSES_MAX * sizeof(*response.classes));
-    for (; slot < state_class_slots(view->state); slot++) {
-        const struct class *class = state_class_at(view->state, slot);
-
-        if (class == NULL || class->custom) {
-            continue;
-        }
-        if (response.n_classes == count) {
-            snprintf(token, sizeof(token), "%u", slot);
-            break;
-        }
-        response.classes[response.n_classes++] =
-            view_class(view->arena, view->state, class);
-    }
-    response.next_page_token = token;
-    response.age_ms = view->age_ms;
-    response.revision = state_revision(view->state);
-    api_respond(reply, &response.base);
+    api_page_fill(&page, &lister, state_class_slots(page.view.state));
+    response.classes = (void *)page.items;
+    response.n_classes = page.item_count;
+    api_page_respond(&page, reply, &response.base);
 }
 
 void api_delete_class(const ProtobufCMessage *message, struct turn_plan *plan,

@@ -246,6 +246,12 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                         "calls a second, open streams, or bytes under way.",
                         "Retry after the time that the trailer says, and less "
                         "often; `caller_limits` in the node's configuration."},
+    [API_PAGE_EXPIRED] =
+        {RPC_ABORTED, "PAGE_EXPIRED",
+         "The list that the page belongs to is no longer "
+         "kept: it rested for a minute, too many others began, "
+         "or another node answers.",
+         "List again from the first page."},
 };
 
 const char *api_error_reason(const char *reason)

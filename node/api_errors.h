@@ -71,6 +71,7 @@ enum api_error {
     API_TOO_FEW_VOTERS,
     API_MEMBERS_CHANGING,
     API_OVER_LIMIT,
+    API_PAGE_EXPIRED,
     API_ERROR_COUNT
 };
 

@@ -3,9 +3,9 @@
  * AccessService: grants. */
 #include "node/access.h"
 #include "node/api_check.h"
+#include "node/api_page.h"
 #include "node/view.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define OBJECT_ARENA_BYTES (256u << 10)
@@ -227,6 +227,17 @@ void api_create_grant(const ProtobufCMessage *message, struct turn_plan *plan,
     bytes_close(&selector);
 }
 
+static ProtobufCMessage *list_item(struct api_lister *lister,
+                                   const struct api_page *page, uint32_t slot)
+{
+    const struct api_view *view = &page->view;
+    const struct grant *grant = state_grant_at(view->state, slot);
+
+    (void)lister;
+    return grant == NULL ? NULL
+                         : &view_grant(view->arena, view->state, grant)->base;
+}
+
 void api_list_grants(const ProtobufCMessage *message,
                      const struct api_view *view, struct api_reply *reply)
 {
@@ -234,33 +245,17 @@ void api_list_grants(const ProtobufCMessage *message,
         (const Holdfast__V1__ListGrantsRequest *)(const void *)message;
     Holdfast__V1__ListGrantsResponse response =
         HOLDFAST__V1__LIST_GRANTS_RESPONSE__INIT;
-    char token[16] = "";
-    uint32_t slot;
-    uint32_t count;
+    struct api_lister lister = {.item = list_item};
+    struct api_page page;
 
-    if (!api_check_page(reply, request->page_size, request->page_token, &slot,
-                        &count)) {
+    if (!api_page_begin(&page, reply, view, request->page_size,
+                        request->page_token)) {
         return;
     }
-    response.grants =
-        view_alloc(view->arena, GRANTS_MAX * sizeof(*response.grants));
-    for (; slot < state_grant_slots(view->state); slot++) {
-        const struct grant *grant = state_grant_at(view->state, slot);
-
-        if (grant == NULL) {
-            continue;
-        }
-        if (response.n_grants == count) {
-            snprintf(token, sizeof(token), "%u", slot);
-            break;
-        }
-        response.grants[response.n_grants++] =
-            view_grant(view->arena, view->state, grant);
-    }
-    response.next_page_token = token;
-    response.age_ms = view->age_ms;
-    response.revision = state_revision(view->state);
-    api_respond(reply, &response.base);
+    api_page_fill(&page, &lister, state_grant_slots(page.view.state));
+    response.grants = (void *)page.items;
+    response.n_grants = page.item_count;
+    api_page_respond(&page, reply, &response.base);
 }
 
 void api_delete_grant(const ProtobufCMessage *message, struct turn_plan *plan,

@@ -5,15 +5,14 @@
 #include "node/api_check.h"
 #include "node/api_group_edit.h"
 #include "node/api_headroom.h"
+#include "node/api_page.h"
 #include "node/view.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <holdfast/v1/group_service.pb-c.h>
 
 #define GROUP_ARENA_BYTES (8u << 20)
-#define PAGE_BYTES_MAX    (3u << 20)
 
 /* Members that a page of a list walks over for their groups' health. */
 #define PAGE_MEMBERS_MAX 100000
@@ -327,6 +326,19 @@ void api_get_group(const ProtobufCMessage *message, const struct api_view *view,
     api_respond(reply, &response.base);
 }
 
+static ProtobufCMessage *list_item(struct api_lister *lister,
+                                   const struct api_page *page, uint32_t slot)
+{
+    const struct api_view *view = &page->view;
+    const struct group *group = state_group_at(view->state, slot);
+
+    if (group == NULL) {
+        return NULL;
+    }
+    lister->work += group->vm_count;
+    return &view_group(view->arena, view->state, group, GROUP_STATUS)->base;
+}
+
 void api_list_groups(const ProtobufCMessage *message,
                      const struct api_view *view, struct api_reply *reply)
 {
@@ -334,36 +346,16 @@ void api_list_groups(const ProtobufCMessage *message,
         (const Holdfast__V1__ListGroupsRequest *)(const void *)message;
     Holdfast__V1__ListGroupsResponse response =
         HOLDFAST__V1__LIST_GROUPS_RESPONSE__INIT;
-    uint64_t members = 0;
-    char token[16] = "";
-    uint32_t slot;
-    uint32_t count;
-    size_t size = 0;
+    struct api_lister lister = {.item = list_item,
+                                .work_max = PAGE_MEMBERS_MAX};
+    struct api_page page;
 
-    if (!api_check_page(reply, request->page_size, request->page_token, &slot,
-                        &count)) {
+    if (!api_page_begin(&page, reply, view, request->page_size,
+                        request->page_token)) {
         return;
     }
-    response.groups = view_alloc(view->arena, count * sizeof(*response.groups));
-    for (; slot < state_group_slots(view->state); slot++) {
-        const struct group *group = state_group_at(view->state, slot);
-        Holdfast__V1__Group *item;
-
-        if (group == NULL) {
-            continue;
-        }
-        if (response.n_groups == count || size > PAGE_BYTES_MAX ||
-            members > PAGE_MEMBERS_MAX) {
-            snprintf(token, sizeof(token), "%u", slot);
-            break;
-        }
-        item = view_group(view->arena, view->state, group, GROUP_STATUS);
-        size += holdfast__v1__group__get_packed_size(item) + 8;
-        members += group->vm_count;
-        response.groups[response.n_groups++] = item;
-    }
-    response.next_page_token = token;
-    response.age_ms = view->age_ms;
-    response.revision = state_revision(view->state);
-    api_respond(reply, &response.base);
+    api_page_fill(&page, &lister, state_group_slots(page.view.state));
+    response.groups = (void *)page.items;
+    response.n_groups = page.item_count;
+    api_page_respond(&page, reply, &response.base);
 }

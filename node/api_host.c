@@ -2,17 +2,17 @@
  *
  * HostService; drains are in api_drain.c. */
 #include "base/check.h"
+#include "base/container.h"
 #include "node/api_check.h"
+#include "node/api_page.h"
+#include "node/label_filter.h"
 #include "node/view.h"
-#include "state/labels.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <holdfast/v1/host_service.pb-c.h>
 
 #define OBJECT_ARENA_BYTES (256u << 10)
-#define PAGE_BYTES_MAX     (3u << 20)
 
 void api_get_host(const ProtobufCMessage *message, const struct api_view *view,
                   struct api_reply *reply)
@@ -33,46 +33,48 @@ void api_get_host(const ProtobufCMessage *message, const struct api_view *view,
     api_respond(reply, &response.base);
 }
 
-static bool has_labels(const struct state *state, const struct host *host,
-                       const char *filter)
+/* The conditions of a list. */
+struct host_lister {
+    struct api_lister lister;
+    uint32_t zone; /* Slot; SLOT_NONE: any. */
+    struct label_filter labels;
+};
+
+static ProtobufCMessage *list_item(struct api_lister *lister,
+                                   const struct api_page *page, uint32_t slot)
 {
-    struct text encoded = state_blob(state, host->labels_blob);
+    const struct host_lister *wanted =
+        container_of(lister, struct host_lister, lister);
+    const struct api_view *view = &page->view;
+    const struct host *host = state_host_at(view->state, slot);
 
-    while (*filter != '\0') {
-        size_t len = strcspn(filter, ",");
-        const char *equals = memchr(filter, '=', len);
-        struct text key = {filter, (uint32_t)(equals - filter)};
-        size_t value_len = (size_t)(filter + len - equals - 1);
-        struct text value;
-
-        if (!labels_get(encoded, key, &value) || value.len != value_len ||
-            memcmp(value.data, equals + 1, value_len) != 0) {
-            return false;
-        }
-        filter += len;
-        filter += *filter == ',';
+    if (host == NULL ||
+        (wanted->zone != SLOT_NONE && host->zone != wanted->zone) ||
+        !label_filter_takes(&wanted->labels,
+                            state_blob(view->state, host->labels_blob))) {
+        return NULL;
     }
-    return true;
+    return &view_host(view->arena, view->state, host, view->leases,
+                      view->now_ms)
+                ->base;
 }
 
-static bool check_filter(struct api_reply *reply, const char *filter)
+static bool read_conditions(struct api_reply *reply, const struct state *state,
+                            const Holdfast__V1__ListHostsRequest *request,
+                            struct host_lister *wanted)
 {
-    const char *at = filter;
+    const struct zone *zone;
 
-    while (*at != '\0') {
-        size_t len = strcspn(at, ",");
-        const char *equals = memchr(at, '=', len);
-
-        if (equals == NULL || equals == at) {
-            api_fail(reply, API_INVALID_FIELD,
-                     "filter: '%.80s' is not label=value, parted by commas",
-                     at);
+    *wanted =
+        (struct host_lister){.lister = {.item = list_item}, .zone = SLOT_NONE};
+    if (request->zone[0] != '\0') {
+        zone = api_find_zone(reply, state, "zone", request->zone);
+        if (zone == NULL) {
             return false;
         }
-        at += len;
-        at += *at == ',';
+        wanted->zone = uid_slot(zone->uid);
     }
-    return true;
+    return label_filter_read(reply, request->filter, &wanted->labels);
 }
 
 void api_list_hosts(const ProtobufCMessage *message,
@@ -82,46 +84,18 @@ void api_list_hosts(const ProtobufCMessage *message,
         (const Holdfast__V1__ListHostsRequest *)(const void *)message;
     Holdfast__V1__ListHostsResponse response =
         HOLDFAST__V1__LIST_HOSTS_RESPONSE__INIT;
-    const struct zone *zone = NULL;
-    char token[16] = "";
-    uint32_t slot;
-    uint32_t count;
-    size_t size = 0;
+    struct host_lister wanted;
+    struct api_page page;
 
-    if (!api_check_page(reply, request->page_size, request->page_token, &slot,
-                        &count) ||
-        !check_filter(reply, request->filter)) {
+    if (!api_page_begin(&page, reply, view, request->page_size,
+                        request->page_token) ||
+        !read_conditions(reply, page.view.state, request, &wanted)) {
         return;
     }
-    if (request->zone[0] != '\0') {
-        zone = api_find_zone(reply, view->state, "zone", request->zone);
-        if (zone == NULL) {
-            return;
-        }
-    }
-    response.hosts = view_alloc(view->arena, count * sizeof(*response.hosts));
-    for (; slot < state_host_slots(view->state); slot++) {
-        const struct host *host = state_host_at(view->state, slot);
-        Holdfast__V1__Host *item;
-
-        if (host == NULL ||
-            (zone != NULL && host->zone != uid_slot(zone->uid)) ||
-            !has_labels(view->state, host, request->filter)) {
-            continue;
-        }
-        if (response.n_hosts == count || size > PAGE_BYTES_MAX) {
-            snprintf(token, sizeof(token), "%u", slot);
-            break;
-        }
-        item = view_host(view->arena, view->state, host, view->leases,
-                         view->now_ms);
-        size += holdfast__v1__host__get_packed_size(item) + 8;
-        response.hosts[response.n_hosts++] = item;
-    }
-    response.next_page_token = token;
-    response.age_ms = view->age_ms;
-    response.revision = state_revision(view->state);
-    api_respond(reply, &response.base);
+    api_page_fill(&page, &wanted.lister, state_host_slots(page.view.state));
+    response.hosts = (void *)page.items;
+    response.n_hosts = page.item_count;
+    api_page_respond(&page, reply, &response.base);
 }
 
 /* Sets the host's cordon; the host, or NULL when the reply has failed. */

@@ -6,14 +6,12 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "node/api_check.h"
+#include "node/api_page.h"
 #include "node/plan_book.h"
 #include "node/view.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* Packed bytes of one page, below the 4 MiB that a message may have. */
-#define PAGE_BYTES_MAX (3u << 20)
 
 /* --- Views ---------------------------------------------------------------- */
 

@@ -2,9 +2,8 @@
  *
  * ReservationService. */
 #include "node/api_check.h"
+#include "node/api_page.h"
 #include "node/view.h"
-
-#include <stdio.h>
 
 #include <holdfast/v1/reservation_service.pb-c.h>
 
@@ -109,6 +108,20 @@ void api_create_reservation(const ProtobufCMessage *message,
     arena_close(&arena);
 }
 
+static ProtobufCMessage *list_item(struct api_lister *lister,
+                                   const struct api_page *page, uint32_t slot)
+{
+    const struct api_view *view = &page->view;
+    const struct reservation *reservation =
+        state_reservation_at(view->state, slot);
+
+    (void)lister;
+    return reservation == NULL ? NULL
+                               : &view_reservation(view->arena, view->state,
+                                                   reservation, view->placer)
+                                      ->base;
+}
+
 void api_list_reservations(const ProtobufCMessage *message,
                            const struct api_view *view, struct api_reply *reply)
 {
@@ -116,34 +129,17 @@ void api_list_reservations(const ProtobufCMessage *message,
         (const Holdfast__V1__ListReservationsRequest *)(const void *)message;
     Holdfast__V1__ListReservationsResponse response =
         HOLDFAST__V1__LIST_RESERVATIONS_RESPONSE__INIT;
-    char token[16] = "";
-    uint32_t slot;
-    uint32_t count;
+    struct api_lister lister = {.item = list_item};
+    struct api_page page;
 
-    if (!api_check_page(reply, request->page_size, request->page_token, &slot,
-                        &count)) {
+    if (!api_page_begin(&page, reply, view, request->page_size,
+                        request->page_token)) {
         return;
     }
-    response.reservations = view_alloc(
-        view->arena, RESERVATIONS_MAX * sizeof(*response.reservations));
-    for (; slot < state_reservation_slots(view->state); slot++) {
-        const struct reservation *reservation =
-            state_reservation_at(view->state, slot);
-
-        if (reservation == NULL) {
-            continue;
-        }
-        if (response.n_reservations == count) {
-            snprintf(token, sizeof(token), "%u", slot);
-            break;
-        }
-        response.reservations[response.n_reservations++] = view_reservation(
-            view->arena, view->state, reservation, view->placer);
-    }
-    response.next_page_token = token;
-    response.age_ms = view->age_ms;
-    response.revision = state_revision(view->state);
-    api_respond(reply, &response.base);
+    api_page_fill(&page, &lister, state_reservation_slots(page.view.state));
+    response.reservations = (void *)page.items;
+    response.n_reservations = page.item_count;
+    api_page_respond(&page, reply, &response.base);
 }
 
 void api_update_reservation(const ProtobufCMessage *message,

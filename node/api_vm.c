@@ -6,18 +6,15 @@
 #include "base/container.h"
 #include "node/api_check.h"
 #include "node/api_headroom.h"
+#include "node/api_page.h"
 #include "node/failover.h"
 #include "node/label_filter.h"
 #include "node/view.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <holdfast/v1/vm_service.pb-c.h>
-
-/* Packed bytes of one page: below the 4 MiB that a message may have. */
-#define PAGE_BYTES_MAX (3u << 20)
 
 /* Fills one response type's `vm` and `revision` and packs it. */
 #define RESPOND_VM(type, TYPE, plan, reply, uid)             \
@@ -59,7 +56,8 @@ void api_get_vm(const ProtobufCMessage *message, const struct api_view *view,
 }
 
 /* The conditions of a list. */
-struct vm_filter {
+struct vm_lister {
+    struct api_lister lister;
     uint32_t host;
     uint32_t zone;
     uint32_t group_plus1;
@@ -67,11 +65,54 @@ struct vm_filter {
     struct label_filter labels;
 };
 
+static bool filter_takes(const struct vm_lister *filter,
+                         const struct state *state, const struct vm *vm)
+{
+    if ((filter->host != SLOT_NONE && vm->host != filter->host) ||
+        (filter->state != 0 && vm->state != filter->state) ||
+        (filter->group_plus1 != 0 && vm->group_plus1 != filter->group_plus1)) {
+        return false;
+    }
+    if (filter->zone != SLOT_NONE &&
+        (vm->host == SLOT_NONE ||
+         state_host_at(state, vm->host)->zone != filter->zone)) {
+        return false;
+    }
+    return label_filter_takes(&filter->labels,
+                              state_blob(state, vm->labels_blob));
+}
+
+/* What the leader knows of a VM holds if it is still as it was listed. */
+static struct placer *placer_for(const struct api_page *page,
+                                 const struct vm *vm)
+{
+    const struct vm *newest = state_vm(page->newest, (struct vm_id){vm->uid});
+
+    return newest != NULL && newest->revision == vm->revision ? page->placer
+                                                              : NULL;
+}
+
+static ProtobufCMessage *list_item(struct api_lister *lister,
+                                   const struct api_page *page, uint32_t slot)
+{
+    const struct vm_lister *filter =
+        container_of(lister, struct vm_lister, lister);
+    const struct api_view *view = &page->view;
+    const struct vm *vm = state_vm_at(view->state, slot);
+
+    if (vm == NULL || !filter_takes(filter, view->state, vm)) {
+        return NULL;
+    }
+    return &view_vm(view->arena, view->state, vm, false, placer_for(page, vm))
+                ->base;
+}
+
 static bool parse_filter(struct api_reply *reply, const struct state *state,
                          const Holdfast__V1__ListVmsRequest *request,
-                         struct vm_filter *filter)
+                         struct vm_lister *filter)
 {
-    *filter = (struct vm_filter){.host = SLOT_NONE, .zone = SLOT_NONE};
+    *filter = (struct vm_lister){
+        .lister = {.item = list_item}, .host = SLOT_NONE, .zone = SLOT_NONE};
     filter->state = (uint32_t)request->state;
     if (!api_check_range(reply, "state", filter->state, 0, VM_LOST)) {
         return false;
@@ -105,23 +146,6 @@ static bool parse_filter(struct api_reply *reply, const struct state *state,
     return label_filter_read(reply, request->filter, &filter->labels);
 }
 
-static bool filter_takes(const struct vm_filter *filter,
-                         const struct state *state, const struct vm *vm)
-{
-    if ((filter->host != SLOT_NONE && vm->host != filter->host) ||
-        (filter->state != 0 && vm->state != filter->state) ||
-        (filter->group_plus1 != 0 && vm->group_plus1 != filter->group_plus1)) {
-        return false;
-    }
-    if (filter->zone != SLOT_NONE &&
-        (vm->host == SLOT_NONE ||
-         state_host_at(state, vm->host)->zone != filter->zone)) {
-        return false;
-    }
-    return label_filter_takes(&filter->labels,
-                              state_blob(state, vm->labels_blob));
-}
-
 void api_list_vms(const ProtobufCMessage *message, const struct api_view *view,
                   struct api_reply *reply)
 {
@@ -129,38 +153,18 @@ void api_list_vms(const ProtobufCMessage *message, const struct api_view *view,
         (const Holdfast__V1__ListVmsRequest *)(const void *)message;
     Holdfast__V1__ListVmsResponse response =
         HOLDFAST__V1__LIST_VMS_RESPONSE__INIT;
-    const struct state *state = view->state;
-    struct vm_filter filter;
-    char token[16] = "";
-    uint32_t slot;
-    uint32_t count;
-    size_t size = 0;
+    struct vm_lister filter;
+    struct api_page page;
 
-    if (!api_check_page(reply, request->page_size, request->page_token, &slot,
-                        &count) ||
-        !parse_filter(reply, state, request, &filter)) {
+    if (!api_page_begin(&page, reply, view, request->page_size,
+                        request->page_token) ||
+        !parse_filter(reply, page.view.state, request, &filter)) {
         return;
     }
-    response.vms = view_alloc(view->arena, count * sizeof(*response.vms));
-    for (; slot < state_vm_slots(state); slot++) {
-        const struct vm *vm = state_vm_at(state, slot);
-        Holdfast__V1__Vm *item;
-
-        if (vm == NULL || !filter_takes(&filter, state, vm)) {
-            continue;
-        }
-        if (response.n_vms == count || size > PAGE_BYTES_MAX) {
-            snprintf(token, sizeof(token), "%u", slot);
-            break;
-        }
-        item = view_vm(view->arena, state, vm, false, view->placer);
-        size += holdfast__v1__vm__get_packed_size(item) + 8;
-        response.vms[response.n_vms++] = item;
-    }
-    response.next_page_token = token;
-    response.age_ms = view->age_ms;
-    response.revision = state_revision(state);
-    api_respond(reply, &response.base);
+    api_page_fill(&page, &filter.lister, state_vm_slots(page.view.state));
+    response.vms = (void *)page.items;
+    response.n_vms = page.item_count;
+    api_page_respond(&page, reply, &response.base);
 }
 
 static uint32_t mask_bit(const char *name)

@@ -3,10 +3,8 @@
  * ZoneService; drains are in api_drain.c. */
 #include "base/check.h"
 #include "node/api_check.h"
+#include "node/api_page.h"
 #include "node/view.h"
-
-#include <stdio.h>
-#include <string.h>
 
 #include <holdfast/v1/zone_service.pb-c.h>
 
@@ -67,6 +65,18 @@ void api_get_zone(const ProtobufCMessage *message, const struct api_view *view,
     api_respond(reply, &response.base);
 }
 
+static ProtobufCMessage *list_item(struct api_lister *lister,
+                                   const struct api_page *page, uint32_t slot)
+{
+    const struct api_view *view = &page->view;
+    const struct zone *zone = state_zone_at(view->state, slot);
+
+    (void)lister;
+    return zone == NULL
+               ? NULL
+               : &view_zone(view->arena, view->state, zone, view->placer)->base;
+}
+
 void api_list_zones(const ProtobufCMessage *message,
                     const struct api_view *view, struct api_reply *reply)
 {
@@ -74,33 +84,17 @@ void api_list_zones(const ProtobufCMessage *message,
         (const Holdfast__V1__ListZonesRequest *)(const void *)message;
     Holdfast__V1__ListZonesResponse response =
         HOLDFAST__V1__LIST_ZONES_RESPONSE__INIT;
-    char token[16] = "";
-    uint32_t slot;
-    uint32_t count;
+    struct api_lister lister = {.item = list_item};
+    struct api_page page;
 
-    if (!api_check_page(reply, request->page_size, request->page_token, &slot,
-                        &count)) {
+    if (!api_page_begin(&page, reply, view, request->page_size,
+                        request->page_token)) {
         return;
     }
-    response.zones =
-        view_alloc(view->arena, ZONES_MAX * sizeof(*response.zones));
-    for (; slot < state_zone_slots(view->state); slot++) {
-        const struct zone *zone = state_zone_at(view->state, slot);
-
-        if (zone == NULL) {
-            continue;
-        }
-        if (response.n_zones == count) {
-            snprintf(token, sizeof(token), "%u", slot);
-            break;
-        }
-        response.zones[response.n_zones++] =
-            view_zone(view->arena, view->state, zone, view->placer);
-    }
-    response.next_page_token = token;
-    response.age_ms = view->age_ms;
-    response.revision = state_revision(view->state);
-    api_respond(reply, &response.base);
+    api_page_fill(&page, &lister, state_zone_slots(page.view.state));
+    response.zones = (void *)page.items;
+    response.n_zones = page.item_count;
+    api_page_respond(&page, reply, &response.base);
 }
 
 /* Sets the zone's cordon; the zone, or NULL when the reply has failed. */

@@ -355,6 +355,7 @@ void engine_init(struct engine *engine, const struct engine_ops *ops,
     arena_init(&engine->arena, BATCH_ARENA_BYTES);
     engine->sink.event = on_event;
     watch_ring_init(&engine->ring, config->watch_events, 0);
+    page_book_init(&engine->pages);
     engine->log = (struct turn_log){log_ready, log_submit, log_barrier};
     leases_init(&engine->leases);
     judge_init(&engine->judge, &engine->leases);
@@ -472,6 +473,7 @@ static void work(struct engine *engine, uint64_t time_ms)
 void engine_pump(struct engine *engine, const struct engine_time *now)
 {
     engine->now = *now;
+    page_book_tick(&engine->pages, now->boot_ms);
     if (engine->wake_asked ||
         now->boot_ms >= replica_deadline(engine->replica)) {
         engine->wake_asked = false;
@@ -519,6 +521,7 @@ void engine_close(struct engine *engine)
     turn_close(&engine->turn);
     leases_close(&engine->leases);
     watch_ring_close(&engine->ring);
+    page_book_close(&engine->pages);
     arena_close(&engine->arena);
     state_destroy(engine->state);
 }

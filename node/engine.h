@@ -15,6 +15,7 @@
 #include "node/leader_time.h"
 #include "node/lease.h"
 #include "node/move_control.h"
+#include "node/page_book.h"
 #include "node/plan_book.h"
 #include "node/region.h"
 #include "node/sessions.h"
@@ -76,6 +77,7 @@ struct engine {
     struct arena arena;          /* For decoding entries. */
     struct event_sink sink;
     struct watch_ring ring;
+    struct page_book pages;
     struct activity activity;
 
     /* The leader's part. */

@@ -115,6 +115,16 @@
 #define PLAN_STOP_MS  1000
 #define PLAN_START_MS 1000
 
+/* States that are kept for listings, at most so many, and fewer where whole
+ * copies of them would take more than so many bytes: each keeps the old copy of
+ * every page of records that is changed meanwhile. A listing that asks for no
+ * page for so long is taken to be given up, and none may go on for ever. */
+#define PAGE_PINS_MAX       32
+#define PAGE_PINS_MIN       2
+#define PAGE_PINS_BYTES_MAX (UINT64_C(2) << 30)
+#define PAGE_PIN_IDLE_MS    60000
+#define PAGE_PIN_AGE_MS_MAX 600000
+
 /* Names and beginnings of names that one watch asks for: each event is held
  * against all of them, at every watch. */
 #define WATCH_NAMES_MAX    1000

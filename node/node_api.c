@@ -92,6 +92,7 @@ static void make_view(const struct api_call *call, uint64_t age_ms,
         .age_ms = age_ms,
         .arena = arena,
         .plans = leads ? &engine->plans : NULL,
+        .pages = &engine->pages,
     };
 }
 

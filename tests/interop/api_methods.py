@@ -142,7 +142,8 @@ class Hosts(RegionCase):
         self.assertEqual(names(zone="z2"), ["h2"])
         self.assertEqual(names(filter="rack=r9"), ["h9"])
         self.assertEqual(names(filter="rack=r9,disk=slow"), [])
-        self.fails("HostService/ListHosts", {"filter": "rack"}, "filter")
+        self.assertEqual(names(filter="rack,disk!=slow,!gpu"), ["h9"])
+        self.fails("HostService/ListHosts", {"filter": "=r9"}, "filter")
         self.refused("HostService/ListHosts", {"zone": "nowhere"},
                      "NOT_FOUND", "ZONE_NOT_FOUND", "nowhere")
 

@@ -60,8 +60,30 @@ class Lists(RegionCase):
             names, pages = self.pages(path, items, 2)
             self.assertEqual(names, whole)
             self.assertGreater(pages, 1)
-            for token in ("x", "-1", "9999999999", "1 "):
+            for token in ("x", "-1", "1.2", "1.2.9999999999", "1.2.3 "):
                 self.fails(path, {"page_token": token}, "page_token")
+
+    def test_pages_are_of_one_revision(self):
+        names = [self.name("pinned") for _ in range(3)]
+        for name in names:
+            self.ok("ZoneService/CreateZone", {"name": name})
+        first = self.ok("ZoneService/ListZones", {"page_size": 1})
+        later = self.name("pinned")
+        self.ok("ZoneService/CreateZone", {"name": later})
+        seen, token = [], first.next_page_token
+        while token:
+            for client in (self.leader, *self.followers):
+                page = self.ok("ZoneService/ListZones", {
+                    "page_size": 1, "page_token": token}, client)
+                self.assertEqual(page.revision, first.revision)
+            seen += [zone.name for zone in page.zones]
+            token = page.next_page_token
+        self.assertEqual(seen[-3:], names)
+        self.assertNotIn(later, seen)
+
+    def test_a_page_that_is_not_kept_is_told(self):
+        self.refused("VmService/ListVms", {"page_token": "1.0.0"},
+                     "ABORTED", "PAGE_EXPIRED", "first page")
 
     def test_every_node_gives_the_same_answer(self):
         name = self.running_vm()

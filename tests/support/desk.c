@@ -129,7 +129,8 @@ static void carry_out(struct desk *desk, const struct api_method *method,
                                       .leases = &desk->leases,
                                       .placer = turn_placer(&desk->turn),
                                       .now_ms = desk->now_ms,
-                                      .arena = arena};
+                                      .arena = arena,
+                                      .pages = &desk->pages};
 
         api_read(method, message, &view, &desk->reply);
     } else {
@@ -287,6 +288,7 @@ void desk_destroy(struct desk *desk)
 {
     turn_lead(&desk->turn, false);
     turn_close(&desk->turn);
+    page_book_close(&desk->pages);
     leases_close(&desk->leases);
     bytes_close(&desk->entry);
     bytes_close(&desk->json);

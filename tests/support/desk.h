@@ -6,6 +6,7 @@
 #define SUPPORT_DESK_H
 
 #include "node/api.h"
+#include "node/page_book.h"
 
 struct desk {
     struct turn_log log;
@@ -13,6 +14,7 @@ struct desk {
     const struct state *applied;
     struct turn turn;
     struct leases leases;
+    struct page_book pages;
     struct bytes entry;
     struct api_reply reply;
     struct bytes json; /* The last answer, with a NUL. */

@@ -585,7 +585,7 @@ static void lists_page_and_filter(void **unused)
     Holdfast__V1__ListVmsRequest list = HOLDFAST__V1__LIST_VMS_REQUEST__INIT;
     const Holdfast__V1__ListVmsResponse *response;
     struct node *node = node_create();
-    char token[16] = "";
+    char token[64] = "";
     char filter[] = "a=b";
     char bad[] = "=nonsense";
     char name[16];
