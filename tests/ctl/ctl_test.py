@@ -63,9 +63,11 @@ class Reading(Case):
                          r"small  0.5  512 MiB     0    0  all")
         self.assertIn("z1", self.ok("zone", "show", "z1", "z2"))
         self.assertEqual(self.ok("zone", "show", "z2", "-o", "name"), "z2\n")
-        self.assertRegex(self.ok("cluster", "nodes"),
-                         r"n1    leader    z1    a:7400     0\n"
-                         r"n2    follower  z2    b:7400     4")
+        for words in (("cluster", "nodes"), ("node", "list")):
+            self.assertRegex(self.ok(*words),
+                             r"n1    leader    voter +z1    a:7400 +0\n"
+                             r"n2    follower  standby +z2    b:7400 +4 "
+                             r"\(catching up\)")
 
     def test_status_tells_of_the_quorum(self):
         self.vm("a")
@@ -103,6 +105,46 @@ class Reading(Case):
                          "n3 leads now\n")
         self.assertIn("holdfast cluster nodes",
                       self.refused(3, "cluster", "transfer", "n9"))
+
+    def test_nodes_come_and_go(self):
+        self.assertIn("--id and --address",
+                      self.refused(2, "node", "add", "n4"))
+        new = ("--id", "4", "--address", "10.0.0.4:7400")
+        self.assertEqual(self.ok("node", "add", "n4", *new, "--zone", "z2"),
+                         "n4 is a standby now\n")
+        request = self.requests("AddNode")[-1]
+        self.assertEqual((request.name, request.id, request.zone,
+                          request.address, request.dry_run),
+                         ("n4", 4, "z2", "10.0.0.4:7400", False))
+        self.assertIn("nothing was changed",
+                      self.ok("node", "promote", "n4", "--dry-run"))
+        self.assertTrue(self.requests("PromoteNode")[-1].dry_run)
+        self.assertIn("used before", self.refused(
+            4, "node", "add", "n4", "--id", "3", "--address", "10.0.0.4:1"))
+        self.assertIn("TOO_FEW_VOTERS", self.refused(6, "node", "remove", "n2"))
+        self.ok("node", "remove", "n2", "--allow-fewer-voters")
+        # What leads hands over first.
+        text = self.ok("node", "remove", "n1")
+        self.assertIn("n2 leads now\nn1 is no member any more\n", text)
+
+    def test_a_node_is_replaced_in_three_steps(self):
+        self.region.behind = 3
+        words = ("node", "replace", "n1", "n4", "--id", "4", "--address",
+                 "10.0.0.4:7400")
+        text = self.ok(*words)
+        self.assertRegex(text, r"(?s)step 1 of 3: add n4.*standby now.*"
+                         r"step 2 of 3: promote n4.*voter now.*"
+                         r"step 3 of 3: remove n1.*n1 is no member")
+        self.assertEqual(self.requests("AddNode")[-1].zone, "z1")
+        self.assertEqual(len(self.requests("PromoteNode")), 4)
+        self.region.behind = 10000
+        self.assertIn("goes on where this one stopped",
+                      self.refused(7, *words, "--wait-timeout", "300ms"))
+        before = len(self.requests("RemoveNode"))
+        self.assertIn("step 3 of 3", self.ok(*words, "--dry-run"))
+        self.assertEqual(len(self.requests("RemoveNode")), before)
+        self.assertIn("no node 'n8'", self.refused(
+            3, "node", "replace", "n8", "n9", *words[4:]))
 
 
 class Changing(Case):

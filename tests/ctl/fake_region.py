@@ -52,6 +52,8 @@ class Region:
         self.answers = {}
         self.after = {}
         self.settings = R.Settings(lease_wait_ms=5000, lease_run_ms=4400)
+        self.behind = 0  # So often a promotion is refused.
+        self.handed_over = False
         self.seen = []  # (node, method, request, metadata)
         for zone in ("z1", "z2", "z3"):
             self.zones[zone] = R.Zone(name=zone, uid=len(self.zones) + 1,
@@ -215,15 +217,43 @@ class Node(fake_placement.Groups, fake_placement.Drains,
     def ListNodes(self, request, response):
         return response(nodes=[
             R.Node(name="n2", id=2, zone="z2", role=R.ROLE_FOLLOWER,
-                   address="b:7400", lag_entries=4),
+                   address="b:7400", lag_entries=4, catching_up=True,
+                   membership=R.MEMBERSHIP_STANDBY),
             R.Node(name="n1", id=1, zone="z1", role=R.ROLE_LEADER,
-                   address="a:7400")], revision=self.region.revision)
+                   address="a:7400", membership=R.MEMBERSHIP_VOTER)], revision=self.region.revision)
 
     def TransferLeadership(self, request, response):
         if request.node == "n9":
             raise Refused(grpc.StatusCode.NOT_FOUND, "no node n9")
+        self.region.handed_over = True
         return response(leader=request.node or "n2",
                         revision=self.region.revision)
+
+    def AddNode(self, request, response):
+        if request.id == 3:
+            raise Refused(grpc.StatusCode.ALREADY_EXISTS,
+                          "id: 3 was used before", "NODE_ID_USED")
+        return response(node=R.Node(name=request.name, id=request.id,
+                                    membership=R.MEMBERSHIP_STANDBY),
+                        note=f"{request.name} is a standby now")
+
+    def PromoteNode(self, request, response):
+        if self.region.behind > 0:
+            self.region.behind -= 1
+            raise Refused(grpc.StatusCode.FAILED_PRECONDITION,
+                          f"'{request.name}' has not caught up", "NODE_BEHIND")
+        return response(node=R.Node(name=request.name),
+                        note=f"{request.name} is a voter now")
+
+    def RemoveNode(self, request, response):
+        if request.name == "n1" and not self.region.handed_over:
+            raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "'n1' leads",
+                          "NODE_LEADS")
+        if not request.allow_fewer_voters and request.name == "n2":
+            raise Refused(grpc.StatusCode.FAILED_PRECONDITION,
+                          "2 voters would be left", "TOO_FEW_VOTERS")
+        return response(node=R.Node(name=request.name),
+                        note=f"{request.name} is no member any more")
 
     def GetSettings(self, request, response):
         return response(settings=self.region.settings,

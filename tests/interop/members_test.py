@@ -2,7 +2,7 @@
 """Nodes that come and go in a running region, by the command line, with a VM
 that must not notice; and one that went and comes back.
 
-usage: members_test.py BINARIES DESCRIPTORS"""
+usage: members_test.py BINARIES DESCRIPTORS [names of classes or tests]"""
 import re
 import subprocess
 import sys
@@ -15,7 +15,7 @@ VOTER, STANDBY = 1, 2
 REMOVED = 77  # holdfastd's exit code.
 
 
-class Members(unittest.TestCase):
+class Case(unittest.TestCase):
     def setUp(self):
         self.region = Region(sys.argv[1], snapshot_entries=100)
         self.addCleanup(self.region.close)
@@ -103,6 +103,16 @@ class Members(unittest.TestCase):
     def vm(self):
         return self.call("VmService/GetVm", name="vm").vm.status
 
+    def promoted(self, name):
+        try:
+            return self.call("ClusterService/PromoteNode", name=name)
+        except holdfast_client.Refused as refused:
+            self.assertIn(refused.reason, (
+                "NODE_SILENT", "NODE_BEHIND", "MEMBERS_CHANGING", "NO_LEADER"))
+            return None
+
+
+class Members(Case):
     def test_a_dead_node_is_replaced(self):
         self.a_running_vm()
         dead, other = self.region.followers()
@@ -179,14 +189,30 @@ class Members(unittest.TestCase):
                  self.call("ClusterService/ListNodes").nodes}
         self.assertEqual(zones["n7"], "z9")
 
-    def promoted(self, name):
-        try:
-            return self.call("ClusterService/PromoteNode", name=name)
-        except holdfast_client.Refused as refused:
-            self.assertIn(refused.reason, (
-                "NODE_SILENT", "NODE_BEHIND", "MEMBERS_CHANGING", "NO_LEADER"))
-            return None
+    def test_a_voter_without_its_data_is_sent_away(self):
+        """And so are an id that was used, a name and an address twice."""
+        new = self.joiner(4, "z1")
+        self.cli("node", "add", "n4", *self.add_words(new))
+        self.start(new)
+        wait_until(lambda: self.promoted("n4"), "n4 has caught up")
+        text = self.cli("node", "add", "n5", "--id", "2", "--address",
+                        "127.0.0.1:9", code=4)
+        self.assertIn("NODE_ID_USED", text)
+        text = self.cli("node", "add", "n1", "--id", "9", "--address",
+                        "127.0.0.1:9", code=4)
+        self.assertIn("NAME_TAKEN", text)
+        text = self.cli("node", "add", "n9", "--id", "9", "--address",
+                        new.address, code=2)
+        self.assertIn("address", text)
+        new.kill()
+        subprocess.run(["rm", "-r", f"{self.region.directory}/n4.data"],
+                       check=True)
+        new.begun = False
+        new.start()
+        self.ends(new, "data directory is empty")
 
+
+class Recovery(Case):
     def offline(self, node, *words, code=0):
         """holdfastd as a tool on a stopped node's directory."""
         done = subprocess.run(
@@ -259,28 +285,6 @@ class Members(unittest.TestCase):
         self.assertEqual(self.vm().epoch, 1)
         self.assertEqual(self.region.status(survivor).generation, 2)
 
-    def test_a_voter_without_its_data_is_sent_away(self):
-        """And so are an id that was used, a name and an address twice."""
-        new = self.joiner(4, "z1")
-        self.cli("node", "add", "n4", *self.add_words(new))
-        self.start(new)
-        wait_until(lambda: self.promoted("n4"), "n4 has caught up")
-        text = self.cli("node", "add", "n5", "--id", "2", "--address",
-                        "127.0.0.1:9", code=4)
-        self.assertIn("NODE_ID_USED", text)
-        text = self.cli("node", "add", "n1", "--id", "9", "--address",
-                        "127.0.0.1:9", code=4)
-        self.assertIn("NAME_TAKEN", text)
-        text = self.cli("node", "add", "n9", "--id", "9", "--address",
-                        new.address, code=2)
-        self.assertIn("address", text)
-        new.kill()
-        subprocess.run(["rm", "-r", f"{self.region.directory}/n4.data"],
-                       check=True)
-        new.begun = False
-        new.start()
-        self.ends(new, "data directory is empty")
-
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])

@@ -38,7 +38,7 @@ void sim_rules_destroy(struct sim_rules *rules)
  */
 
 /* Members of the VM's group on hosts, without itself. */
-struct group_census {
+struct group_members {
     uint32_t in_zone[ZONES_MAX];
     uint32_t in_domain; /* Of the host that is asked about; */
     uint32_t on_host;   /* on that host. */
@@ -51,7 +51,7 @@ struct question {
     const struct zone *zone;
     const struct class *class;
     const struct group *group; /* NULL: none. */
-    struct group_census members;
+    struct group_members members;
 };
 
 static bool same_text(struct text a, struct text b)
