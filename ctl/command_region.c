@@ -68,8 +68,8 @@ const struct command commands_region[] = {
                 OPTION(DRY_RUN),
      .summary = "add a node as a standby",
      .details = "It follows the log and does not vote. Its own configuration "
-                "file names it and at\nleast one member, and says `join: "
-                "true`; its first start is with --bootstrap. No id\nis used "
+                "file names it and\nat least one member, and says `join: "
+                "true`; its first start is with --bootstrap.\nNo id is used "
                 "twice, also not after the data was lost.",
      .method = "ClusterService/AddNode",
      .run = run_node_add},
@@ -94,8 +94,8 @@ const struct command commands_region[] = {
      .destroys = true,
      .summary = "take a node out for good",
      .details = "A leader hands over first. Refused when the voters that are "
-                "left and answer would\nbe no majority; when fewer than three "
-                "would be left, only --allow-fewer-voters does\nit.",
+                "left and answer\nwould be no majority; when fewer than three "
+                "would be left, only\n--allow-fewer-voters does it.",
      .method = "ClusterService/RemoveNode",
      .run = run_node_remove},
     {.noun = "node",
@@ -109,8 +109,8 @@ const struct command commands_region[] = {
      .destroys = true,
      .summary = "put a new node in the place of an old one, dead or alive",
      .details = "Adds NEW, waits until it runs and has caught up, promotes it, "
-                "and removes OLD: in\nthis order nothing is lost whenever it "
-                "is interrupted, and the same command goes\non where it was. "
+                "and removes OLD:\nin this order nothing is lost whenever it "
+                "is interrupted, and the same command\ngoes on where it was. "
                 "Without --zone NEW is in OLD's zone.",
      .method = "ClusterService/RemoveNode",
      .run = run_node_replace},
