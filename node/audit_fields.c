@@ -16,6 +16,8 @@ void audit_fields_init(struct audit_fields *fields, struct arena *arena)
     fields->arena = arena;
     fields->count = 0;
     fields->left_out = 0;
+    fields->place[0] = '\0';
+    fields->place_len = 0;
 }
 
 static bool is_among(const char *name, const char *const *names, size_t count)
@@ -102,15 +104,11 @@ static void put_scalar(struct bytes *text,
     }
 }
 
-/* All values of a field, with commas between. A map's value counts also when
- * it is empty. */
-static void add_scalars(struct audit_fields *fields,
+/* A list's values with commas between, and what else takes more than a look. */
+static void add_written(struct audit_fields *fields,
                         const ProtobufCMessage *message,
-                        const ProtobufCFieldDescriptor *field, const char *path)
+                        const ProtobufCFieldDescriptor *field, size_t count)
 {
-    bool in_map = message->descriptor->n_fields == 2 &&
-                  strcmp(message->descriptor->fields[0].name, "key") == 0;
-    size_t count = text_field_count(message, field, in_map);
     struct bytes text;
 
     bytes_init(&text);
@@ -120,49 +118,120 @@ static void add_scalars(struct audit_fields *fields,
         }
         put_scalar(&text, field, text_field_at(message, field, i));
     }
-    if (count > 0) {
-        audit_fields_add(fields, path,
-                         text.data == NULL ? "" : (const char *)text.data,
-                         text.len);
-    }
+    audit_fields_add(fields, fields->place,
+                     text.data == NULL ? "" : (const char *)text.data,
+                     text.len);
     bytes_close(&text);
 }
 
+/* All values of a field, at the place. A map's value counts also when it is
+ * empty. */
+static void add_scalars(struct audit_fields *fields,
+                        const ProtobufCMessage *message,
+                        const ProtobufCFieldDescriptor *field, bool in_map)
+{
+    size_t count = text_field_count(message, field, in_map);
+    char name[TEXT_NAME_MAX + 1];
+    const char *string;
+
+    if (count == 0) {
+        return;
+    }
+    if (count == 1 && field->type == PROTOBUF_C_TYPE_STRING) {
+        memcpy(&string, text_field_at(message, field, 0), sizeof(string));
+        string = string == NULL ? "" : string;
+        audit_fields_add(fields, fields->place, string, strlen(string));
+    } else if (count == 1 && field->type == PROTOBUF_C_TYPE_ENUM) {
+        text_enum_name(field->descriptor,
+                       *(const int *)text_field_at(message, field, 0), name);
+        audit_fields_add(fields, fields->place, name, strlen(name));
+    } else {
+        add_written(fields, message, field, count);
+    }
+}
+
+/* Goes one step further into the object; the answer leads back. What finds no
+ * room is cut: such a path is longer than is kept of it. */
+static size_t enter(struct audit_fields *fields, const char *parting,
+                    const char *name)
+{
+    size_t before = fields->place_len;
+    size_t len = before;
+
+    for (const char *at = before == 0 ? "" : parting; *at != '\0'; at++) {
+        if (len < sizeof(fields->place) - 1) {
+            fields->place[len++] = *at;
+        }
+    }
+    for (const char *at = name; *at != '\0'; at++) {
+        if (len < sizeof(fields->place) - 1) {
+            fields->place[len++] = *at;
+        }
+    }
+    fields->place[len] = '\0';
+    fields->place_len = len;
+    return before;
+}
+
+static void leave(struct audit_fields *fields, size_t before)
+{
+    fields->place[before] = '\0';
+    fields->place_len = before;
+}
+
 static void add_object(struct audit_fields *fields,
-                       const ProtobufCMessage *object, const char *path);
+                       const ProtobufCMessage *object);
+
+/* An entry of a map whose keys are texts: others are none of ours. */
+static void add_entry(struct audit_fields *fields,
+                      const ProtobufCMessage *entry,
+                      const ProtobufCFieldDescriptor *map)
+{
+    const char *key;
+    size_t before;
+
+    memcpy(&key, text_field_at(entry, text_map_key(map), 0), sizeof(key));
+    before = enter(fields, ".", key);
+    add_scalars(fields, entry, text_map_value(map), true);
+    leave(fields, before);
+}
+
+static void add_item(struct audit_fields *fields, const ProtobufCMessage *item,
+                     size_t index)
+{
+    char number[24];
+    size_t before;
+
+    (void)snprintf(number, sizeof(number), "[%zu]", index);
+    before = enter(fields, "", number);
+    add_object(fields, item);
+    leave(fields, before);
+}
 
 static void add_message(struct audit_fields *fields,
                         const ProtobufCMessage *object,
-                        const ProtobufCFieldDescriptor *field, const char *path)
+                        const ProtobufCFieldDescriptor *field)
 {
     size_t count = text_field_count(object, field, false);
     bool map = text_field_is_map(object->descriptor, field);
 
     for (size_t i = 0; i < count; i++) {
-        char place[AUDIT_PATH_BYTES_MAX + 16];
         const ProtobufCMessage *item;
 
         memcpy(&item, text_field_at(object, field, i), sizeof(item));
         if (map) {
-            const char *key;
-
-            /* Maps whose keys are numbers are none of ours. */
-            memcpy(&key, text_field_at(item, text_map_key(field), 0),
-                   sizeof(key));
-            (void)snprintf(place, sizeof(place), "%s.%s", path, key);
-            add_scalars(fields, item, text_map_value(field), place);
+            add_entry(fields, item, field);
         } else if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-            (void)snprintf(place, sizeof(place), "%s[%zu]", path, i);
-            add_object(fields, item, place);
+            add_item(fields, item, i);
         } else {
-            add_object(fields, item, path);
+            add_object(fields, item);
         }
     }
 }
 
 /* Messages of the API never nest within themselves, so this ends. */
 static void add_object(struct audit_fields *fields,
-                       const ProtobufCMessage *object, const char *path)
+                       const ProtobufCMessage *object)
 {
     /* What says nothing about the change, what the leader alone knows at the
      * moment, and what may be somebody's secret. */
@@ -172,20 +241,21 @@ static void add_object(struct audit_fields *fields,
 
     for (unsigned i = 0; i < object->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &object->descriptor->fields[i];
-        char place[AUDIT_PATH_BYTES_MAX + 16];
+        size_t before;
 
-        /* The settings' headroom is an enum, and a wish. */
-        if (field->type != PROTOBUF_C_TYPE_ENUM &&
-            is_among(field->name, left_aside, ARRAY_LEN(left_aside))) {
+        /* Most are empty. The settings' headroom is an enum, and a wish. */
+        if (text_field_count(object, field, false) == 0 ||
+            (field->type != PROTOBUF_C_TYPE_ENUM &&
+             is_among(field->name, left_aside, ARRAY_LEN(left_aside)))) {
             continue;
         }
-        (void)snprintf(place, sizeof(place), "%s%s%s", path,
-                       path[0] == '\0' ? "" : ".", field->name);
+        before = enter(fields, ".", field->name);
         if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
-            add_message(fields, object, field, place);
+            add_message(fields, object, field);
         } else {
-            add_scalars(fields, object, field, place);
+            add_scalars(fields, object, field, false);
         }
+        leave(fields, before);
     }
 }
 
@@ -193,7 +263,7 @@ void audit_fields_of_object(struct audit_fields *fields,
                             const ProtobufCMessage *object)
 {
     if (object != NULL) {
-        add_object(fields, object, "");
+        add_object(fields, object);
     }
 }
 
@@ -201,7 +271,7 @@ void audit_fields_of_request(struct audit_fields *fields,
                              const ProtobufCMessage *request)
 {
     static const char *const left_aside[] = {
-        "name",       "id",      "confirm",         "reason",
+        "name",       "id",      "confirm",         "reason",     "csr",
         "request_id", "dry_run", "expect_revision", "update_mask"};
 
     for (unsigned i = 0; i < request->descriptor->n_fields; i++) {
@@ -209,7 +279,10 @@ void audit_fields_of_request(struct audit_fields *fields,
 
         if (field->type != PROTOBUF_C_TYPE_MESSAGE &&
             !is_among(field->name, left_aside, ARRAY_LEN(left_aside))) {
-            add_scalars(fields, request, field, field->name);
+            size_t before = enter(fields, "", field->name);
+
+            add_scalars(fields, request, field, false);
+            leave(fields, before);
         }
     }
 }

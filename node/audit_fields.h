@@ -27,7 +27,9 @@ struct audit_field {
 struct audit_fields {
     struct arena *arena; /* Of the texts. */
     size_t count;
-    uint32_t left_out; /* Found no room. */
+    uint32_t left_out;                     /* Found no room. */
+    char place[AUDIT_PATH_BYTES_MAX + 16]; /* Where in the object it stands. */
+    size_t place_len;
     struct audit_field of[AUDIT_FIELDS_MAX];
 };
 
