@@ -42,6 +42,8 @@ static const char *const kind_names[ACTIVITY_KINDS] = {
     [CHANGE_GRANT_DELETE] = "grant_delete",
     [CHANGE_AUDIT] = "audit",
     [CHANGE_AUDIT_KEEP] = "audit_keep",
+    [CHANGE_JOIN_SET] = "join_set",
+    [CHANGE_JOIN_DELETE] = "join_delete",
 };
 
 /* It last left a host because that was fenced (state/apply_host.c). */

@@ -375,7 +375,7 @@ static void read_grant_set(const Holdfast__V1__ChangeGrantSet *in,
     };
 }
 
-/* Grants, and what is audited. */
+/* Grants, tokens to join, and what is audited. */
 static int read_access_change(const pb_change *in, struct arena *arena,
                               struct change *out)
 {
@@ -392,6 +392,17 @@ static int read_access_change(const pb_change *in, struct arena *arena,
         return 0;
     case CHANGE_AUDIT_KEEP:
         out->audit_keep.records_max = in->audit_keep->records_max;
+        return 0;
+    case CHANGE_JOIN_SET:
+        out->join_set =
+            (struct change_join_set){text_of(in->join_set->name),
+                                     {in->join_set->zone},
+                                     text_of_bytes(&in->join_set->secret_hash),
+                                     in->join_set->expire_ms,
+                                     text_of_bytes(&in->join_set->key_digest)};
+        return 0;
+    case CHANGE_JOIN_DELETE:
+        out->join_delete.name = text_of(in->join_delete->name);
         return 0;
     default:
         return read_fleet_change(in, arena, out);

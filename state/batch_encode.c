@@ -351,7 +351,7 @@ static void put_grant_set(struct bytes *out, const struct change_grant_set *set)
     put_text(out, 7, set->secret_hash);
 }
 
-/* Grants, and what is audited. */
+/* Grants, tokens to join, and what is audited. */
 static void put_access_change(struct bytes *out, const struct change *change)
 {
     switch (change->kind) {
@@ -367,6 +367,16 @@ static void put_access_change(struct bytes *out, const struct change *change)
         break;
     case CHANGE_AUDIT_KEEP:
         put_number(out, 1, change->audit_keep.records_max);
+        break;
+    case CHANGE_JOIN_SET:
+        put_text(out, 1, change->join_set.name);
+        put_number(out, 2, change->join_set.zone.uid);
+        put_text(out, 3, change->join_set.secret_hash);
+        put_number(out, 4, change->join_set.expire_ms);
+        put_text(out, 5, change->join_set.key_digest);
+        break;
+    case CHANGE_JOIN_DELETE:
+        put_text(out, 1, change->join_delete.name);
         break;
     default:
         put_fleet_change(out, change);

@@ -56,7 +56,9 @@ enum change_kind {
     CHANGE_GRANT_SET,
     CHANGE_GRANT_DELETE,
     CHANGE_AUDIT,
-    CHANGE_AUDIT_KEEP
+    CHANGE_AUDIT_KEEP,
+    CHANGE_JOIN_SET,
+    CHANGE_JOIN_DELETE
 };
 
 /* So much of a named resource. Names that are unknown get a slot; at most
@@ -393,6 +395,21 @@ struct change_audit_keep {
     uint32_t records_max;
 };
 
+/* A new token for a host that has none, or the host's, which has the same
+ * secret, was used: `key_digest` is then whose public key it let in. The zone
+ * exists; no two tokens have the same secret. */
+struct change_join_set {
+    struct text name; /* The host's. */
+    struct zone_id zone;
+    struct text secret_hash; /* SECRET_HASH_BYTES. */
+    uint64_t expire_ms;
+    struct text key_digest; /* SECRET_HASH_BYTES, or empty: not used. */
+};
+
+struct change_join_delete {
+    struct text name;
+};
+
 /* The policy satisfies policy_check(). The first one begins format 2: moves
  * that are under way hold room at their target host from then on; where that
  * is LOST or has no room, any other host will do for them. */
@@ -456,6 +473,8 @@ struct change {
         struct change_grant_delete grant_delete;
         struct change_audit audit;
         struct change_audit_keep audit_keep;
+        struct change_join_set join_set;
+        struct change_join_delete join_delete;
     };
 };
 

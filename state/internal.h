@@ -27,7 +27,8 @@ enum table_kind {
     TABLE_POLICY,
     TABLE_FORMAT_3, /* Tables of formats 1 and 2 end. */
     TABLE_GRANT = TABLE_FORMAT_3,
-    TABLE_AUDIT, /* Format 4. */
+    TABLE_AUDIT, /* Format 4, as the next. */
+    TABLE_JOIN,
     TABLE_ALL
 };
 #define TABLES_ADDED (TABLE_FORMAT_3 - TABLE_COUNT)
@@ -93,6 +94,13 @@ struct state_head_audit {
     uint32_t slots;                           /* Filled in when hashed. */
 };
 
+/* Likewise, of tokens to join. */
+struct state_head_join {
+    uint64_t changes;
+    uint32_t free_first;
+    uint32_t slots; /* Filled in when hashed. */
+};
+
 /* What events say beside the record, while a change is applied. Not part of
  * what is replicated: neither hashed nor saved. */
 struct telling {
@@ -121,6 +129,7 @@ struct state {
     struct state_head_added head_added;
     struct state_head_access head_access;
     struct state_head_audit head_audit;
+    struct state_head_join head_join;
     struct region_id region; /* Not in the head: its layout is for ever. */
     struct telling telling;
 };
@@ -138,6 +147,7 @@ static const uint32_t table_record_bytes[TABLE_ALL] = {
     [TABLE_POLICY] = sizeof(struct policy),
     [TABLE_GRANT] = sizeof(struct grant),
     [TABLE_AUDIT] = sizeof(struct audit),
+    [TABLE_JOIN] = sizeof(struct join_token),
 };
 
 /* Bytes of a record before it grew. */
@@ -154,6 +164,7 @@ static const uint32_t table_format1_bytes[TABLE_ALL] = {
     [TABLE_POLICY] = sizeof(struct policy),
     [TABLE_GRANT] = sizeof(struct grant),
     [TABLE_AUDIT] = sizeof(struct audit),
+    [TABLE_JOIN] = sizeof(struct join_token),
 };
 
 /* Those layouts are for ever: logs, snapshots and hashes depend on them. */
@@ -176,6 +187,8 @@ _Static_assert(sizeof(struct grant) == 264, "format 3");
 _Static_assert(sizeof(struct state_head_access) == 16, "format 3");
 _Static_assert(sizeof(struct audit) == 64, "format 4");
 _Static_assert(sizeof(struct state_head_audit) == 56, "format 4");
+_Static_assert(sizeof(struct join_token) == 176, "format 4");
+_Static_assert(sizeof(struct state_head_join) == 16, "format 4");
 
 /* Whether a change of an older kind has its effects of format 2 as well: from
  * the first CHANGE_POLICY on. Logs from before have none and give what they
@@ -197,12 +210,14 @@ static inline bool state_needs_format_3(const struct state *state)
 /* Likewise, format 3. */
 static inline bool state_needs_format_4(const struct state *state)
 {
-    return state->head_audit.written > 0 || state->head_audit.records_max != 0;
+    return state->head_audit.written > 0 ||
+           state->head_audit.records_max != 0 || state->head_join.changes > 0;
 }
 
 /* What hash and snapshot say of format 3, and of format 4. */
 struct state_head_access state_head_access(const struct state *state);
 struct state_head_audit state_head_audit(const struct state *state);
+struct state_head_join state_head_join(const struct state *state);
 
 /* What one record adds to the hash. */
 uint64_t record_hash(enum table_kind kind, uint32_t slot, const void *record);
@@ -309,6 +324,7 @@ void apply_policy(struct state *state, const struct change_policy *change,
                   struct event_sink *sink);
 void apply_grant(struct state *state, const struct change *change);
 void apply_audit(struct state *state, const struct change *change);
+void apply_join(struct state *state, const struct change *change);
 void vm_move(struct state *state, uint32_t slot,
              const struct change_vm_move *change, struct event_sink *sink);
 void vm_claim(struct state *state, uint32_t slot,

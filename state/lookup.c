@@ -102,6 +102,23 @@ const struct grant *state_grant_at(const struct state *state, uint32_t slot)
     return record_at(state, TABLE_GRANT, slot);
 }
 
+const struct join_token *state_join_token_named(const struct state *state,
+                                                struct text host)
+{
+    return named(state, TABLE_JOIN, host);
+}
+
+const struct join_token *state_join_token_at(const struct state *state,
+                                             uint32_t slot)
+{
+    return record_at(state, TABLE_JOIN, slot);
+}
+
+uint32_t state_join_token_slots(const struct state *state)
+{
+    return state->tables[TABLE_JOIN].slots;
+}
+
 uint32_t state_grant_slots(const struct state *state)
 {
     return state->tables[TABLE_GRANT].slots;

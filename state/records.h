@@ -37,6 +37,7 @@
 #define AUDIT_RECORDS_MIN       100
 #define AUDIT_RECORDS_MAX       250000
 #define AUDIT_RECORDS_DEFAULT   50000
+#define JOIN_TOKENS_MAX         4096
 
 /* Which region this is of all that ever were: random, drawn when it begins.
  * Uids count from the start in each, so they name a thing only together with
@@ -199,7 +200,8 @@ enum access_role {
  * Format 3 has the table of grants. It begins with the first change of that,
  * and is otherwise as format 2.
  *
- * Format 4 has the audit records. It begins with the first CHANGE_AUDIT, which
+ * Format 4 has the audit records, and tokens to join. It begins with the first
+ * CHANGE_AUDIT, which
  * is to say with the first request of a client that a leader of this version
  * accepts; what controllers and agents do is not audited. So a region that is
  * upgraded and that nobody changes stays what it was. */
@@ -397,6 +399,21 @@ struct audit {
     uint32_t blob;     /* The rest, encoded. */
     uint32_t padding;
     uint8_t digest[AUDIT_DIGEST_BYTES];
+};
+
+/* Format 4. A token by which one host gets its first certificate, once;
+ * `revision` counts changes of these, which raise no event. */
+struct join_token {
+    uint64_t uid;
+    uint64_t revision;
+    uint64_t create_time_ms;
+    char name[NAME_BYTES]; /* The host's. */
+    uint64_t expire_ms;    /* Leader's time. */
+    uint64_t used_ms;      /* Leader's time; 0: not yet. */
+    uint32_t zone;         /* Slot of the zone that it is meant for. */
+    uint32_t padding;
+    uint8_t secret_hash[SECRET_HASH_BYTES];
+    uint8_t key_digest[SECRET_HASH_BYTES]; /* Of whom it let in; or zero. */
 };
 
 /* Replicated; see Settings in resources.proto for meaning and ranges. */

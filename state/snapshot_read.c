@@ -23,6 +23,7 @@ struct snapshot_reader {
     struct state_head_added head_added; /* Likewise. */
     struct state_head_access head_access;
     struct state_head_audit head_audit;
+    struct state_head_join head_join;
     uint32_t format;
     bool has_head;
     bool has_end;
@@ -64,6 +65,7 @@ static int read_head(struct snapshot_reader *reader,
     reader->head_added = reader->state->head_added;
     reader->head_access = reader->state->head_access;
     reader->head_audit = reader->state->head_audit;
+    reader->head_join = reader->state->head_join;
     if (read_part(&head->state_head, true, &reader->head,
                   sizeof(reader->head)) != 0 ||
         read_part(&head->state_head_added, head->format >= 2,
@@ -71,7 +73,9 @@ static int read_head(struct snapshot_reader *reader,
         read_part(&head->state_head_access, head->format >= 3,
                   &reader->head_access, sizeof(reader->head_access)) != 0 ||
         read_part(&head->state_head_audit, head->format >= 4,
-                  &reader->head_audit, sizeof(reader->head_audit)) != 0) {
+                  &reader->head_audit, sizeof(reader->head_audit)) != 0 ||
+        read_part(&head->state_head_join, head->format >= 4, &reader->head_join,
+                  sizeof(reader->head_join)) != 0) {
         return HF_ERROR_CORRUPT;
     }
     reader->format = head->format;
@@ -87,6 +91,9 @@ static uint32_t slots_told(const struct snapshot_reader *reader,
     }
     if (kind == TABLE_AUDIT) {
         return reader->head_audit.slots;
+    }
+    if (kind == TABLE_JOIN) {
+        return reader->head_join.slots;
     }
     return kind < TABLE_COUNT ? reader->head.slots[kind]
                               : reader->head_added.slots[kind - TABLE_COUNT];
@@ -217,6 +224,11 @@ static int index_added(struct state *state, enum table_kind kind, uint32_t slot,
         return check_side_name(slot, NAMED_MAX, record);
     case TABLE_GRANT:
         return index_grant(state, slot, record);
+    case TABLE_JOIN:
+        state->counts.join_tokens +=
+            ((const struct join_token *)record)->revision != 0;
+        return index_name(state, kind, slot, record,
+                          ((const struct join_token *)record)->name);
     case TABLE_AUDIT: /* All at once, at the end: audit_is_whole(). */
         return slot < AUDIT_RECORDS_MAX ? 0 : HF_ERROR_CORRUPT;
     default:
@@ -313,6 +325,8 @@ static int read_end(struct snapshot_reader *reader,
     state->head_access.slots = 0;
     state->head_audit = reader->head_audit;
     state->head_audit.slots = 0;
+    state->head_join = reader->head_join;
+    state->head_join.slots = 0;
     state->blobs.free_first = reader->head.blob_free_first;
     if (!audit_is_whole(state) || state_hash(state) != end->hash) {
         return HF_ERROR_CORRUPT;

@@ -36,6 +36,7 @@ static void put_head(const struct state *state, struct bytes *out)
     struct state_head_added added = state->head_added;
     struct state_head_access access = state_head_access(state);
     struct state_head_audit audit = state_head_audit(state);
+    struct state_head_join join = state_head_join(state);
     struct state_head copy;
 
     memcpy(&copy, &state->head, sizeof(copy));
@@ -58,6 +59,8 @@ static void put_head(const struct state *state, struct bytes *out)
     if (head.format >= 4) {
         head.state_head_audit.data = (uint8_t *)&audit;
         head.state_head_audit.len = sizeof(audit);
+        head.state_head_join.data = (uint8_t *)&join;
+        head.state_head_join.len = sizeof(join);
     }
     head.state_head.data = (uint8_t *)&copy;
     head.state_head.len = sizeof(copy);

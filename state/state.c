@@ -29,6 +29,7 @@ struct state *state_create(void)
     }
     state->head_access.free_first = SLOT_NONE;
     state->head_audit.first = 1;
+    state->head_join.free_first = SLOT_NONE;
     index_init(&state->reply_ids);
     index_init(&state->claims);
     index_init(&state->subjects);
@@ -143,11 +144,26 @@ static uint64_t hash_of_head_audit(const struct state *state)
     return hash_bytes(&head, sizeof(head), 4);
 }
 
+struct state_head_join state_head_join(const struct state *state)
+{
+    struct state_head_join head = state->head_join;
+
+    head.slots = state->tables[TABLE_JOIN].slots;
+    return head;
+}
+
+static uint64_t hash_of_head_join(const struct state *state)
+{
+    struct state_head_join head = state_head_join(state);
+
+    return hash_bytes(&head, sizeof(head), 5);
+}
+
 static uint64_t mix(const struct state *state, uint64_t records_hash,
                     uint64_t blobs_hash)
 {
     struct state_head head;
-    uint64_t parts[8];
+    uint64_t parts[9];
     size_t count = 3;
 
     /* Copied whole, padding too: it was zeroed with the state. */
@@ -172,6 +188,7 @@ static uint64_t mix(const struct state *state, uint64_t records_hash,
     }
     if (state_needs_format_4(state)) {
         parts[count++] = hash_of_head_audit(state);
+        parts[count++] = hash_of_head_join(state);
     }
     return hash_bytes(parts, count * sizeof(parts[0]), 0);
 }
@@ -280,6 +297,10 @@ static void apply(struct state *state, const struct change *change,
     case CHANGE_AUDIT:
     case CHANGE_AUDIT_KEEP:
         apply_audit(state, change);
+        break;
+    case CHANGE_JOIN_SET:
+    case CHANGE_JOIN_DELETE:
+        apply_join(state, change);
         break;
     case CHANGE_SETTINGS:
         apply_settings(state, &change->settings, sink);

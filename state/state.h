@@ -117,8 +117,8 @@ struct event_sink {
 void state_begin(struct state *state, uint64_t time_ms);
 
 /* Applies one change; aborts if what it needs does not hold. CHANGE_REPLY,
- * CHANGE_REGION, changes of grants and audit records raise no event and no
- * revision, but the hash counts them. */
+ * CHANGE_REGION, changes of grants and of tokens to join, and audit records
+ * raise no event and no revision, but the hash counts them. */
 void state_apply(struct state *state, const struct change *change,
                  struct event_sink *sink);
 
@@ -176,6 +176,15 @@ const uint8_t *state_audit_previous(const struct state *state, uint64_t number);
 /* How many are kept. */
 uint32_t state_audit_records_max(const struct state *state);
 
+/* The token to join of a host; the token with this secret's hash; or NULL. */
+const struct join_token *state_join_token_named(const struct state *state,
+                                                struct text host);
+const struct join_token *state_join_token_of(
+    const struct state *state, const uint8_t secret_hash[SECRET_HASH_BYTES]);
+uint32_t state_join_token_slots(const struct state *state);
+const struct join_token *state_join_token_at(const struct state *state,
+                                             uint32_t slot);
+
 /* By slot, for walks: slots are 0 to state_*_slots() - 1; NULL for a hole. */
 uint32_t state_zone_slots(const struct state *state);
 uint32_t state_class_slots(const struct state *state);
@@ -218,6 +227,7 @@ struct state_counts {
     uint32_t reservations;
     uint32_t grants;
     uint32_t grants_of_admins;
+    uint32_t join_tokens;
     uint32_t vms_claiming; /* vm.moving is MOVE_CLAIMED. */
     uint32_t hosts_draining;
     uint32_t zones_draining;

@@ -375,6 +375,15 @@ static void check_counts(const struct state *state)
         }
     }
     assert_int_equal(state->subjects.count, counts.grants);
+    for (uint32_t i = 0; i < state_join_token_slots(state); i++) {
+        const struct join_token *token = state_join_token_at(state, i);
+
+        if (token != NULL) {
+            assert_ptr_equal(state_join_token_of(state, token->secret_hash),
+                             token);
+            counts.join_tokens++;
+        }
+    }
     assert_memory_equal(&counts, state_counts(state), sizeof(counts));
 }
 
