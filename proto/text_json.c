@@ -91,16 +91,31 @@ static void put_character(struct bytes *out, const uint8_t *p, size_t len,
     }
 }
 
+/* How many characters from here on stand for themselves: nearly all do. */
+static size_t count_plain(const uint8_t *p, size_t len)
+{
+    size_t count = 0;
+
+    while (count < len && p[count] >= 0x20 && p[count] < 0x7f &&
+           p[count] != '"' && p[count] != '\\') {
+        count++;
+    }
+    return count;
+}
+
 void text_json_write_string(const char *string, size_t len, struct bytes *out)
 {
     const uint8_t *p = (const uint8_t *)string;
 
     bytes_append_u8(out, '"');
     while (len > 0) {
+        size_t plain = count_plain(p, len);
         uint32_t character;
-        size_t step = decode_utf8(p, len, &character);
+        size_t step = plain > 0 ? plain : decode_utf8(p, len, &character);
 
-        if (step == 0) {
+        if (plain > 0) {
+            bytes_append(out, p, plain);
+        } else if (step == 0) {
             put(out, "\xef\xbf\xbd");
             step = 1;
         } else {
