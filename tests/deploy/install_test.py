@@ -17,6 +17,7 @@ VERSION = "0.1.0"
 PROGRAMS = {"bin/holdfast", "bin/holdfast-agent", "bin/holdfast-guard",
             "bin/holdfast-simulate",
             "bin/holdfast-shim", "sbin/holdfastd"}
+LIBRARIES = ("holdfast", "holdfast-uv")
 UNITS = ("holdfastd.service", "holdfast-agent.service")
 
 
@@ -29,6 +30,11 @@ def cached(name):
     """A path of the installation, as the build was configured."""
     with open(f"{BUILD}/CMakeCache.txt", encoding="utf-8") as cache:
         return re.search(f"^{name}:\\w+=(.*)$", cache.read(), re.M)[1]
+
+
+def build_type():
+    """As CMake puts it into the names of files."""
+    return (cached("CMAKE_BUILD_TYPE") or "noconfig").lower()
 
 
 def nouns():
@@ -44,10 +50,15 @@ def expected():
               "plan", "reservation", "vm", "watch", "zone")
     protos = os.listdir(f"{SOURCE}/proto/holdfast/v1")
     return PROGRAMS | {
-        f"{lib}/libholdfast.a", f"{lib}/libholdfast.so",
-        f"{lib}/libholdfast.so.0", f"{lib}/libholdfast.so.{VERSION}",
-        f"{lib}/pkgconfig/holdfast.pc",
+        *(f"{lib}/lib{name}.{suffix}" for name in LIBRARIES for suffix in
+          ("a", "so", "so.0", f"so.{VERSION}")),
+        *(f"{lib}/pkgconfig/{name}.pc" for name in LIBRARIES),
+        *(f"{lib}/cmake/holdfast/{name}-targets{kind}.cmake"
+          for name in LIBRARIES for kind in ("", f"-{build_type()}")),
+        f"{lib}/cmake/holdfast/holdfast-config.cmake",
+        f"{lib}/cmake/holdfast/holdfast-config-version.cmake",
         "include/holdfast/holdfast.h",
+        "include/holdfast/holdfast_uv.h",
         "include/holdfast/v1/resources.pb-c.h",
         "include/holdfast/v1/manifest.pb-c.h",
         *(f"include/holdfast/v1/{name}_service.pb-c.h" for name in public),
@@ -63,9 +74,12 @@ def expected():
         "lib/sysusers.d/holdfast.conf",
         f"{doc}/LICENSE",
         *(f"{doc}/{page}.md"
-          for page in ("ARCHITECTURE", "api", "operations", "security")),
+          for page in ("ARCHITECTURE", "api", "operations", "quickstart-c",
+                       "quickstart-node", "quickstart-python", "security")),
         *(f"{doc}/examples/{name}"
-          for name in ("node.yaml", "agent.yaml")),
+          for name in ("node.yaml", "agent.yaml", "quickstart.js",
+                       "quickstart.py", "c/CMakeLists.txt",
+                       "c/create_and_follow.c", "c/create_on_loop.c")),
     }
 
 
