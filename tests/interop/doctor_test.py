@@ -84,7 +84,7 @@ class Live(unittest.TestCase):
         status = client.call("ClusterService/GetStatus", {})
         self.assertGreater(status.disk.count, 0)
         self.assertGreaterEqual(status.disk.max_us, status.disk.mean_us)
-        self.assertEqual(status.state_format, 2)
+        self.assertEqual(status.state_format, 4)
         # One endpoint leads to all of them.
         code, report = doctor(self.region.nodes[1].address)
         self.assertIn("3 nodes answer", found(report, "nodes", OK)[0])
