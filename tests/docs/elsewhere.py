@@ -2,6 +2,10 @@
 """Commands of the documentation that its test does not run, and why that is
 well all the same: another test runs them, or nothing here can."""
 
+# Pages whose blocks another test takes out and runs.
+PAGES = {f"docs/quickstart-{name}.md": "tests/client/quickstart_test.py"
+         for name in ("c", "python", "node")}
+
 # What a command begins with -> the file that runs it, and its words there.
 BY_OTHERS = {
     "./deploy/demo": ("tests/deploy/demo_test.py", '"demo.py"'),
@@ -14,6 +18,12 @@ BY_OTHERS = {
     # Every method, by reflection; over TLS.
     "buf curl": ("tests/interop/stock_clients_test.py",
                  '[buf, "curl", "--protocol", "grpc"'),
+    "holdfast node replace":
+        ("tests/interop/members_test.py", '"node", "replace"'),
+    "holdfastd --config /etc/holdfast/node.yaml --inspect":
+        ("tests/interop/members_test.py", '"--inspect"'),
+    "holdfastd --config /etc/holdfast/node.yaml --recover":
+        ("tests/interop/members_test.py", '"--recover"'),
     "deploy/chaos --inventory my.toml --check":
         ("tests/deploy/chaos_parts_test.py", '["--check"]'),
     "deploy/chaos --inventory my.toml --fault leader-kill":
@@ -25,9 +35,12 @@ BY_OTHERS = {
 }
 
 # Hours, or a build of their own: their programs and options are looked at.
-LONG = (
-    "tests/sim/run", "tests/chaos/run", "tests/fuzz/long",
-)
+# What a command begins with -> the program that knows its options.
+LONG = {
+    "tests/sim/run": "{binaries}/holdfast-simulate",
+    "tests/chaos/run": "{source}/tests/chaos/run",
+    "tests/fuzz/long": "{source}/tests/fuzz/long",
+}
 
 # They want the machine's own systemd. The units themselves are checked by
 # tests/deploy/install_test.py, readiness by tests/deploy/notify_test.py.
@@ -37,6 +50,8 @@ SYSTEMD = (
     "sudo systemd-sysusers",
     "sudo systemctl daemon-reload",
     "sudo systemctl restart holdfastd",
+    "sudo systemctl restart holdfast-agent",
+    "systemctl stop holdfastd",
 )
 
 # They need no region.
