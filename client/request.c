@@ -134,6 +134,10 @@ enum hf_code request_pack(const char *method, const ProtobufCMessage *request,
                           "%s is no method that takes a %s", method,
                           request->descriptor->short_name);
     }
+    if (found->output == &holdfast__v1__watch_response__descriptor) {
+        return status_set(status, HF_STATUS_INVALID_ARGUMENT,
+                          "%s is a stream: start a watch", method);
+    }
     copy = memory_copy(request, size);
     if (field != NULL) {
         char **id = (char **)(void *)((char *)copy + field->offset);

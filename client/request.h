@@ -19,8 +19,8 @@ void request_path(const char *method, char path[REQUEST_PATH_BYTES]);
 
 /* The message packed into `out` (empty), with a request id made for it where it
  * has a field for one and none in it; status->request_id says which. Else a
- * clean status. INVALID_ARGUMENT: the method takes no such message, or it is
- * too large. */
+ * clean status. INVALID_ARGUMENT: the method takes no such message, or is a
+ * watch; or the message is too large. */
 enum hf_code request_pack(const char *method, const ProtobufCMessage *request,
                           struct bytes *out, struct hf_status *status);
 

@@ -20,46 +20,13 @@
 
 #define MANY 1000
 
-/* A region of two nodes and a client of both. */
-struct region {
-    uv_loop_t loop;
-    struct uv_node nodes[2];
-    struct hf_uv_client *client;
-};
-
-static void region_start(struct region *region)
-{
-    char endpoints[80];
-    struct hf_status status;
-
-    assert_int_equal(uv_loop_init(&region->loop), 0);
-    uv_node_start(&region->nodes[0], &region->loop, NULL);
-    uv_node_start(&region->nodes[1], &region->loop, NULL);
-    (void)snprintf(endpoints, sizeof(endpoints), "%s,%s",
-                   region->nodes[0].endpoint, region->nodes[1].endpoint);
-    region->client = hf_uv_client_open(&region->loop, endpoints, &status);
-    assert_non_null(region->client);
-}
-
-static void region_stop(struct region *region)
-{
-    close_client(region->client, &region->loop);
-    for (size_t i = 0; i < 2; i++) {
-        if (region->nodes[i].closed == 0) {
-            uv_node_stop(&region->nodes[i]);
-        }
-        assert_int_equal(region->nodes[i].open, 0);
-    }
-    close_loop(&region->loop);
-}
-
 static void many_calls_share_one_connection(void **unused)
 {
     struct outcome *outcomes = memory_alloc_array(MANY, sizeof(*outcomes));
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     for (int i = 0; i < MANY; i++) {
         char name[16];
 
@@ -80,17 +47,17 @@ static void many_calls_share_one_connection(void **unused)
     assert_int_equal(
         rpc_server_stats(region.nodes[0].server)->connections_accepted, 1);
     assert_int_equal(region.nodes[1].calls, 0);
-    region_stop(&region);
+    uv_region_stop(&region);
     free(outcomes);
 }
 
 static void a_refusal_comes_whole_and_is_final(void **unused)
 {
     struct outcome outcome;
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     region.nodes[0].fail = 1;
     region.nodes[0].fail_code = RPC_FAILED_PRECONDITION;
     assert_int_equal(get_vm(region.client, &outcome, "a", 0), HF_STATUS_OK);
@@ -100,24 +67,29 @@ static void a_refusal_comes_whole_and_is_final(void **unused)
     assert_string_equal(outcome.status.reason, "TEST");
     assert_int_equal(outcome.status.attempts, 1);
     assert_true(outcome.status.was_sent);
-    region_stop(&region);
+    uv_region_stop(&region);
 }
 
 static void what_cannot_begin_is_never_told(void **unused)
 {
     Holdfast__V1__ListVmsRequest list = HOLDFAST__V1__LIST_VMS_REQUEST__INIT;
+    Holdfast__V1__WatchRequest watch = HOLDFAST__V1__WATCH_REQUEST__INIT;
     struct outcome *outcomes =
         memory_alloc_array(HF_UV_CALLS_MAX + 1, sizeof(*outcomes));
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     region.nodes[0].silent = true;
     assert_int_equal(hf_uv_call(region.client, &outcomes[0].call,
                                 "VmService/GetVm", &list.base, 0, outcome_take),
                      HF_STATUS_INVALID_ARGUMENT);
     assert_int_equal(hf_uv_call(region.client, &outcomes[0].call, "Nothing",
                                 &list.base, 0, outcome_take),
+                     HF_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(hf_uv_call(region.client, &outcomes[0].call,
+                                "WatchService/Watch", &watch.base, 0,
+                                outcome_take),
                      HF_STATUS_INVALID_ARGUMENT);
     for (int i = 0; i < HF_UV_CALLS_MAX; i++) {
         assert_int_equal(get_vm(region.client, &outcomes[i], "a", 60000),
@@ -132,19 +104,18 @@ static void what_cannot_begin_is_never_told(void **unused)
         assert_int_equal(outcomes[i].status.code, HF_STATUS_CANCELLED);
     }
     assert_int_equal(outcomes[HF_UV_CALLS_MAX].told, 0);
-    uv_node_stop(&region.nodes[0]);
-    uv_node_stop(&region.nodes[1]);
-    close_loop(&region.loop);
+    region.client = NULL;
+    uv_region_stop(&region);
     free(outcomes);
 }
 
 static void a_mutation_keeps_its_id_over_attempts(void **unused)
 {
     struct outcome outcome;
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     region.nodes[0].fail = 1;
     assert_int_equal(create_vm(region.client, &outcome, "web"), HF_STATUS_OK);
     run_until(&region.loop, &outcome.told, 1);
@@ -165,17 +136,17 @@ static void a_mutation_keeps_its_id_over_attempts(void **unused)
     run_until(&region.loop, &outcome.told, 1);
     assert_int_equal(region.nodes[0].calls, 1);
     assert_int_equal(region.nodes[1].calls, 2);
-    region_stop(&region);
+    uv_region_stop(&region);
 }
 
 /* With a budget of ten tokens all but ten would be given up. */
 static void a_region_without_a_leader_fails_no_call(void **unused)
 {
     struct outcome *outcomes = memory_alloc_array(MANY, sizeof(*outcomes));
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     for (int i = 0; i < 2; i++) {
         region.nodes[i].fail = MANY;
         region.nodes[i].pushback = "20";
@@ -190,7 +161,7 @@ static void a_region_without_a_leader_fails_no_call(void **unused)
         assert_true(outcomes[i].status.attempts <= 10);
     }
     assert_int_equal(region.nodes[0].calls + region.nodes[1].calls, 3 * MANY);
-    region_stop(&region);
+    uv_region_stop(&region);
     free(outcomes);
 }
 
@@ -198,10 +169,10 @@ static void a_node_may_forbid_the_retry(void **unused)
 {
     static const char *const pushbacks[] = {"-1", "soon"};
     struct outcome outcome;
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     for (size_t i = 0; i < ARRAY_LEN(pushbacks); i++) {
         region.nodes[i].fail = 1;
         region.nodes[i].pushback = pushbacks[i];
@@ -210,16 +181,16 @@ static void a_node_may_forbid_the_retry(void **unused)
         assert_int_equal(outcome.status.code, HF_STATUS_UNAVAILABLE);
         assert_int_equal(outcome.status.attempts, 1);
     }
-    region_stop(&region);
+    uv_region_stop(&region);
 }
 
 static void nobody_there_is_told_in_the_end(void **unused)
 {
     struct outcome outcome;
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     uv_node_stop(&region.nodes[0]);
     uv_node_stop(&region.nodes[1]);
     assert_int_equal(create_vm(region.client, &outcome, "a"), HF_STATUS_OK);
@@ -234,32 +205,32 @@ static void nobody_there_is_told_in_the_end(void **unused)
         assert_non_null(strstr(hf_uv_client_endpoint_error(region.client, i),
                                "connection refused"));
     }
-    region_stop(&region);
+    uv_region_stop(&region);
 }
 
 static void a_silent_node_does_not_take_all_the_time(void **unused)
 {
     struct outcome outcome;
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     region.nodes[0].silent = true;
     assert_int_equal(get_vm(region.client, &outcome, "a", 2500), HF_STATUS_OK);
     run_until(&region.loop, &outcome.told, 1);
     assert_int_equal(outcome.status.code, HF_STATUS_OK);
     assert_int_equal(outcome.status.attempts, 2);
     assert_string_equal(region.nodes[1].previous, "1");
-    region_stop(&region);
+    uv_region_stop(&region);
 }
 
 static void the_deadline_holds_over_all_attempts(void **unused)
 {
     struct outcome outcomes[2];
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     region.nodes[0].silent = true;
     region.nodes[1].fail = 1000;
     region.nodes[1].pushback = "10";
@@ -280,16 +251,16 @@ static void the_deadline_holds_over_all_attempts(void **unused)
     run_until(&region.loop, &outcomes[1].told, 1);
     assert_true(outcomes[1].status.code == HF_STATUS_UNAVAILABLE ||
                 outcomes[1].status.code == HF_STATUS_DEADLINE_EXCEEDED);
-    region_stop(&region);
+    uv_region_stop(&region);
 }
 
 static void answers_that_are_none_are_internal_errors(void **unused)
 {
     struct outcome outcome;
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     region.nodes[0].garbled = true;
     assert_int_equal(get_vm(region.client, &outcome, "a", 0), HF_STATUS_OK);
     run_until(&region.loop, &outcome.told, 1);
@@ -302,12 +273,12 @@ static void answers_that_are_none_are_internal_errors(void **unused)
     run_until(&region.loop, &outcome.told, 1);
     assert_int_equal(outcome.status.code, HF_STATUS_INTERNAL);
     assert_string_equal(outcome.status.message, "the answer holds no message");
-    region_stop(&region);
+    uv_region_stop(&region);
 }
 
 /* --- Cancelling, in each state ------------------------------------------- */
 
-static void cancelled(struct region *region, struct outcome *outcome)
+static void cancelled(struct uv_region *region, struct outcome *outcome)
 {
     hf_uv_call_cancel(&outcome->call);
     hf_uv_call_cancel(&outcome->call); /* Harmless. */
@@ -322,10 +293,10 @@ static void cancelled(struct region *region, struct outcome *outcome)
 static void a_call_is_cancelled_in_each_state(void **unused)
 {
     struct outcome outcome;
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     region.nodes[0].silent = true;
     /* Before there is a connection. */
     assert_int_equal(get_vm(region.client, &outcome, "a", 0), HF_STATUS_OK);
@@ -355,17 +326,17 @@ static void a_call_is_cancelled_in_each_state(void **unused)
     }
     (void)uv_run(&region.loop, UV_RUN_NOWAIT);
     cancelled(&region, &outcome);
-    region_stop(&region);
+    uv_region_stop(&region);
 }
 
 /* Calls that the server has no room for yet do not wait for room to end. */
 static void a_call_beyond_the_servers_limit_is_cancelled(void **unused)
 {
     struct outcome *outcomes = memory_alloc_array(300, sizeof(*outcomes));
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     region.nodes[0].silent = true;
     for (int i = 0; i < 300; i++) {
         assert_int_equal(get_vm(region.client, &outcomes[i], "a", 60000),
@@ -377,7 +348,7 @@ static void a_call_beyond_the_servers_limit_is_cancelled(void **unused)
     /* One that ends makes room for one. */
     cancelled(&region, &outcomes[0]);
     run_until(&region.loop, &region.nodes[0].calls, 257);
-    region_stop(&region);
+    uv_region_stop(&region);
     free(outcomes);
 }
 
@@ -386,10 +357,10 @@ static void a_call_beyond_the_servers_limit_is_cancelled(void **unused)
 static void a_node_that_goes_loses_no_call(void **unused)
 {
     struct outcome *outcomes = memory_alloc_array(100, sizeof(*outcomes));
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     region.nodes[0].silent = true;
     for (int i = 0; i < 100; i++) {
         assert_int_equal(create_vm(region.client, &outcomes[i], "a"),
@@ -402,7 +373,7 @@ static void a_node_that_goes_loses_no_call(void **unused)
         assert_int_equal(outcomes[i].status.code, HF_STATUS_OK);
         assert_int_equal(outcomes[i].status.attempts, 2);
     }
-    region_stop(&region);
+    uv_region_stop(&region);
     free(outcomes);
 }
 
@@ -411,10 +382,10 @@ static void a_node_that_says_goodbye_gets_no_new_call(void **unused)
 {
     struct outcome old;
     struct outcome new;
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     region.nodes[0].silent = true;
     assert_int_equal(get_vm(region.client, &old, "old", 60000), HF_STATUS_OK);
     run_until(&region.loop, &region.nodes[0].calls, 1);
@@ -430,7 +401,7 @@ static void a_node_that_says_goodbye_gets_no_new_call(void **unused)
     assert_int_equal(region.nodes[0].open, 1);
     cancelled(&region, &old);
     run_until(&region.loop, &region.nodes[0].closed, 1);
-    region_stop(&region);
+    uv_region_stop(&region);
 }
 
 /* --- Closing ------------------------------------------------------------- */
@@ -466,10 +437,10 @@ static void a_client_is_closed_from_a_callback_with_calls_open(void **unused)
     Holdfast__V1__GetVmRequest request = HOLDFAST__V1__GET_VM_REQUEST__INIT;
     struct last_call last = {.closed = 0};
     struct outcome outcomes[10];
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     last.client = region.client;
     assert_int_equal(hf_uv_call(region.client, &last.call, "VmService/GetVm",
                                 &request.base, 0, on_last),
@@ -484,9 +455,8 @@ static void a_client_is_closed_from_a_callback_with_calls_open(void **unused)
         assert_true(outcomes[i].status.code == HF_STATUS_OK ||
                     outcomes[i].status.code == HF_STATUS_CANCELLED);
     }
-    uv_node_stop(&region.nodes[0]);
-    uv_node_stop(&region.nodes[1]);
-    close_loop(&region.loop);
+    region.client = NULL;
+    uv_region_stop(&region);
 }
 
 /* A call whose callback makes the next one with the same struct. */
@@ -515,16 +485,16 @@ static void a_callback_makes_the_next_call(void **unused)
 {
     Holdfast__V1__GetVmRequest request = HOLDFAST__V1__GET_VM_REQUEST__INIT;
     struct chain chain = {.length = 0};
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     chain.client = region.client;
     assert_int_equal(hf_uv_call(region.client, &chain.call, "VmService/GetVm",
                                 &request.base, 0, go_on),
                      HF_STATUS_OK);
     run_until(&region.loop, &chain.length, 100);
-    region_stop(&region);
+    uv_region_stop(&region);
 }
 
 static void an_unused_client_closes(void **unused)
@@ -572,10 +542,10 @@ static void a_host_is_found_by_its_name(void **unused)
 
 static void *make_calls(void *unused)
 {
-    struct region region;
+    struct uv_region region;
 
     (void)unused;
-    region_start(&region);
+    uv_region_start(&region);
     for (int i = 0; i < 200; i++) {
         struct outcome outcome;
 
@@ -584,7 +554,7 @@ static void *make_calls(void *unused)
         run_until(&region.loop, &outcome.told, 1);
         assert_int_equal(outcome.status.code, HF_STATUS_OK);
     }
-    region_stop(&region);
+    uv_region_stop(&region);
     return NULL;
 }
 

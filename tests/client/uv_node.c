@@ -303,3 +303,31 @@ void close_loop(uv_loop_t *loop)
     (void)uv_run(loop, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(loop) == 0);
 }
+
+void uv_region_start(struct uv_region *region)
+{
+    char endpoints[80];
+    struct hf_status status;
+
+    CHECK(uv_loop_init(&region->loop) == 0);
+    uv_node_start(&region->nodes[0], &region->loop, NULL);
+    uv_node_start(&region->nodes[1], &region->loop, NULL);
+    (void)snprintf(endpoints, sizeof(endpoints), "%s,%s",
+                   region->nodes[0].endpoint, region->nodes[1].endpoint);
+    region->client = hf_uv_client_open(&region->loop, endpoints, &status);
+    CHECK(region->client != NULL);
+}
+
+void uv_region_stop(struct uv_region *region)
+{
+    if (region->client != NULL) {
+        close_client(region->client, &region->loop);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        if (region->nodes[i].closed == 0) {
+            uv_node_stop(&region->nodes[i]);
+        }
+        CHECK(region->nodes[i].open == 0);
+    }
+    close_loop(&region->loop);
+}

@@ -49,6 +49,17 @@ void uv_node_publish(struct uv_node *node, uint64_t revision);
 void uv_node_stop(struct uv_node *node);
 void uv_node_leave(struct uv_node *node);
 
+/* A region of two nodes and a client of both. */
+struct uv_region {
+    uv_loop_t loop;
+    struct uv_node nodes[2];
+    struct hf_uv_client *client;
+};
+void uv_region_start(struct uv_region *region);
+
+/* Closes the client first, if there is one; no call may be left at a node. */
+void uv_region_stop(struct uv_region *region);
+
 /* Runs the loop until the number is reached; a test that hangs is ended by its
  * alarm(). */
 void run_until(uv_loop_t *loop, const int *number, int reached);

@@ -23,11 +23,9 @@
 /* More than all buffers on the way hold. */
 #define EVENTS 100000
 
-/* A region of two nodes, a client of both, and a watch of it. */
+/* A region and a watch of it. */
 struct region {
-    uv_loop_t loop;
-    struct uv_node nodes[2];
-    struct hf_uv_client *client;
+    struct uv_region own;
     struct hf_uv_watch watch;
     uint64_t seen;    /* The last event; they come one after the other. */
     uint64_t stop_at; /* Event at which the callback cancels; 0: none. */
@@ -68,44 +66,23 @@ static void watch_from(struct region *region, uint64_t revision)
     request.after_revision = revision;
     region->seen = revision;
     region->ended = 0;
-    assert_int_equal(hf_uv_watch(region->client, &region->watch, &request.base,
-                                 on_response, on_ended),
+    assert_int_equal(hf_uv_watch(region->own.client, &region->watch,
+                                 &request.base, on_response, on_ended),
                      HF_STATUS_OK);
 }
 
 static void see(struct region *region, uint64_t revision)
 {
     while (region->seen < revision) {
-        (void)uv_run(&region->loop, UV_RUN_ONCE);
+        (void)uv_run(&region->own.loop, UV_RUN_ONCE);
         assert_int_equal(region->ended, 0);
     }
 }
 
 static void region_start(struct region *region)
 {
-    char endpoints[80];
-    struct hf_status status;
-
     memset(region, 0, sizeof(*region));
-    assert_int_equal(uv_loop_init(&region->loop), 0);
-    uv_node_start(&region->nodes[0], &region->loop, NULL);
-    uv_node_start(&region->nodes[1], &region->loop, NULL);
-    (void)snprintf(endpoints, sizeof(endpoints), "%s,%s",
-                   region->nodes[0].endpoint, region->nodes[1].endpoint);
-    region->client = hf_uv_client_open(&region->loop, endpoints, &status);
-    assert_non_null(region->client);
-}
-
-static void region_stop(struct region *region)
-{
-    close_client(region->client, &region->loop);
-    for (size_t i = 0; i < 2; i++) {
-        if (region->nodes[i].closed == 0) {
-            uv_node_stop(&region->nodes[i]);
-        }
-        assert_int_equal(region->nodes[i].open, 0);
-    }
-    close_loop(&region->loop);
+    uv_region_start(&region->own);
 }
 
 static void every_event_comes_once_though_nodes_go(void **unused)
@@ -116,22 +93,23 @@ static void every_event_comes_once_though_nodes_go(void **unused)
     (void)unused;
     region_start(&region);
     for (size_t i = 0; i < 2; i++) {
-        uv_node_publish(&region.nodes[i], EVENTS / 2);
+        uv_node_publish(&region.own.nodes[i], EVENTS / 2);
     }
     watch_from(&region, 7);
     see(&region, 100);
-    uv_node_stop(&region.nodes[0]);
+    uv_node_stop(&region.own.nodes[0]);
     see(&region, EVENTS / 2);
-    uv_node_publish(&region.nodes[1], EVENTS);
+    uv_node_publish(&region.own.nodes[1], EVENTS);
     /* Calls are not starved by a busy watch of the same connection. */
-    assert_int_equal(get_vm(region.client, &outcome, "a", 60000), HF_STATUS_OK);
-    run_until(&region.loop, &outcome.told, 1);
+    assert_int_equal(get_vm(region.own.client, &outcome, "a", 60000),
+                     HF_STATUS_OK);
+    run_until(&region.own.loop, &outcome.told, 1);
     assert_int_equal(outcome.status.code, HF_STATUS_OK);
     see(&region, EVENTS);
-    assert_int_equal(region.nodes[0].watches, 1);
-    assert_int_equal(region.nodes[1].watches, 1);
-    assert_true(region.nodes[1].after_revision >= 100);
-    region_stop(&region);
+    assert_int_equal(region.own.nodes[0].watches, 1);
+    assert_int_equal(region.own.nodes[1].watches, 1);
+    assert_true(region.own.nodes[1].after_revision >= 100);
+    uv_region_stop(&region.own);
     assert_int_equal(region.ended, 1);
     assert_int_equal(region.status.code, HF_STATUS_CANCELLED);
 }
@@ -142,16 +120,16 @@ static void one_that_is_too_far_behind_ends(void **unused)
 
     (void)unused;
     region_start(&region);
-    region.nodes[0].oldest = 50;
+    region.own.nodes[0].oldest = 50;
     watch_from(&region, 10);
-    run_until(&region.loop, &region.ended, 1);
+    run_until(&region.own.loop, &region.ended, 1);
     assert_int_equal(region.status.code, HF_STATUS_OUT_OF_RANGE);
     assert_string_equal(region.status.reason, "WATCH_COMPACTED");
     /* Listed again: from the list's revision. */
-    uv_node_publish(&region.nodes[0], 60);
+    uv_node_publish(&region.own.nodes[0], 60);
     watch_from(&region, 55);
     see(&region, 60);
-    region_stop(&region);
+    uv_region_stop(&region.own);
 }
 
 static void it_is_cancelled_in_each_state(void **unused)
@@ -165,32 +143,32 @@ static void it_is_cancelled_in_each_state(void **unused)
     hf_uv_watch_cancel(&region.watch);
     hf_uv_watch_cancel(&region.watch);
     assert_int_equal(region.ended, 0);
-    run_until(&region.loop, &region.ended, 1);
+    run_until(&region.own.loop, &region.ended, 1);
     assert_int_equal(region.status.code, HF_STATUS_CANCELLED);
     hf_uv_watch_cancel(&region.watch); /* Over. */
     /* From its callback, with more events at hand. */
-    uv_node_publish(&region.nodes[0], 1000);
+    uv_node_publish(&region.own.nodes[0], 1000);
     region.stop_at = 500;
     watch_from(&region, 0);
-    run_until(&region.loop, &region.ended, 1);
+    run_until(&region.own.loop, &region.ended, 1);
     assert_int_equal(region.seen, 500);
     region.stop_at = 0;
     /* Quiet. */
     watch_from(&region, 0);
     see(&region, 1000);
     hf_uv_watch_cancel(&region.watch);
-    run_until(&region.loop, &region.ended, 1);
+    run_until(&region.own.loop, &region.ended, 1);
     /* In a pause: nobody is there. */
-    uv_node_stop(&region.nodes[0]);
-    uv_node_stop(&region.nodes[1]);
+    uv_node_stop(&region.own.nodes[0]);
+    uv_node_stop(&region.own.nodes[1]);
     watch_from(&region, 0);
     while (region.watch.state->course.failures < 4) {
-        (void)uv_run(&region.loop, UV_RUN_ONCE);
+        (void)uv_run(&region.own.loop, UV_RUN_ONCE);
     }
     assert_int_equal(region.watch.state->state, ASYNC_PAUSED);
     hf_uv_watch_cancel(&region.watch);
-    run_until(&region.loop, &region.ended, 1);
-    region_stop(&region);
+    run_until(&region.own.loop, &region.ended, 1);
+    uv_region_stop(&region.own);
 }
 
 /* Fifteen seconds are not waited for: its alarm is rung by hand. */
@@ -201,27 +179,27 @@ static void a_node_that_goes_silent_is_left(void **unused)
 
     (void)unused;
     region_start(&region);
-    uv_node_publish(&region.nodes[0], 10);
-    uv_node_publish(&region.nodes[1], 20);
+    uv_node_publish(&region.own.nodes[0], 10);
+    uv_node_publish(&region.own.nodes[1], 20);
     watch_from(&region, 0);
     see(&region, 10);
     alarm = &region.watch.state->alarm;
     list_remove(&alarm->link);
     alarm->ring(
         alarm); /* Suspected, no more: the loop may have been held up. */
-    (void)uv_run(&region.loop, UV_RUN_NOWAIT);
-    uv_node_publish(&region.nodes[0], 12);
+    (void)uv_run(&region.own.loop, UV_RUN_NOWAIT);
+    uv_node_publish(&region.own.nodes[0], 12);
     see(&region, 12);
-    assert_int_equal(region.nodes[1].watches, 0);
+    assert_int_equal(region.own.nodes[1].watches, 0);
     for (int i = 0; i < 2; i++) {
         list_remove(&alarm->link);
         alarm->ring(alarm);
     }
     see(&region, 20);
-    assert_int_equal(region.nodes[1].after_revision, 12);
-    assert_string_equal(hf_uv_client_endpoint_error(region.client, 0),
+    assert_int_equal(region.own.nodes[1].after_revision, 12);
+    assert_string_equal(hf_uv_client_endpoint_error(region.own.client, 0),
                         "the node has gone silent");
-    region_stop(&region);
+    uv_region_stop(&region.own);
 }
 
 static void what_is_no_response_ends_it(void **unused)
@@ -230,11 +208,11 @@ static void what_is_no_response_ends_it(void **unused)
 
     (void)unused;
     region_start(&region);
-    region.nodes[0].garbled = true;
+    region.own.nodes[0].garbled = true;
     watch_from(&region, 1);
-    run_until(&region.loop, &region.ended, 1);
+    run_until(&region.own.loop, &region.ended, 1);
     assert_int_equal(region.status.code, HF_STATUS_INTERNAL);
-    region_stop(&region);
+    uv_region_stop(&region.own);
 }
 
 static void what_cannot_begin_is_never_told(void **unused)
@@ -248,18 +226,18 @@ static void what_cannot_begin_is_never_told(void **unused)
 
     (void)unused;
     region_start(&region);
-    assert_int_equal(hf_uv_watch(region.client, &region.watch, &list.base,
+    assert_int_equal(hf_uv_watch(region.own.client, &region.watch, &list.base,
                                  on_response, on_ended),
                      HF_STATUS_INVALID_ARGUMENT);
     for (int i = 0; i < HF_UV_WATCHES_MAX; i++) {
-        assert_int_equal(hf_uv_watch(region.client, &regions[i].watch,
+        assert_int_equal(hf_uv_watch(region.own.client, &regions[i].watch,
                                      &request.base, on_response, on_ended),
                          HF_STATUS_OK);
     }
-    assert_int_equal(hf_uv_watch(region.client, &one_more, &request.base,
+    assert_int_equal(hf_uv_watch(region.own.client, &one_more, &request.base,
                                  on_response, on_ended),
                      HF_STATUS_RESOURCE_EXHAUSTED);
-    region_stop(&region);
+    uv_region_stop(&region.own);
     for (int i = 0; i < HF_UV_WATCHES_MAX; i++) {
         assert_int_equal(regions[i].ended, 1);
     }
