@@ -404,6 +404,42 @@ static void a_node_that_says_goodbye_gets_no_new_call(void **unused)
     uv_region_stop(&region);
 }
 
+/* As behind a proxy that is replaced: while a call is open on the connection
+ * that takes no more, new ones get a connection of their own. */
+static void calls_go_on_where_a_goodbye_was_said(void **unused)
+{
+    struct hf_uv_client *client;
+    struct hf_status status;
+    struct uv_node nodes[2];
+    struct outcome old;
+    struct outcome new;
+    uv_loop_t loop;
+
+    (void)unused;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    uv_node_start(&nodes[0], &loop, NULL);
+    client = hf_uv_client_open(&loop, nodes[0].endpoint, &status);
+    nodes[0].silent = true;
+    assert_int_equal(get_vm(client, &old, "old", 3600000), HF_STATUS_OK);
+    run_until(&loop, &nodes[0].calls, 1);
+    uv_node_leave(&nodes[0]);
+    (void)uv_run(&loop, UV_RUN_NOWAIT); /* The port is free. */
+    uv_node_start_at(&nodes[1], &loop, NULL, nodes[0].endpoint);
+    nodes[0].silent = false;
+    while (nodes[1].calls < 3) {
+        assert_int_equal(get_vm(client, &new, "new", 60000), HF_STATUS_OK);
+        run_until(&loop, &new.told, 1);
+        assert_int_equal(new.status.code, HF_STATUS_OK);
+    }
+    assert_int_equal(old.told, 0);
+    assert_int_equal(nodes[0].open, 1);
+    hf_uv_call_cancel(&old.call);
+    run_until(&loop, &nodes[0].closed, 1);
+    close_client(client, &loop);
+    uv_node_stop(&nodes[1]);
+    close_loop(&loop);
+}
+
 /* --- Closing ------------------------------------------------------------- */
 
 /* A call that, when it is over, closes the client from its callback. */
@@ -585,6 +621,7 @@ int main(void)
         cmocka_unit_test(a_call_beyond_the_servers_limit_is_cancelled),
         cmocka_unit_test(a_node_that_goes_loses_no_call),
         cmocka_unit_test(a_node_that_says_goodbye_gets_no_new_call),
+        cmocka_unit_test(calls_go_on_where_a_goodbye_was_said),
         cmocka_unit_test(a_client_is_closed_from_a_callback_with_calls_open),
         cmocka_unit_test(a_callback_makes_the_next_call),
         cmocka_unit_test(an_unused_client_closes),

@@ -161,6 +161,12 @@ static struct rpc_handler *on_open(struct rpc_service *service,
 
 void uv_node_start(struct uv_node *node, uv_loop_t *loop, struct tls *tls)
 {
+    uv_node_start_at(node, loop, tls, "127.0.0.1:0");
+}
+
+void uv_node_start_at(struct uv_node *node, uv_loop_t *loop, struct tls *tls,
+                      const char *address)
+{
     static const char *const names[] = {"VmService/GetVm", "VmService/CreateVm",
                                         "WatchService/Watch"};
     static const char *const paths[] = {"/holdfast.v1.VmService/GetVm",
@@ -185,8 +191,7 @@ void uv_node_start(struct uv_node *node, uv_loop_t *loop, struct tls *tls)
     if (tls != NULL) {
         rpc_server_use_tls(node->server, tls);
     }
-    CHECK(rpc_server_listen(node->server, "127.0.0.1:0", error,
-                            sizeof(error)) == 0);
+    CHECK(rpc_server_listen(node->server, address, error, sizeof(error)) == 0);
     (void)snprintf(node->endpoint, sizeof(node->endpoint), "127.0.0.1:%d",
                    rpc_server_port(node->server));
 }

@@ -38,8 +38,11 @@ struct uv_node {
     char authorization[80];
 };
 
-/* Listens on 127.0.0.1, with `tls` (lent) or plain. */
+/* Listens on 127.0.0.1, with `tls` (lent) or plain; or where another node did
+ * before it. */
 void uv_node_start(struct uv_node *node, uv_loop_t *loop, struct tls *tls);
+void uv_node_start_at(struct uv_node *node, uv_loop_t *loop, struct tls *tls,
+                      const char *address);
 
 /* Tells its watchers of all events up to the revision. */
 void uv_node_publish(struct uv_node *node, uint64_t revision);
