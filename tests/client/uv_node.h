@@ -17,22 +17,23 @@ struct uv_node {
     struct rpc_server_close close;
     uv_loop_t *loop;
     struct list watchers;
-    int closed;
-    char endpoint[32];
     /* What it does from now on. */
-    int fail; /* So many calls get `fail_code`. */
-    enum rpc_code fail_code;
-    const char *pushback; /* With this grpc-retry-pushback-ms; NULL: none. */
-    bool silent;          /* Calls get no answer. */
-    bool garbled;         /* Answers are no messages. */
-    bool empty;           /* Answers hold none. */
+    const char *pushback; /* Refuses with this grpc-retry-pushback-ms; NULL:
+                           * without. */
     uint64_t oldest;      /* Watches from before are OUT_OF_RANGE. */
     uint64_t revision;    /* Watches are told events up to here. */
+    int fail;             /* So many calls get `fail_code`. */
+    enum rpc_code fail_code;
+    bool silent;  /* Calls get no answer. */
+    bool garbled; /* Answers are no messages. */
+    bool empty;   /* Answers hold none. */
     /* What it has seen. */
+    uint64_t after_revision;
     int calls;
     int open;
     int watches;
-    uint64_t after_revision;
+    int closed;
+    char endpoint[32];
     char request_id[HF_REQUEST_ID_MAX + 1];
     char previous[16];
     char authorization[80];
