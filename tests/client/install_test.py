@@ -128,7 +128,10 @@ class Install(unittest.TestCase):
             "int main() { return hf_method_find(\"VmService/GetVm\") == "
             "nullptr ? 1 : 0; }\n", encoding="utf-8")
         program = self.installed.root / "program"
-        run("c++", "-std=c++17", "-Wall", "-Wextra", "-Werror",
+        # One whose sanitizers are those of the library.
+        compiler = "c++" if "clang" not in pathlib.Path(CC).name \
+            else CC.replace("clang", "clang++")
+        run(compiler, "-std=c++17", "-Wall", "-Wextra", "-Werror",
             *self.installed.flags,
             *self.installed.pkg_config("--cflags", "holdfast-uv"),
             "-o", program, source,
