@@ -309,10 +309,20 @@ static bool check_inbound(struct node *node, struct rpc_call *call,
     enum node_end end;
 
     if (region == NULL || strcmp(region, node->config->region) != 0 ||
-        to != node->self->id || from == 0 || from == to) {
+        to != node->self->id) {
         rpc_call_finish(call, RPC_FAILED_PRECONDITION,
                         "this is node %" PRIu64 " of region '%s'",
                         node->self->id, node->config->region);
+        return false;
+    }
+    if (from == 0 || from == to ||
+        (node_member(node, from) == NULL &&
+         (rpc_call_metadata(call, "holdfast-name") == NULL ||
+          rpc_call_metadata(call, "holdfast-address") == NULL))) {
+        rpc_call_finish(call, RPC_UNAUTHENTICATED,
+                        "node %" PRIu64 " is not a member, and does not say "
+                        "where it is",
+                        from);
         return false;
     }
     if (!is_peer(call, from, node_member(node, from))) {

@@ -70,14 +70,19 @@ void members_take_committed(struct replica *replica)
 }
 
 /* Raft 4.1: a member hears leaders and candidates that its own configuration
- * does not name, for it may be behind. Only who was removed for certain, by a
- * committed change, is not heard any more: with its old log and its rising
+ * does not name, for it may be behind; but not while it follows another
+ * leader, who would send it that configuration. Who was removed for certain, by
+ * a committed change, is not heard any more: with its old log and its rising
  * terms it would only disturb. */
 bool members_hear(const struct replica *replica, uint64_t from)
 {
-    return from != 0 && from != replica->config.id &&
-           (core_is_member(replica->core, from) ||
-            !members_has_removed(&replica->committed, from));
+    uint64_t leader = core_leader(replica->core);
+    if (from == 0 || from == replica->config.id) {
+        return false;
+    }
+    return core_is_member(replica->core, from) ||
+           (!members_has_removed(&replica->committed, from) &&
+            (leader == 0 || leader == from));
 }
 
 static bool may_change(const struct replica *replica,

@@ -2,6 +2,8 @@
 """A region over mutual TLS, by stock grpcio: who gets in, as what, and who does
 not. Arguments: the directory of the programs, the standard services' messages.
 """
+import os
+import pathlib
 import shutil
 import socket
 import ssl
@@ -12,7 +14,7 @@ import unittest
 
 import grpc
 import holdfast_client
-from holdfast_region import wait_until
+from holdfast_region import Node, free_ports, wait_until
 from secure_region import Pki, SecureRegion, listens
 
 BINARIES, STANDARD = sys.argv.pop(1), sys.argv.pop(1)
@@ -116,6 +118,44 @@ class Tls(unittest.TestCase):
         self.assertEqual(self.streamed(
             "/holdfast.v1.PeerService/Stream", other.name, metadata),
             "PERMISSION_DENIED")
+
+    def test_a_node_joins_by_its_certificate(self):
+        """And takes nobody's place without it."""
+        client = self.region.client(self.leader)
+        node = Node(self.region, 4, free_ports(1)[0])
+        self.region.write_config(node, {"join": "true"})
+        lines = pathlib.Path(node.config).read_text(encoding="utf-8")
+        own = (f'- {{name: n4, id: 4, zone: z1, address: "{node.address}"}}\n')
+        pathlib.Path(node.config).write_text(
+            lines.replace("nodes:\n", "nodes:\n" + own), encoding="utf-8")
+        client.call("ClusterService/AddNode", {
+            "name": "n4", "id": 4, "zone": "z1", "address": node.address})
+        # With another one's: it is not heard, and nobody is found there.
+        right = self.pki.read("n4.crt"), self.pki.read("n4.key")
+        self.pki.issue("node", "n9", "--id", "9", "--address", "127.0.0.1")
+        for suffix in ("crt", "key"):
+            os.replace(self.pki.path(f"n9.{suffix}"),
+                       self.pki.path(f"n4.{suffix}"))
+        node.start()
+        wait_until(lambda: 'certificate="9"' in pathlib.Path(
+            self.leader.log).read_text(encoding="utf-8"), "it is refused")
+        self.assertEqual(self.refused_promotion(client), "NODE_SILENT")
+        node.kill()
+        for suffix, content in zip(("crt", "key"), right):
+            pathlib.Path(self.pki.path(f"n4.{suffix}")).write_bytes(content)
+        os.chmod(self.pki.path("n4.key"), 0o600)
+        node.start()
+        wait_until(lambda: self.refused_promotion(client) is None, "it votes")
+        client.call("ClusterService/RemoveNode", {"name": "n4"})
+        self.assertEqual(node.child.wait(60), 77)
+
+    def refused_promotion(self, client):
+        """Why n4 may not vote; None: it does."""
+        try:
+            client.call("ClusterService/PromoteNode", {"name": "n4"})
+            return None
+        except holdfast_client.Refused as refused:
+            return refused.reason
 
     def test_only_nodes_may_say_whose_call_they_pass_on(self):
         for key, value in (("holdfast-caller", "client:root"),
