@@ -74,6 +74,7 @@ struct agent {
     char boot_id[MACHINE_BOOT_BYTES];
     char region[REGION_ID_BYTES]; /* As kept in the run directory, or empty. */
     bool region_refused;          /* The last node heard is of another one. */
+    uint32_t region_generation;   /* The highest met; 0: none. */
     char shim_path[PATH_MAX];
     char guard_path[PATH_MAX];
     char guest_path[PATH_MAX];
@@ -121,10 +122,13 @@ const char *agent_region_of_vms(const struct agent *agent);
 /* A node refused the Hello for being of another region. */
 void agent_region_refused(struct agent *agent);
 
-/* 0: the session goes on, and the id is kept. BUSY: it is another region than
- * that of this host's VMs. INVALID: it is no id. IO: it could not be kept. The
- * session must end then; the reason is on the log. */
-int agent_region_welcome(struct agent *agent, const char *id);
+/* 0: the session goes on, and id and generation are kept. BUSY: it is another
+ * region than that of this host's VMs, or an older generation of it than was
+ * met: its leader does not know what a newer one decides. INVALID: it is no id.
+ * IO: it could not be kept. The session must end then; the reason is on the
+ * log. */
+int agent_region_welcome(struct agent *agent, const char *id,
+                         uint32_t generation);
 
 /* agent_vms.c: the drivers' half. */
 int agent_adopt(struct agent *agent);

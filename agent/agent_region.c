@@ -18,16 +18,22 @@
 #include "base/error.h"
 #include "base/log.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 int agent_region_load(struct agent *agent)
 {
     int result = region_file_read(&agent->run, agent->region);
 
+    if (result == 0) {
+        result = generation_file_read(&agent->run, &agent->region_generation);
+    }
     if (result != 0) {
         log_error("agent.region",
-                  "path=%s/" RUN_FILE_REGION " error=%s reason=\"it must hold "
-                  "the id of the region whose VMs are here\" cure=\"remove it "
+                  "path=%s/" RUN_FILE_REGION " error=%s reason=\"it and "
+                  "" RUN_FILE_GENERATION " beside it must hold the id and the "
+                  "generation of the region whose VMs are here\" cure=\"remove "
+                  "both "
                   "if no VM runs here, or reboot the host\"",
                   agent->run.path, hf_error_name(result));
     }
@@ -75,10 +81,29 @@ static int refuse(struct agent *agent, const char *id)
     return HF_ERROR_BUSY;
 }
 
-static int adopt(struct agent *agent, const char *id)
+/* A first generation needs no file: nothing is below it. */
+static int keep_generation(struct agent *agent, uint32_t generation)
+{
+    int result = 0;
+
+    if (generation > 1 || agent->region_generation > 1) {
+        result = generation == agent->region_generation
+                     ? 0
+                     : generation_file_write(&agent->run, generation);
+    }
+    if (result == 0) {
+        agent->region_generation = generation;
+    }
+    return result;
+}
+
+static int adopt(struct agent *agent, const char *id, uint32_t generation)
 {
     int result = region_file_write(&agent->run, id);
 
+    if (result == 0) {
+        result = keep_generation(agent, generation);
+    }
     if (result != 0) {
         log_error("agent.region", "path=%s/" RUN_FILE_REGION " error=%s",
                   agent->run.path, hf_error_name(result));
@@ -90,7 +115,25 @@ static int adopt(struct agent *agent, const char *id)
     return 0;
 }
 
-int agent_region_welcome(struct agent *agent, const char *id)
+/* Rule 1: nodes that a recovery left behind may still think that they lead,
+ * while the recovered region has moved this host's VMs, or will. */
+static int check_generation(struct agent *agent, uint32_t generation)
+{
+    agent->region_refused = false;
+    if (generation >= agent->region_generation) {
+        return keep_generation(agent, generation);
+    }
+    log_error("session.left_behind",
+              "node=%s generation=%" PRIu32 " met=%" PRIu32
+              " reason=\"the region was recovered without this node\" "
+              "cure=\"stop it, and delete its data\"",
+              session_node(&agent->session), generation,
+              agent->region_generation);
+    return HF_ERROR_BUSY;
+}
+
+int agent_region_welcome(struct agent *agent, const char *id,
+                         uint32_t generation)
 {
     uint64_t now_ns = clock_boot_ns();
 
@@ -101,18 +144,17 @@ int agent_region_welcome(struct agent *agent, const char *id)
         return HF_ERROR_INVALID;
     }
     if (strcmp(id, agent->region) == 0) {
-        agent->region_refused = false;
-        return 0;
+        return check_generation(agent, generation);
     }
     /* VMs that an agent of before there were ids started: they are of the
      * region that it served, which is the one it is still pointed at. */
     if (agent->region[0] == '\0') {
-        return adopt(agent, id);
+        return adopt(agent, id, generation);
     }
     if (agent->core.listed_count > 0 || !core_is_free(&agent->core, now_ns)) {
         return refuse(agent, id);
     }
     core_forget_region(&agent->core, now_ns);
     agent->region_refused = false;
-    return adopt(agent, id);
+    return adopt(agent, id, generation);
 }

@@ -312,7 +312,8 @@ static void on_welcome(struct agent *agent,
 {
     const struct core_terms terms = {welcome->lease_run_ms, welcome->renew_ms};
 
-    if (agent_region_welcome(agent, welcome->region_id) != 0) {
+    if (agent_region_welcome(agent, welcome->region_id,
+                             welcome->region_generation) != 0) {
         core_session_closed(&agent->core, agent->core_session);
         agent_hang_up(&agent->core, "a region that cannot be joined");
         return;

@@ -6,7 +6,9 @@
 #include "base/error.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -40,24 +42,61 @@ int region_file_read(const struct run_dir *run, char id[REGION_ID_BYTES])
     return 0;
 }
 
-int region_file_write(const struct run_dir *run, const char *id)
+/* Before any VM of that region begins here. */
+static int replace_synced(const struct run_dir *run, const char *name,
+                          const char *text)
 {
-    char text[REGION_ID_BYTES + 1];
-    int result;
+    int result = files_replace(run->fd, name, text, strlen(text));
     int fd;
 
-    CHECK(region_id_is_valid(id));
-    snprintf(text, sizeof(text), "%s\n", id);
-    result = files_replace(run->fd, RUN_FILE_REGION, text, REGION_ID_BYTES);
     if (result != 0) {
         return result;
     }
-    /* Before any VM of that region begins here. */
-    fd = openat(run->fd, RUN_FILE_REGION, O_RDONLY | O_CLOEXEC);
+    fd = openat(run->fd, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return HF_ERROR_IO;
     }
     result = fsync(fd) == 0 && fsync(run->fd) == 0 ? 0 : HF_ERROR_IO;
     close(fd);
     return result;
+}
+
+int region_file_write(const struct run_dir *run, const char *id)
+{
+    char text[REGION_ID_BYTES + 1];
+
+    CHECK(region_id_is_valid(id));
+    snprintf(text, sizeof(text), "%s\n", id);
+    return replace_synced(run, RUN_FILE_REGION, text);
+}
+
+int generation_file_read(const struct run_dir *run, uint32_t *generation)
+{
+    char text[16];
+    size_t len;
+    int result =
+        files_read(run->fd, RUN_FILE_GENERATION, text, sizeof(text), &len);
+    unsigned long number;
+    char *end;
+
+    *generation = 0;
+    if (result != 0) {
+        return result == HF_ERROR_NOT_FOUND ? 0
+               : result == HF_ERROR_IO      ? result
+                                            : HF_ERROR_INVALID;
+    }
+    number = strtoul(text, &end, 10);
+    if (end == text || strcmp(end, "\n") != 0 || number > UINT32_MAX) {
+        return HF_ERROR_INVALID;
+    }
+    *generation = (uint32_t)number;
+    return 0;
+}
+
+int generation_file_write(const struct run_dir *run, uint32_t generation)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%" PRIu32 "\n", generation);
+    return replace_synced(run, RUN_FILE_GENERATION, text);
 }

@@ -21,4 +21,9 @@ int region_file_read(const struct run_dir *run, char id[REGION_ID_BYTES]);
 /* Replaces the id; synced when this returns 0. IO. */
 int region_file_write(const struct run_dir *run, const char *id);
 
+/* The highest generation of that region that was met; 0: none was kept. As
+ * above. */
+int generation_file_read(const struct run_dir *run, uint32_t *generation);
+int generation_file_write(const struct run_dir *run, uint32_t generation);
+
 #endif

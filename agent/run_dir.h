@@ -33,10 +33,11 @@
 
 #define RUN_DIR_PATH_MAX 80
 
-#define RUN_FILE_LEASE  "lease"
-#define RUN_FILE_REGION "region"
-#define RUN_FILE_LOCK   "lock"
-#define RUN_FILE_BEAT   "beat"
+#define RUN_FILE_LEASE      "lease"
+#define RUN_FILE_REGION     "region"
+#define RUN_FILE_GENERATION "generation"
+#define RUN_FILE_LOCK       "lock"
+#define RUN_FILE_BEAT       "beat"
 
 #define VM_FILE_LOCK   "lock"
 #define VM_FILE_SPEC   "spec"

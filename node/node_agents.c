@@ -109,6 +109,8 @@ static void send_welcome(struct session *session,
     CHECK(region_id_is_set(region));
     region_text(region, region_id);
     welcome.region_id = region_id;
+    welcome.region_generation =
+        call_of(session)->node->roster.members.generation;
 
     welcome.host_uid = session->host.uid;
     welcome.generation = session->generation;

@@ -46,9 +46,10 @@ struct leader {
     bool out_of_patience;
     uint32_t hello_count;
     uint32_t renew_count;
-    const char *region; /* What Welcome says. */
-    bool keeps;         /* Orders VMs that outlive their lease. */
-    bool checks;        /* Refuses a Hello of another region, as nodes do. */
+    const char *region;  /* What Welcome says. */
+    uint32_t generation; /* Likewise. */
+    bool keeps;          /* Orders VMs that outlive their lease. */
+    bool checks;         /* Refuses a Hello of another region, as nodes do. */
     uint32_t refused_count;
     char hello_region[65]; /* What the last Hello said. */
     char host_id[65];
@@ -132,6 +133,7 @@ static void take_hello(struct leader *leader, const Holdfast__V1__Hello *hello)
     welcome.lease_run_ms = LEASE_MS;
     welcome.renew_ms = RENEW_MS;
     welcome.region_id = text(leader->region);
+    welcome.region_generation = leader->generation;
     message.message_case = HOLDFAST__V1__NODE_MESSAGE__MESSAGE_WELCOME;
     message.welcome = &welcome;
     send_message(leader, &message);
@@ -651,6 +653,22 @@ static void a_restarted_agent_keeps_to_its_region(void **state)
     assert_true(process_exists(&pids.vm));
 }
 
+static void a_leader_of_an_older_generation_is_not_heard(void **state)
+{
+    struct leader *leader = *state;
+
+    wait_for(leader, is_renewed, "renewal");
+    leader->generation = 2;
+    end_session(leader);
+    wait_for(leader, is_renewed, "renewal by the recovered region");
+    leader->generation = 1;
+    assert_int_equal(end_agent(leader, SIGKILL), SIGKILL);
+    wait_for(leader, is_closed, "closed session");
+    start_agent(leader);
+    wait_for(leader, is_hung_up, "session that was hung up");
+    assert_int_equal(leader->renew_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -674,6 +692,8 @@ int main(void)
             tear_down),
         cmocka_unit_test_setup_teardown(a_restarted_agent_keeps_to_its_region,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_leader_of_an_older_generation_is_not_heard, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
