@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/recovery.h"
 
+#include "base/check.h"
 #include "node/roster.h"
 
 #include <inttypes.h>
@@ -178,12 +179,14 @@ bool recovery_is_right(const struct recover_position *position, uint64_t self,
 static const Holdfast__V1__NodeMember *self_of(
     const Holdfast__V1__NodeConfig *config)
 {
-    for (size_t i = 0; i < config->n_nodes; i++) {
-        if (strcmp(config->nodes[i]->name, config->name) == 0) {
-            return config->nodes[i];
-        }
+    size_t i = 0;
+
+    while (i < config->n_nodes &&
+           strcmp(config->nodes[i]->name, config->name) != 0) {
+        i++;
     }
-    return NULL; /* config_read() has refused that. */
+    CHECK(i < config->n_nodes); /* config_read() sees to it. */
+    return config->nodes[i];
 }
 
 static struct recover_options options_of(const Holdfast__V1__NodeConfig *config)
