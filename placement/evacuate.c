@@ -61,6 +61,7 @@ void evacuation_destroy(struct evacuation *evacuation)
     free(evacuation->runs);
     free(evacuation->run_order);
     free(evacuation->run_skip);
+    free(evacuation->best_skip);
     free(evacuation->part_of);
     free(evacuation->well);
     free(evacuation->parts);
@@ -147,6 +148,8 @@ static bool keep_best(struct evacuation *evacuation)
     evacuation->missing = evacuation->best_missing;
     evacuation->best_missing = missing;
     evacuation->best_missing_count = evacuation->missing_count;
+    memcpy(evacuation->best_skip, evacuation->run_skip,
+           evacuation->run_count * sizeof(*evacuation->run_skip));
     return true;
 }
 

@@ -4,6 +4,7 @@
  * class, then a counting sort into runs. */
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/random.h"
 #include "placement/evacuate_internal.h"
 
 #include <stdlib.h>
@@ -420,6 +421,8 @@ void evacuation_sort(struct evacuation *evacuation)
         memory_alloc_array(evacuation->run_count, sizeof(uint32_t));
     evacuation->run_skip =
         memory_alloc_array(evacuation->run_count, sizeof(uint32_t));
+    evacuation->best_skip =
+        memory_alloc_array(evacuation->run_count, sizeof(uint32_t));
 }
 
 struct ordered_run {
@@ -511,4 +514,22 @@ void evacuation_set_skips(struct evacuation *evacuation, uint32_t skip,
         skip -= evacuation->run_skip[run];
     }
     free(worths);
+}
+
+/* One to three runs. */
+void evacuation_shake_skips(struct evacuation *evacuation, uint32_t seed)
+{
+    struct random random;
+    uint32_t changes;
+
+    random_init(&random, seed);
+    changes = 1 + (uint32_t)random_below(&random, 3);
+    memcpy(evacuation->run_skip, evacuation->best_skip,
+           evacuation->run_count * sizeof(*evacuation->run_skip));
+    for (uint32_t i = 0; i < changes; i++) {
+        uint32_t run = (uint32_t)random_below(&random, evacuation->run_count);
+
+        evacuation->run_skip[run] =
+            (uint32_t)random_below(&random, evacuation->runs[run].count + 1);
+    }
 }

@@ -54,6 +54,7 @@ struct pass_options {
     uint32_t start_cap; /* Starts a host, at most. */
     uint32_t skip;      /* So many of a level come last: those that are worth */
     uint32_t skip_level; /* the least for the room that they take. */
+    uint32_t shake; /* Seed; not 0: as the best pass, but for a few runs. */
 };
 
 /* What the bench compares: one pass with these options and nothing after it. */
@@ -202,10 +203,11 @@ struct pass {
 struct search {
     uint32_t combination; /* The next one. */
     struct pass_options best;
-    uint32_t skip; /* Of the pass under way; 0: still at combinations. */
-    uint32_t step; /* Refining; 0: still doubling. */
-    bool upward;   /* Refining: this one lies above the best. */
-    bool last;     /* Refining by single VMs. */
+    uint32_t skip;   /* Of the pass under way; 0: still at combinations. */
+    uint32_t step;   /* Refining; 0: still doubling. */
+    bool upward;     /* Refining: this one lies above the best. */
+    bool last;       /* Refining by single VMs. */
+    uint32_t shakes; /* Passes that were shaken. */
 };
 
 enum evacuation_stage {
@@ -242,7 +244,8 @@ struct evacuation {
     struct item *spare_items; /* For sorting, then for the steps. */
     struct run *runs;
     uint32_t *run_order;
-    uint32_t *run_skip; /* How many of each come late. */
+    uint32_t *run_skip;  /* How many of each come late; */
+    uint32_t *best_skip; /* and in the best pass. */
 
     const struct fleet_host *hosts; /* Of the fleet, if there is one. */
     uint16_t *part_of;              /* PARTS_MAX: no VMs there. */
@@ -321,6 +324,9 @@ void evacuation_sort(struct evacuation *evacuation);
 /* The order of the runs for a pass. */
 void evacuation_order_runs(struct evacuation *evacuation,
                            enum evacuation_order order);
+
+/* Some runs of the best pass's skips get others, at random by the seed. */
+void evacuation_shake_skips(struct evacuation *evacuation, uint32_t seed);
 
 /* How many of each run come late. */
 void evacuation_set_skips(struct evacuation *evacuation, uint32_t skip,

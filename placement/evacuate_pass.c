@@ -621,7 +621,11 @@ void evacuation_pass_begin(struct evacuation *evacuation,
     memset(evacuation->placed, 0xff,
            evacuation->item_count * sizeof(*evacuation->placed));
     *pass = (struct pass){.options = *options};
-    evacuation_set_skips(evacuation, options->skip, options->skip_level);
+    if (options->shake != 0) {
+        evacuation_shake_skips(evacuation, options->shake);
+    } else {
+        evacuation_set_skips(evacuation, options->skip, options->skip_level);
+    }
 }
 
 /* Which of the run's VMs are placed now: those that are skipped come late. */
@@ -674,7 +678,7 @@ bool evacuation_pass_work(struct evacuation *evacuation, uint32_t *budget)
         close_run(evacuation);
         pass->run++;
         if (pass->run == evacuation->run_count && !pass->late &&
-            pass->options.skip > 0) {
+            pass->options.skip + pass->options.shake > 0) {
             pass->late = true;
             pass->run = 0;
         }

@@ -10,6 +10,11 @@
 #define PASSES_MIN     8
 #define PASSES_MAX     80
 
+/* Passes that are shaken, and what they place together with the hosts that they
+ * look at: some ten milliseconds. */
+#define SHAKES_MAX           128
+#define SHAKE_PLACEMENTS_MAX 400000
+
 /* In the order in which they are tried; large losses see the first ones only.
  */
 static const struct {
@@ -98,13 +103,67 @@ static uint32_t next_skip(struct evacuation *evacuation, bool better)
     return best > search->step ? best - search->step : 0;
 }
 
+/* Whether a host had room for the wish before anything was planned. */
+static bool had_room(const struct evacuation *evacuation,
+                     const struct wish *wish)
+{
+    for (uint32_t host = 0; host < evacuation->host_slots; host++) {
+        const struct room *room = &evacuation->room_base[host];
+
+        if (evacuation_host_allowed(evacuation, wish, host) &&
+            room->cpu_milli >= wish->need.cpu_milli &&
+            room->memory_mib >= wish->need.memory_mib) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether another order may help what has no place: nothing does where no host
+ * is large enough. */
+static bool order_may_help(const struct evacuation *evacuation)
+{
+    uint32_t tried = NONE; /* Equal wishes mostly follow each other. */
+
+    for (uint32_t i = 0; i < evacuation->item_count; i++) {
+        uint32_t wish = evacuation->items[i].wish;
+
+        if (evacuation->best[i] != NONE || wish == tried) {
+            continue;
+        }
+        if (had_room(evacuation, &evacuation->wishes[wish])) {
+            return true;
+        }
+        tried = wish;
+    }
+    return false;
+}
+
+/* As the best pass, but for some runs that come late or do not: where nothing
+ * else helps, for as long as it is cheap. */
+static bool next_shake(struct evacuation *evacuation, struct pass_options *out)
+{
+    struct search *search = &evacuation->search;
+    uint64_t cost = (uint64_t)evacuation->item_count + evacuation->host_slots;
+
+    if (search->shakes == SHAKES_MAX ||
+        search->shakes * cost >= SHAKE_PLACEMENTS_MAX ||
+        (search->shakes == 0 && !order_may_help(evacuation))) {
+        return false;
+    }
+    *out = search->best;
+    out->start_cap = UINT32_MAX;
+    out->shake = ++search->shakes;
+    return true;
+}
+
 bool evacuation_search_next(struct evacuation *evacuation, bool better,
                             struct pass_options *out)
 {
     struct search *search = &evacuation->search;
 
-    if (!may_go_on(evacuation)) {
-        return false;
+    if (search->shakes > 0 || !may_go_on(evacuation)) {
+        return next_shake(evacuation, out);
     }
     if (search->skip == 0 && more_combinations(evacuation)) {
         *out = (struct pass_options){
@@ -116,9 +175,12 @@ bool evacuation_search_next(struct evacuation *evacuation, bool better,
         return true;
     }
     search->skip = next_skip(evacuation, better);
+    if (search->skip == 0) {
+        return next_shake(evacuation, out);
+    }
     *out = search->best;
     out->start_cap = UINT32_MAX;
     out->skip = search->skip;
     out->skip_level = missing_level(evacuation);
-    return search->skip != 0;
+    return true;
 }
