@@ -3,7 +3,8 @@
  * One row a rule: a small region, one thing changed, the host that is chosen
  * or the reason that is given. */
 #include "base/container.h"
-#include "placement/placement.h"
+#include "placement/headroom.h"
+#include "state/labels.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,8 +29,8 @@ static void add_zone(struct state *state, const char *name)
                                  .zone_create = {text_of(name)}});
 }
 
-static void add_host(struct state *state, const char *name, uint32_t zone,
-                     uint32_t cpu_milli)
+static void register_host(struct state *state, const char *name, uint32_t zone,
+                          uint32_t cpu_milli, struct text labels)
 {
     static const struct text pools[] = {{"ssd", 3}};
     struct change change = {.kind = CHANGE_HOST_REGISTER};
@@ -42,8 +43,15 @@ static void add_host(struct state *state, const char *name, uint32_t zone,
         .pools = pools,
         .pool_count = 1,
         .driver_mask = 1 << DRIVER_QEMU,
+        .labels = labels,
     };
     apply(state, change);
+}
+
+static void add_host(struct state *state, const char *name, uint32_t zone,
+                     uint32_t cpu_milli)
+{
+    register_host(state, name, zone, cpu_milli, text_of(""));
 }
 
 static void add_vm(struct state *state, const char *name)
@@ -468,6 +476,194 @@ static void each_strict_rule_of_a_group_has_its_own_refusal(void **unused)
     }
 }
 
+static void set_policy(struct state *state, enum headroom_mode mode)
+{
+    struct change change = {.kind = CHANGE_POLICY};
+
+    policy_init(&change.policy.policy);
+    change.policy.policy.headroom = mode;
+    apply(state, change);
+}
+
+/* No host takes the VM: so many by this rule. All of them do when they are
+ * asked alone as well, but for headroom: a host then knows what is held there,
+ * not what else the VM would take from others. */
+static void check_refusals(struct state *state, const char *vm,
+                           enum placement_refusal refusal, uint32_t count,
+                           enum pending_reason why)
+{
+    struct placer *placer = placer_create();
+    struct placement_request request = {state_vm_named(state, text_of(vm)),
+                                        SLOT_NONE};
+    struct placement_choice choice = {.retry = true};
+    uint32_t refused = 0;
+
+    placer_rebuild(placer, state);
+    while (choice.retry) {
+        while (!headroom_work(placer, state, 1000)) {
+        }
+        placer_choose(placer, state, &request, &choice);
+    }
+    assert_int_equal(choice.host, SLOT_NONE);
+    assert_int_equal(choice.reason, why);
+    for (uint32_t host = 0; host < state_host_slots(state); host++) {
+        refused += placer_refusal(placer, state, request.vm, host) == refusal;
+    }
+    assert_int_equal(choice.refused[refusal], count);
+    assert_int_equal(refused, refusal == REFUSED_HEADROOM ? count - 1 : count);
+    placer_destroy(placer);
+}
+
+static void labels_that_a_selector_asks_for_are_needed(void **unused)
+{
+    struct label label = {{"disk", 4}, {"fast", 4}};
+    struct state *state = region();
+    struct change change = {.kind = CHANGE_VM_CREATE};
+    struct bytes selector;
+
+    (void)unused;
+    bytes_init(&selector);
+    assert_int_equal(labels_encode(&label, 1, &selector), 0);
+    change.vm_create = (struct change_vm_create){
+        .name = text_of("vm1"),
+        .class = {state_class_at(state, 0)->uid},
+        .on_partition = ON_PARTITION_MOVE,
+        .desired = DESIRED_RUNNING,
+        .driver = DRIVER_QEMU,
+        .selector = {(const char *)selector.data, (uint32_t)selector.len},
+    };
+    assign(state, "vm0", "a0");
+    apply(state, change);
+    check_refusals(state, "vm1", REFUSED_SELECTOR, 3, PENDING_NO_MATCHING_HOST);
+    register_host(state, "b1", 1, 8000, change.vm_create.selector);
+    assert_string_equal(chosen(state), "b1");
+    bytes_close(&selector);
+    state_destroy(state);
+}
+
+static void named_resources_are_needed(void **unused)
+{
+    static const struct named_amount wanted = {{"lic", 3}, 2};
+    struct state *state = region();
+    struct change change = {.kind = CHANGE_CLASS_UPDATE};
+
+    (void)unused;
+    change.class_update =
+        (struct change_class_update){.class = {state_class_at(state, 0)->uid},
+                                     .mask = CLASS_UPDATE_RESOURCES,
+                                     .resources = {2000, 2048, 10, 0},
+                                     .named = &wanted,
+                                     .named_count = 1};
+    apply(state, change);
+    check_refusals(state, "vm0", REFUSED_NAMED, 3, PENDING_NO_CAPACITY);
+    state_destroy(state);
+}
+
+static void add_class(struct state *state, const char *name, uint32_t cpu_milli)
+{
+    apply(state, (struct change){
+                     .kind = CHANGE_CLASS_CREATE,
+                     .class_create = {.name = text_of(name),
+                                      .resources = {cpu_milli, 2048, 0, 0}}});
+}
+
+/* Of the class in the slot. */
+static void add_vm_of(struct state *state, const char *name,
+                      uint32_t class_slot, bool preemptible)
+{
+    struct change change = {.kind = CHANGE_VM_CREATE};
+
+    change.vm_create = (struct change_vm_create){
+        .name = text_of(name),
+        .class = {state_class_at(state, class_slot)->uid},
+        .on_partition = ON_PARTITION_MOVE,
+        .desired = DESIRED_RUNNING,
+        .driver = DRIVER_QEMU,
+        .preemptible = preemptible,
+    };
+    apply(state, change);
+}
+
+/* Room that a VM on its way here holds is not free. */
+static void claimed_room_is_left_alone(void **unused)
+{
+    static const char *const hosts[] = {"a0", "a1", "b0"};
+    struct state *state = region();
+    char name[8];
+
+    (void)unused;
+    set_policy(state, HEADROOM_OFF);
+    add_class(state, "large", 8000);
+    assign(state, "vm0", "a0");
+    for (uint32_t i = 0; i < 3; i++) {
+        struct change change = {.kind = CHANGE_VM_CLAIM};
+
+        snprintf(name, sizeof(name), "c%u", i);
+        add_vm(state, name);
+        change.vm_claim = (struct change_vm_claim){
+            .vm = {state_vm_named(state, text_of(name))->uid},
+            .host = {state_host_named(state, text_of(hosts[i]))->uid},
+            .cause = MOVE_CAUSE_REQUEST};
+        apply(state, change);
+    }
+    /* The one VM that runs leaves a0 as full as the others. */
+    apply(state,
+          (struct change){
+              .kind = CHANGE_VM_RELEASE,
+              .vm_release = {.vm = {state_vm_named(state, text_of("vm0"))->uid},
+                             .epoch = 1,
+                             .reason = text_of("stopped")}});
+    add_vm_of(state, "big", 1, false);
+    check_refusals(state, "big", REFUSED_CLAIMED, 3, PENDING_NO_CAPACITY);
+    state_destroy(state);
+}
+
+static void reserved_room_is_for_failover_and_the_preemptible(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    set_policy(state, HEADROOM_OFF);
+    add_class(state, "large", 8000);
+    for (uint32_t zone = 0; zone < 2; zone++) {
+        struct change change = {.kind = CHANGE_RESERVATION_SET};
+
+        change.reservation_set = (struct change_reservation_set){
+            .name = text_of(zone == 0 ? "ra" : "rb"),
+            .zone = {state_zone_at(state, zone)->uid},
+            .class = {state_class_at(state, 1)->uid},
+            .count = zone == 0 ? 2 : 1};
+        apply(state, change);
+    }
+    check_refusals(state, "vm0", REFUSED_RESERVED, 3, PENDING_RESERVED);
+    assign(state, "vm0", "a0");
+    add_vm_of(state, "spot", 0, true);
+    assert_string_not_equal(chosen(state), "none");
+    state_destroy(state);
+}
+
+/* One large VM in zone a could go to zone b if its zone were lost, but not two,
+ * and not one if zone b is full. */
+static void headroom_is_left_alone(void **unused)
+{
+    struct state *state = region();
+
+    (void)unused;
+    set_policy(state, HEADROOM_ENFORCE);
+    add_class(state, "large", 8000);
+    apply(state,
+          (struct change){
+              .kind = CHANGE_VM_DELETE,
+              .vm_delete = {{state_vm_named(state, text_of("vm0"))->uid}}});
+    add_vm_of(state, "big", 1, false);
+    assign(state, "big", "a0");
+    add_vm_of(state, "too", 1, false);
+    check_refusals(state, "too", REFUSED_HEADROOM, 2, PENDING_HEADROOM);
+    set_policy(state, HEADROOM_WARN);
+    assert_string_equal(chosen(state), "b0");
+    state_destroy(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -484,6 +680,11 @@ int main(void)
         cmocka_unit_test(a_move_goes_to_its_target_or_to_another_host),
         cmocka_unit_test(each_amount_that_is_lacking_has_its_own_refusal),
         cmocka_unit_test(each_strict_rule_of_a_group_has_its_own_refusal),
+        cmocka_unit_test(labels_that_a_selector_asks_for_are_needed),
+        cmocka_unit_test(named_resources_are_needed),
+        cmocka_unit_test(claimed_room_is_left_alone),
+        cmocka_unit_test(reserved_room_is_for_failover_and_the_preemptible),
+        cmocka_unit_test(headroom_is_left_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
