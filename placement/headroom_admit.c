@@ -219,7 +219,7 @@ static enum headroom_answer plan_anew(struct headroom *headroom, uint32_t zone,
     if (!headroom_replan_is_due(headroom, zone, size)) {
         return HEADROOM_NO;
     }
-    headroom_replan_begin(headroom, zone);
+    headroom_replan_begin(headroom, zone, false);
     if (headroom->witness.zones[zone].backed > HEADROOM_REPLAN_AT_ONCE) {
         return HEADROOM_ASK_AGAIN;
     }

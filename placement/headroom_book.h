@@ -80,20 +80,24 @@ struct headroom_group_view {
 /* A plan of one failing zone's slots from scratch; headroom_replan.c. */
 struct headroom_job_item {
     uint32_t item;
-    uint32_t host; /* Of its slot before; SLOT_NONE. */
+    uint32_t host; /* Of its slot before or in the best attempt; SLOT_NONE. */
     uint32_t generation;
     uint16_t size;
 };
 
 struct headroom_job {
     bool active;
-    bool turned; /* The second order of cells is being tried. */
+    bool turned;   /* The other order of cells is being tried. */
+    bool thorough; /* Time does not matter: it works in slices. */
+    bool better;   /* This attempt is the best one so far. */
+    uint8_t attempt;
     uint8_t step;
     uint32_t zone;
     uint32_t at;
     uint32_t count;
     uint32_t capacity;
     uint32_t stuck_before;
+    uint32_t stuck_least; /* Of all attempts and before. */
     uint64_t relief_before;
     uint64_t changes_before;
     struct headroom_job_item *items;
@@ -295,7 +299,8 @@ bool headroom_replan_is_due(struct headroom *headroom, uint32_t zone,
 
 /* The slots of a zone are given anew, larger VMs first. What finds none then is
  * at most as much as before. Begin, then step until true. */
-void headroom_replan_begin(struct headroom *headroom, uint32_t zone);
+void headroom_replan_begin(struct headroom *headroom, uint32_t zone,
+                           bool thorough);
 bool headroom_replan_step(struct headroom *headroom, uint32_t *budget);
 void headroom_replan_close(struct headroom *headroom);
 

@@ -4,9 +4,13 @@
  * do not depend on each other, so each zone is planned by itself: its slots are
  * taken back, the VMs sorted by size, and each is given the tightest host,
  * larger ones first; by CPU and, when that leaves more without a slot than
- * before, once more by memory. When both are worse the old slots come back. In
- * steps, because a zone may have hundreds of thousands of VMs. */
+ * before, once more by memory. Where a few have no slot as it is (a new
+ * leader's first book, mostly: the former one's grew with the region), other
+ * orders of size are tried as well, and the best attempt counts. When none is
+ * as good the old slots come back. In steps, because a zone may have hundreds
+ * of thousands of VMs. */
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "placement/headroom_book.h"
 
@@ -21,6 +25,19 @@ enum step {
     STEP_UNDO,   /* Placed ones lose their slots; */
     STEP_RESTORE /* the old ones come back. */
 };
+
+/* Orders of size, each with both orders of cells. From ORDER_SHAKEN on the
+ * first one, shaken. */
+enum order { ORDER_DOMINANT, ORDER_SUM, ORDER_CPU, ORDER_MEMORY, ORDER_SHAKEN };
+#define ORDERS_MAX (ORDER_SHAKEN + 16)
+
+/* All are tried for so many without a slot in a zone with so many VMs; in
+ * larger zones those that are not shaken. */
+#define STUCK_FEW  64
+#define SHAKEN_VMS 20000
+
+/* What a size counts for is shaken by so many parts of it, less than half. */
+#define SHAKE_PARTS 64
 
 /* So many are sorted in the time that one VM takes otherwise. */
 #define SORTED_A_VM 16
@@ -62,19 +79,23 @@ static void expect_items(struct headroom_job *job, uint32_t count)
     }
 }
 
-void headroom_replan_begin(struct headroom *headroom, uint32_t zone)
+void headroom_replan_begin(struct headroom *headroom, uint32_t zone,
+                           bool thorough)
 {
     struct headroom_job *job = &headroom->job;
 
     CHECK(!job->active);
     job->active = true;
     job->turned = false;
+    job->thorough = thorough;
+    job->attempt = 0;
     job->step = STEP_TAKE;
     job->zone = zone;
     job->at = 0;
     job->count = 0;
     job->stuck_before = headroom->witness.zones[zone].stuck.count +
                         headroom->witness.zones[zone].todo.count;
+    job->stuck_least = job->stuck_before;
     expect_items(job, job->stuck_before + headroom->witness.zones[zone].backed);
     job->relief_before = headroom->witness.zones[zone].relief;
     job->changes_before = headroom->witness.zones[zone].changes;
@@ -129,18 +150,38 @@ static int compare_ranked(const void *a, const void *b)
 
 /* The share of the fleet's capacity that a VM of the size takes, of the
  * resource of which that is most; in parts that keep small VMs apart. */
-static uint64_t dominant(const struct resource_sum *fleet,
-                         const struct resources *size)
+static uint64_t size_by(uint32_t order, const struct resource_sum *fleet,
+                        const struct resources *size)
 {
     uint64_t cpu =
         ((uint64_t)size->cpu_milli << 24) / (fleet->cpu_milli / 1024 + 1);
     uint64_t memory =
         ((uint64_t)size->memory_mib << 24) / (fleet->memory_mib / 1024 + 1);
 
-    return cpu > memory ? cpu : memory;
+    switch (order) {
+    case ORDER_SUM:
+        return cpu + memory;
+    case ORDER_CPU:
+        return cpu;
+    case ORDER_MEMORY:
+        return memory;
+    default:
+        return cpu > memory ? cpu : memory;
+    }
 }
 
-static void rank_sizes(const struct witness *witness, uint32_t *rank_of)
+static uint64_t shake(uint64_t size, uint32_t order, uint32_t number)
+{
+    uint64_t parts =
+        order < ORDER_SHAKEN
+            ? 0
+            : hash_u64((uint64_t)order << 32 | number) % (SHAKE_PARTS / 2);
+
+    return size + size / SHAKE_PARTS * parts;
+}
+
+static void rank_sizes(const struct witness *witness, uint32_t order,
+                       uint32_t *rank_of)
 {
     struct ranked *ranked =
         memory_alloc_array(witness->size_count, sizeof(*ranked));
@@ -154,7 +195,7 @@ static void rank_sizes(const struct witness *witness, uint32_t *rank_of)
         const struct resources *size = &witness->sizes[i].resources;
 
         ranked[i] =
-            (struct ranked){dominant(&fleet, size),
+            (struct ranked){shake(size_by(order, &fleet, size), order, i),
                             (uint64_t)size->cpu_milli + size->memory_mib, i};
     }
     qsort(ranked, witness->size_count, sizeof(*ranked), compare_ranked);
@@ -174,7 +215,7 @@ static void sort_items(struct headroom *headroom)
     struct headroom_job_item *sorted =
         memory_alloc_array(job->count, sizeof(*sorted));
 
-    rank_sizes(&headroom->witness, rank_of);
+    rank_sizes(&headroom->witness, job->attempt / 2u, rank_of);
     for (uint32_t i = 0; i < job->count; i++) {
         starts[rank_of[job->items[i].size] + 1]++;
     }
@@ -202,7 +243,7 @@ static bool is_same(const struct headroom *headroom,
 }
 
 static void place_item(struct headroom *headroom,
-                       const struct headroom_job_item *entry)
+                       struct headroom_job_item *entry)
 {
     struct witness_item *item = &headroom->witness.items[entry->item];
 
@@ -213,13 +254,16 @@ static void place_item(struct headroom *headroom,
 }
 
 static void untake_item(struct headroom *headroom,
-                        const struct headroom_job_item *entry)
+                        struct headroom_job_item *entry)
 {
     struct witness_item *item = &headroom->witness.items[entry->item];
 
     if (is_same(headroom, entry) &&
         (item->status == ITEM_BACKED || item->status == ITEM_STUCK ||
          item->status == ITEM_TODO)) {
+        if (headroom->job.better) {
+            entry->host = item->host;
+        }
         headroom_drop(headroom, entry->item);
         item->status = ITEM_JOB;
         headroom->zones[headroom->job.zone].in_job++;
@@ -227,7 +271,7 @@ static void untake_item(struct headroom *headroom,
 }
 
 static void restore_item(struct headroom *headroom,
-                         const struct headroom_job_item *entry)
+                         struct headroom_job_item *entry)
 {
     struct witness *witness = &headroom->witness;
     struct witness_item *item = &witness->items[entry->item];
@@ -248,7 +292,7 @@ static void restore_item(struct headroom *headroom,
 /* Applies `act` to all items of the plan from `job->at` on. */
 static bool for_items(struct headroom *headroom, uint32_t *budget,
                       void (*act)(struct headroom *,
-                                  const struct headroom_job_item *))
+                                  struct headroom_job_item *))
 {
     struct headroom_job *job = &headroom->job;
 
@@ -281,15 +325,29 @@ static void finish(struct headroom *headroom)
     job->turned = false;
 }
 
+/* Both orders of cells; of size more than one where that may be worth it. */
+static uint32_t attempts(const struct headroom_job *job)
+{
+    if (!job->thorough || job->stuck_before == 0 ||
+        job->stuck_before > STUCK_FEW) {
+        return 2;
+    }
+    return 2 * (job->count <= SHAKEN_VMS ? ORDERS_MAX : ORDER_SHAKEN);
+}
+
 static void judge(struct headroom *headroom)
 {
     struct headroom_job *job = &headroom->job;
     uint32_t stuck = headroom->witness.zones[job->zone].stuck.count;
+    bool last = job->attempt + 1u == attempts(job);
 
-    if (stuck <= job->stuck_before) {
+    job->better = stuck < job->stuck_least;
+    if (stuck == 0 ||
+        (stuck <= job->stuck_least && (last || attempts(job) == 2))) {
         finish(headroom);
         return;
     }
+    job->stuck_least = job->better ? stuck : job->stuck_least;
     job->step = STEP_UNDO;
 }
 
@@ -309,7 +367,8 @@ static bool take_all(struct headroom *headroom, uint32_t *budget)
     return true;
 }
 
-/* The plan is worse: the other order is tried, then the old slots. */
+/* The plan is not good enough: others are tried, then the best one comes back.
+ */
 static bool undo(struct headroom *headroom, uint32_t *budget)
 {
     struct headroom_job *job = &headroom->job;
@@ -317,9 +376,10 @@ static bool undo(struct headroom *headroom, uint32_t *budget)
     if (!for_items(headroom, budget, untake_item)) {
         return false;
     }
-    if (!job->turned) {
-        job->turned = true;
-        job->step = STEP_PLACE;
+    if (job->attempt + 1u < attempts(job)) {
+        job->attempt++;
+        job->turned = job->attempt % 2 != 0;
+        job->step = job->turned ? STEP_PLACE : STEP_SORT;
         return true;
     }
     job->step = STEP_RESTORE;

@@ -158,7 +158,7 @@ static bool care_for_stuck(struct headroom *headroom)
         if (first != SLOT_NONE &&
             headroom_replan_is_due(headroom, i,
                                    item_at(headroom, first)->size)) {
-            headroom_replan_begin(headroom, i);
+            headroom_replan_begin(headroom, i, true);
             idle = false;
         }
     }
