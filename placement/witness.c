@@ -149,7 +149,9 @@ static bool names_any(const struct amounts *named)
     return false;
 }
 
-/* Named amounts are kept from the first size on that has any. */
+/* Named amounts are kept from the first host on that has any free, or the first
+ * size that wants any: until then no host has had any, so that it begins with
+ * what is so. */
 static void begin_named(struct witness *witness)
 {
     size_t hosts = witness->host_room;
@@ -375,6 +377,9 @@ void witness_host_set(struct witness *witness, uint32_t host,
 
     CHECK(facts->zone < witness->zone_count);
     witness_reserve(witness, host + 1, 0);
+    if (witness->named_room == NULL && names_any(facts->named_room)) {
+        begin_named(witness);
+    }
     at = &witness->hosts[host];
     relief = has_more(at, facts) || has_other_names(witness, host, facts);
     count_host(witness, at, true);

@@ -115,7 +115,7 @@ struct witness {
     uint32_t host_room;  /* allocated, */
     uint32_t item_room;  /* likewise. */
     struct witness_host *hosts;
-    struct amounts *named_room;  /* By host; NULL until one is named. */
+    struct amounts *named_room;  /* By host; NULL until a host has one. */
     struct witness_slots *slots; /* [host * zone_count + failing zone] */
     struct amounts *named_sums;  /* Likewise, NULL until one is named. */
     struct witness_item *items;
