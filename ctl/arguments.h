@@ -123,6 +123,8 @@ enum option {
     OPTION_PREFIX,
     OPTION_IN_ZONES,
     OPTION_TREE,
+    OPTION_LIVE,
+    OPTION_IGNORE,
     OPTION_MAX
 };
 

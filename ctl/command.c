@@ -60,6 +60,7 @@ const char *noun_summary(const char *noun)
         {"watch", "Changes"},
         {"doctor", "What is wrong"},
         {"events", "Changes of the past"},
+        {"lint", "What is risky in a file"},
         {"ca", "Authorities for certificates"},
         {"cert", "Certificates"},
         {"version", "This program"},

@@ -22,6 +22,22 @@ const struct command commands_care[] = {
          "critical;\n--fail-on warning: 1 with warnings as well.",
      .method = "ClusterService/GetStatus",
      .run = run_doctor},
+    {.noun = "lint",
+     .names = "",
+     .options =
+         OPTION(MANIFEST) | OPTION(LIVE) | OPTION(IGNORE) | OPTION(FAIL_ON),
+     .summary = "find what is risky in a file, before it is applied",
+     .details =
+         "  holdfast lint -f fleet.yaml\n  holdfast lint -f vms.yaml --live "
+         "--ignore vm-one-zone,local-disk\n\nNeeds no region: names that the "
+         "file does not have are passed over, unless the\nfile has others of "
+         "their kind. --live also takes what is in the region.\n\n"
+         "`critical` is what the region refuses, stays pending for ever or "
+         "loses data,\n`warning` what does not survive the loss of a zone, "
+         "`note` what may be on\npurpose. docs/operations.md lists the "
+         "rules.\n\nExit codes: 0 nothing, or notes alone; 1 from warnings on "
+         "(--fail-on changes\nthat); 2 the file cannot be read.",
+     .run = run_lint},
 };
 
 const size_t commands_care_count = ARRAY_LEN(commands_care);

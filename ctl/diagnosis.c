@@ -2,13 +2,14 @@
 #include "ctl/diagnosis.h"
 
 #include "base/check.h"
+#include "base/container.h"
 #include "base/memory.h"
 #include "ctl/grid.h"
 #include "ctl/output.h"
 #include "ctl/prose.h"
-#include "ctl/view.h"
 #include "proto/text_field.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,31 @@ void diagnosis_place(struct diagnosis *diagnosis, const char *file,
     finding->line = line;
 }
 
+static int compare_places(const void *a, const void *b)
+{
+    const Holdfast__V1__Finding *left = *(Holdfast__V1__Finding *const *)a;
+    const Holdfast__V1__Finding *right = *(Holdfast__V1__Finding *const *)b;
+    int order = (left->file[0] == '\0') - (right->file[0] == '\0');
+
+    order = order != 0 ? order : strcmp(left->file, right->file);
+    if (order == 0) {
+        order = left->line < right->line ? -1 : left->line > right->line;
+    }
+    if (order == 0) {
+        order = (int)right->severity - (int)left->severity;
+    }
+    order = order != 0 ? order : strcmp(left->id, right->id);
+    return order != 0 ? order : strcmp(left->subject, right->subject);
+}
+
+void diagnosis_sort(struct diagnosis *diagnosis)
+{
+    if (diagnosis->message.n_findings > 1) {
+        qsort(diagnosis->message.findings, diagnosis->message.n_findings,
+              sizeof(Holdfast__V1__Finding *), compare_places);
+    }
+}
+
 size_t diagnosis_count(const struct diagnosis *diagnosis,
                        Holdfast__V1__Severity severity)
 {
@@ -113,21 +139,26 @@ size_t diagnosis_count(const struct diagnosis *diagnosis,
 
 void diagnosis_summary(const struct diagnosis *diagnosis, struct bytes *out)
 {
-    size_t critical = diagnosis_count(diagnosis, SEVERITY(CRITICAL));
-    size_t warnings = diagnosis_count(diagnosis, SEVERITY(WARNING));
-    size_t notes = diagnosis_count(diagnosis, SEVERITY(NOTE));
+    static const struct {
+        Holdfast__V1__Severity severity;
+        const char *one;
+        const char *many;
+    } words[] = {{SEVERITY(CRITICAL), "critical", "critical"},
+                 {SEVERITY(WARNING), "warning", "warnings"},
+                 {SEVERITY(NOTE), "note", "notes"},
+                 {SEVERITY(OK), "ok", "ok"}};
+    bool any = false;
 
-    if (critical > 0) {
-        bytes_append_format(out, "%zu critical, ", critical);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        size_t count = diagnosis_count(diagnosis, words[i].severity);
+
+        if (count > 0) {
+            bytes_append_format(out, "%s%zu %s", any ? ", " : "", count,
+                                count == 1 ? words[i].one : words[i].many);
+            any = true;
+        }
     }
-    if (warnings > 0) {
-        bytes_append_format(out, "%zu warning%s, ", warnings, plural(warnings));
-    }
-    if (notes > 0) {
-        bytes_append_format(out, "%zu note%s, ", notes, plural(notes));
-    }
-    bytes_append_format(out, "%zu ok\n",
-                        diagnosis_count(diagnosis, SEVERITY(OK)));
+    bytes_append_format(out, "%s\n", any ? "" : "nothing was found");
 }
 
 static enum colour colour_of(Holdfast__V1__Severity severity)
@@ -160,7 +191,8 @@ static void write_finding(const Holdfast__V1__Finding *finding, bool colours,
                         INDENT - (int)strlen(name), "");
     bytes_init(&text);
     if (finding->file[0] != '\0') {
-        bytes_append_format(&text, "%s:%u: ", finding->file, finding->line);
+        bytes_append_format(&text, "%s:%" PRIu32 ": ", finding->file,
+                            finding->line);
     }
     bytes_append_format(&text, "%s: %s%s%s", finding->id, finding->subject,
                         finding->subject[0] == '\0' ? "" : ": ",
@@ -229,7 +261,7 @@ enum exit_code diagnosis_output(struct invocation *invocation,
         }
     } else if (!output_message(invocation, &message->base)) {
         diagnosis_write(diagnosis, invocation->colours, &invocation->out);
-        bytes_append_u8(&invocation->out, '\n');
+        bytes_append(&invocation->out, "\n", message->n_findings > 0);
         diagnosis_summary(diagnosis, &invocation->out);
     }
     return message->severity >= fail_on ? EXIT_FAILED : EXIT_OK;

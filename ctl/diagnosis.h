@@ -33,6 +33,9 @@ void diagnosis_cure(struct diagnosis *diagnosis, const char *format, ...)
 void diagnosis_place(struct diagnosis *diagnosis, const char *file,
                      unsigned line);
 
+/* By file and line; those without at the end. */
+void diagnosis_sort(struct diagnosis *diagnosis);
+
 size_t diagnosis_count(const struct diagnosis *diagnosis,
                        Holdfast__V1__Severity severity);
 

@@ -4,6 +4,8 @@
  * meanwhile. So the changes from the first to the last of them are taken from a
  * watch: then all of it is as of the last. A region of which the watch no
  * longer has the first is read again. */
+#include "ctl/export.h"
+
 #include "base/check.h"
 #include "base/container.h"
 #include "ctl/event.h"
@@ -223,20 +225,31 @@ static enum exit_code save(struct invocation *invocation, const char *path,
     return EXIT_OK;
 }
 
-enum exit_code export_region(struct invocation *invocation, struct bytes *out)
+enum exit_code export_manifest(struct invocation *invocation,
+                               Holdfast__V1__Manifest **manifest)
 {
     struct fleet fleet;
     enum exit_code code;
 
+    *manifest = NULL;
     fleet_init(&fleet);
     code = read_region(invocation, &fleet);
     if (code == EXIT_OK) {
-        Holdfast__V1__Manifest *manifest = fleet_manifest(&fleet, false);
+        *manifest = fleet_manifest(&fleet, false);
+    }
+    fleet_close(&fleet);
+    return code;
+}
 
+enum exit_code export_region(struct invocation *invocation, struct bytes *out)
+{
+    Holdfast__V1__Manifest *manifest;
+    enum exit_code code = export_manifest(invocation, &manifest);
+
+    if (code == EXIT_OK) {
         text_yaml_write(&manifest->base, 0, out);
         hf_message_free(&manifest->base);
     }
-    fleet_close(&fleet);
     return code;
 }
 

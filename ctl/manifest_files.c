@@ -177,25 +177,34 @@ static bool begins_with_path(const char *message, char *path, size_t size)
     return false;
 }
 
-void manifest_files_place(const struct manifest_files *files, char *message,
-                          size_t size)
+bool manifest_files_find(const struct manifest_files *files, const char *path,
+                         const char **file, unsigned *line)
 {
     size_t skipped = 0;
-    char path[256];
-    char whole[HF_MESSAGE_MAX];
-    unsigned line;
 
-    if (!begins_with_path(message, path, sizeof(path))) {
-        return;
-    }
     for (size_t i = 0; i < files->count; i++) {
         struct text_source source = source_of(files, i);
 
-        if (manifest_where(&source, path, &skipped, &line)) {
-            (void)snprintf(whole, sizeof(whole), "%.200s:%u: %.800s",
-                           files->names[i], line, message);
-            (void)snprintf(message, size, "%s", whole);
-            return;
+        if (manifest_where(&source, path, &skipped, line)) {
+            *file = files->names[i];
+            return true;
         }
+    }
+    return false;
+}
+
+void manifest_files_place(const struct manifest_files *files, char *message,
+                          size_t size)
+{
+    char path[256];
+    char whole[HF_MESSAGE_MAX];
+    const char *file;
+    unsigned line;
+
+    if (begins_with_path(message, path, sizeof(path)) &&
+        manifest_files_find(files, path, &file, &line)) {
+        (void)snprintf(whole, sizeof(whole), "%.200s:%u: %.800s", file, line,
+                       message);
+        (void)snprintf(message, size, "%s", whole);
     }
 }

@@ -25,6 +25,10 @@ enum exit_code manifest_files_read(struct manifest_files *files,
                                    struct invocation *invocation);
 void manifest_files_close(struct manifest_files *files);
 
+/* Where "vms[17].zone" stands; false: nowhere. It reads the texts again. */
+bool manifest_files_find(const struct manifest_files *files, const char *path,
+                         const char **file, unsigned *line);
+
 /* Puts file and line before a message that begins with a path in the
  * manifest. */
 void manifest_files_place(const struct manifest_files *files, char *message,

@@ -88,9 +88,29 @@ class Live(unittest.TestCase):
         # One endpoint leads to all of them.
         code, report = doctor(self.region.nodes[1].address)
         self.assertIn("3 nodes answer", found(report, "nodes", OK)[0])
+        self.lint_against_it()
         self.cordon_a_host()
         self.lose_a_node()
         self.lose_the_quorum()
+
+    def lint_against_it(self):
+        """`lint --live` knows what is in the region, and changes nothing."""
+        text = ("zones: [{name: z1}, {name: z2}, {name: z3}]\n"
+                "vms:\n- name: a\n  class_name: small\n  zone: z1\n"
+                "- name: b\n  class_name: small\n  priority: 1\n"
+                "  host_selector: {rack: a}\n")
+
+        def lint(*options):
+            done = subprocess.run(
+                [f"{BINARIES}/holdfast", "--endpoint", self.all, "lint", "-f",
+                 "-", "-o", "name", *options], input=text, text=True,
+                capture_output=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            return done.stdout.split()
+        self.assertEqual(lint(), ["vm-one-zone", "headroom"])
+        self.assertEqual(lint("--live"), [
+            "unknown-class", "vm-one-zone", "unknown-class",
+            "selector-no-host", "headroom"])
 
     def cordon_a_host(self):
         client = self.region.client(self.region.leader())
