@@ -125,6 +125,8 @@ enum option {
     OPTION_TREE,
     OPTION_LIVE,
     OPTION_IGNORE,
+    OPTION_BUNDLE,
+    OPTION_LOGS,
     OPTION_MAX
 };
 

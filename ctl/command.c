@@ -61,6 +61,7 @@ const char *noun_summary(const char *noun)
         {"doctor", "What is wrong"},
         {"events", "Changes of the past"},
         {"lint", "What is risky in a file"},
+        {"support-bundle", "What others need to help"},
         {"ca", "Authorities for certificates"},
         {"cert", "Certificates"},
         {"version", "This program"},

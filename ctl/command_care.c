@@ -38,6 +38,24 @@ const struct command commands_care[] = {
          "rules.\n\nExit codes: 0 nothing, or notes alone; 1 from warnings on "
          "(--fail-on changes\nthat); 2 the file cannot be read.",
      .run = run_lint},
+    {.noun = "support-bundle",
+     .names = "",
+     .options = OPTION(BUNDLE) | OPTION(LOGS),
+     .summary = "write what others need to help into one tar file",
+     .details =
+         "  holdfast support-bundle\n  journalctl -u holdfastd > "
+         "logs/node.log\n"
+         "  holdfast support-bundle -f bundle.tar --logs logs\n\nStatus and "
+         "metrics of all nodes, what `holdfast doctor` finds, settings, lists\n"
+         "of zones, hosts, classes, groups and pending VMs, recent changes, "
+         "how this\ncommand line is set up. Names and labels are in it; "
+         "environments and commands of\nVMs, tokens and keys are not. Look it "
+         "over before you give it away.\n\nThe file is for its owner only; one "
+         "that is there is never written over (exit\ncode 4). Nothing leaves "
+         "this machine, and the region is not changed. Of a part\nthat cannot "
+         "be had, NAME.missing says why.",
+     .method = "ClusterService/GetStatus",
+     .run = run_support_bundle},
 };
 
 const size_t commands_care_count = ARRAY_LEN(commands_care);

@@ -80,6 +80,11 @@ void doctor_facts_close(struct doctor_facts *facts);
 /* Asks the region; what cannot be had is said in the facts. */
 void doctor_gather(struct invocation *invocation, struct doctor_facts *facts);
 
+/* All pages of a list as one message, for hf_message_free(); NULL: the facts
+ * have the reason. */
+ProtobufCMessage *doctor_fetch(struct invocation *invocation,
+                               struct doctor_facts *facts, const char *method);
+
 /* All checks in their order. */
 void doctor_judge(const struct doctor_facts *facts,
                   struct diagnosis *diagnosis);

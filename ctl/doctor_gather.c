@@ -250,6 +250,14 @@ static ProtobufCMessage *fetch_all(struct gather *gather, const char *method)
     return all;
 }
 
+ProtobufCMessage *doctor_fetch(struct invocation *invocation,
+                               struct doctor_facts *facts, const char *method)
+{
+    struct gather gather = {.invocation = invocation, .facts = facts};
+
+    return fetch_all(&gather, method);
+}
+
 static void find_pending(struct gather *gather)
 {
     static const char method[] = "VmService/ListVms";

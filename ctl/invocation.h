@@ -64,6 +64,7 @@ enum exit_code run_apply(struct invocation *invocation);
 enum exit_code run_diff(struct invocation *invocation);
 enum exit_code run_doctor(struct invocation *invocation);
 enum exit_code run_lint(struct invocation *invocation);
+enum exit_code run_support_bundle(struct invocation *invocation);
 enum exit_code run_watch(struct invocation *invocation);
 enum exit_code run_events(struct invocation *invocation);
 enum exit_code run_cluster_status(struct invocation *invocation);

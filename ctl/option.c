@@ -226,6 +226,11 @@ static const struct option_rule rules[OPTION_MAX] = {
     [OPTION_LIVE] = {"--live", 0, NULL, "also against what is in the region"},
     [OPTION_IGNORE] = {"--ignore", 0, "RULE,...",
                        "not these rules; repeatable"},
+    [OPTION_BUNDLE] = {"--file", 'f', "FILE",
+                       "where to write it (default: "
+                       "holdfast-support-REGION-TIME.tar)"},
+    [OPTION_LOGS] = {"--logs", 0, "DIR",
+                     "also the ends of the files in this folder"},
     [OPTION_DAYS] = {"--days", 0, "N", "how long it lasts (default 365)"},
     [OPTION_ROLE] = {"--role", 0, "ROLE",
                      "viewer, operator, admin or drill-runner"},

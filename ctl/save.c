@@ -65,15 +65,16 @@ static bool sync_folder(const char *path)
     return synced;
 }
 
-static bool replace(const char *path, mode_t mode, const struct bytes *text)
+/* A whole file beside `path`; its name into `draft`. */
+static bool write_draft(const char *path, mode_t mode, const struct bytes *text,
+                        char draft[PATH_MAX])
 {
-    char draft[PATH_MAX];
-    int len = snprintf(draft, sizeof(draft), "%s" SUFFIX, path);
+    int len = snprintf(draft, PATH_MAX, "%s" SUFFIX, path);
     bool saved;
     int error;
     int fd;
 
-    if (len < 0 || (size_t)len >= sizeof(draft)) {
+    if (len < 0 || len >= PATH_MAX) {
         errno = ENAMETOOLONG;
         return false;
     }
@@ -84,14 +85,48 @@ static bool replace(const char *path, mode_t mode, const struct bytes *text)
     saved =
         write_all(fd, text) && fchmod(fd, mode & 0777) == 0 && fsync(fd) == 0;
     error = errno;
-    saved = close(fd) == 0 && saved;
-    if (saved && rename(draft, path) == 0) {
+    if (close(fd) != 0 && saved) {
+        saved = false;
+        error = errno;
+    }
+    if (!saved) {
+        (void)unlink(draft);
+        errno = error;
+    }
+    return saved;
+}
+
+static bool replace(const char *path, mode_t mode, const struct bytes *text)
+{
+    char draft[PATH_MAX];
+    int error;
+
+    if (!write_draft(path, mode, text, draft)) {
+        return false;
+    }
+    if (rename(draft, path) == 0) {
         return sync_folder(path);
     }
-    error = saved ? errno : error;
+    error = errno;
     (void)unlink(draft);
     errno = error;
     return false;
+}
+
+bool save_new_file(const char *path, const struct bytes *text)
+{
+    char draft[PATH_MAX];
+    bool there;
+    int error;
+
+    if (!write_draft(path, S_IRUSR | S_IWUSR, text, draft)) {
+        return false;
+    }
+    there = link(draft, path) == 0; /* Unlike rename(), not over another. */
+    error = errno;
+    (void)unlink(draft);
+    errno = error;
+    return there && sync_folder(path);
 }
 
 bool save_file(const char *path, const struct bytes *text)

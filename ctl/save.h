@@ -15,4 +15,8 @@
  * it is. False: errno says why, and the file is as it was. */
 bool save_file(const char *path, const struct bytes *text);
 
+/* The same for a file that is not there yet: false and EEXIST when it is. Its
+ * owner alone may read it. */
+bool save_new_file(const char *path, const struct bytes *text);
+
 #endif

@@ -42,7 +42,7 @@ class Pages(unittest.TestCase):
         return re.sub(r".\x08", "", done.stdout)
 
     def test_every_noun_has_a_page(self):
-        nouns = set(re.findall(r"^  ([a-z]+) ", run(HOLDFAST, "--help").stdout,
+        nouns = set(re.findall(r"^  ([a-z-]+) ", run(HOLDFAST, "--help").stdout,
                                re.M))
         self.assertEqual(set(self.pages), {"holdfast.1"} |
                          {f"holdfast-{noun}.1" for noun in nouns})
