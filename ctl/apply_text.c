@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/apply_text.h"
 
+#include "base/bytes.h"
 #include "ctl/grid.h"
-#include "ctl/prose.h"
 #include "proto/text_field.h"
 #include "proto/text_json.h"
 #include "proto/text_yaml.h"
@@ -184,7 +184,7 @@ static void put_field(const ProtobufCMessage *before,
                      : protobuf_c_message_descriptor_get_field_by_name(
                            wish->descriptor, name);
 
-    prose_format(out, "    %s", name);
+    bytes_append_format(out, "    %s", name);
     if (field != NULL) {
         put(out, ": ");
         if (before != NULL) {
@@ -228,9 +228,9 @@ static void put_name(const Holdfast__V1__ManifestObject *object,
 {
     unsigned kind = kind_of(object);
 
-    prose_format(out, "%s%s%s", kinds[kind].noun,
-                 kind == KIND_SETTINGS ? "" : " ",
-                 kind == KIND_SETTINGS ? "" : object->name);
+    bytes_append_format(out, "%s%s%s", kinds[kind].noun,
+                        kind == KIND_SETTINGS ? "" : " ",
+                        kind == KIND_SETTINGS ? "" : object->name);
 }
 
 static void put_row(const struct apply_text *text,
@@ -245,10 +245,11 @@ static void put_row(const struct apply_text *text,
     bytes_append_u8(out, ' ');
     put_name(object, out);
     for (size_t i = 0; i < object->n_fields; i++) {
-        prose_format(out, "%s%s", i == 0 ? ": " : ", ", object->fields[i]);
+        bytes_append_format(out, "%s%s", i == 0 ? ": " : ", ",
+                            object->fields[i]);
     }
     if (object->message[0] != '\0') {
-        prose_format(out, ": %s", object->message);
+        bytes_append_format(out, ": %s", object->message);
     }
     bytes_append_u8(out, '\n');
 }
@@ -268,8 +269,8 @@ static void put_rows(const struct apply_text *text, unsigned action,
         }
     }
     if (count > text->row_max) {
-        prose_format(out, "%s %zu more (--all shows them)\n", actions[action],
-                     count - text->row_max);
+        bytes_append_format(out, "%s %zu more (--all shows them)\n",
+                            actions[action], count - text->row_max);
     }
 }
 
@@ -291,17 +292,17 @@ static void put_counts(const struct apply_text *text, struct bytes *out)
 
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         if (counts[i].count > 0) {
-            prose_format(out, "%s%" PRIu32 " %s", first ? "" : ", ",
-                         counts[i].count,
-                         text->would ? counts[i].would : counts[i].did);
+            bytes_append_format(out, "%s%" PRIu32 " %s", first ? "" : ", ",
+                                counts[i].count,
+                                text->would ? counts[i].would : counts[i].did);
             first = false;
         }
     }
-    prose_format(out, "%s; revision %" PRIu64 "%s\n", first ? "nothing" : "",
-                 response->revision,
-                 text->would ? " (dry run: nothing was changed)" : "");
+    bytes_append_format(out, "%s; revision %" PRIu64 "%s\n",
+                        first ? "nothing" : "", response->revision,
+                        text->would ? " (dry run: nothing was changed)" : "");
     for (size_t i = 0; i < response->n_notes; i++) {
-        prose_format(out, "note: %s\n", response->notes[i]);
+        bytes_append_format(out, "note: %s\n", response->notes[i]);
     }
     if (response->brief) {
         put(out, "The answer names no objects: it is a repeated one, or too "
@@ -349,11 +350,12 @@ void apply_text_diff(const struct apply_text *text, struct bytes *out)
             continue;
         }
         colour(text, out, colour_of(action));
-        prose_format(out, "%s ", signs[action]);
+        bytes_append_format(out, "%s ", signs[action]);
         put_name(object, out);
         colour(text, out, COLOUR_NONE);
-        prose_format(out, "%s%s\n", object->message[0] == '\0' ? "" : ": ",
-                     object->message);
+        bytes_append_format(out, "%s%s\n",
+                            object->message[0] == '\0' ? "" : ": ",
+                            object->message);
         if (action == ACTION(CREATED)) {
             wish = find(text->manifest, &wishes, object);
             if (wish != NULL) {

@@ -18,8 +18,12 @@ const struct command commands_region[] = {
     {.noun = "cluster",
      .verb = "nodes",
      .names = "",
-     .options = READ | ORDER,
+     .options = LIST,
      .summary = "list the control-plane nodes",
+     .details =
+         "As the node sees them that answers; only the leader knows how "
+         "far others are\nbehind. -o wide also shows how long each takes "
+         "to answer it.",
      .method = "ClusterService/ListNodes",
      .run = run_list},
     {.noun = "cluster",

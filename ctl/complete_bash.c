@@ -6,8 +6,8 @@
  * comma before that when several may be given.
  *
  * Needs no other package. Nothing that a node says is ever evaluated. */
+#include "base/bytes.h"
 #include "ctl/complete.h"
-#include "ctl/prose.h"
 
 #include <string.h>
 
@@ -21,7 +21,7 @@ static void put_complete(struct bytes *out, const struct complete *complete)
     put(out, complete->list ? "," : "");
     switch (complete->kind) {
     case COMPLETE_NAMES:
-        prose_format(out, "@%s", complete->text);
+        bytes_append_format(out, "@%s", complete->text);
         break;
     case COMPLETE_FILE:
         put(out, "%f");
@@ -49,14 +49,14 @@ static void put_options(struct bytes *out, option_set options)
         if ((options >> i & 1) == 0) {
             continue;
         }
-        prose_format(out, " %s", rule->name);
+        bytes_append_format(out, " %s", rule->name);
         if (rule->value != NULL) {
             complete_value((enum option)i, &complete);
             put(out, ":");
             put_complete(out, &complete);
         }
         if (rule->letter != 0) {
-            prose_format(out, " -%c", rule->letter);
+            bytes_append_format(out, " -%c", rule->letter);
             if (rule->value != NULL) {
                 put(out, ":");
                 put_complete(out, &complete);
@@ -69,21 +69,21 @@ static void put_word(void *context, const char *word,
                      const struct command *command)
 {
     (void)command;
-    prose_format(context, " %s", word);
+    bytes_append_format(context, " %s", word);
 }
 
 static void put_words(void *context, const char *path)
 {
-    prose_format(context, "    '%s') REPLY='", path);
+    bytes_append_format(context, "    '%s') REPLY='", path);
     complete_words(path, put_word, context);
     put(context, "' ;;\n");
 }
 
 static void put_path(struct bytes *out, const struct command *command)
 {
-    prose_format(out, "    '%s%s%s') REPLY='", command->noun,
-                 command->verb == NULL ? "" : " ",
-                 command->verb == NULL ? "" : command->verb);
+    bytes_append_format(out, "    '%s%s%s') REPLY='", command->noun,
+                        command->verb == NULL ? "" : " ",
+                        command->verb == NULL ? "" : command->verb);
 }
 
 static void put_tables(struct bytes *out)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The script for fish: one `complete` for each word, option and name. */
+#include "base/bytes.h"
 #include "ctl/complete.h"
-#include "ctl/prose.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -62,9 +62,9 @@ static void put_option(struct bytes *out, const char *condition,
         put(out, " -n ");
         put_quoted(out, condition);
     }
-    prose_format(out, " -l %s", rule->name + 2);
+    bytes_append_format(out, " -l %s", rule->name + 2);
     if (rule->letter != 0) {
-        prose_format(out, " -s %c", rule->letter);
+        bytes_append_format(out, " -s %c", rule->letter);
     }
     if (rule->value != NULL && option != OPTION_COMMAND) {
         complete_value(option, &complete);
@@ -110,8 +110,9 @@ static void put_places(struct bytes *out, const struct command *command,
         if (complete.kind == COMPLETE_NOTHING) {
             continue;
         }
-        prose_format(out, "complete -c holdfast -n '__holdfast_is \"%s\" %u%s'",
-                     path, place, more ? " more" : "");
+        bytes_append_format(
+            out, "complete -c holdfast -n '__holdfast_is \"%s\" %u%s'", path,
+            place, more ? " more" : "");
         if (complete.kind == COMPLETE_FILE) {
             put(out, " -F\n");
             continue;
@@ -145,9 +146,9 @@ static void put_word(void *context, const char *word,
 {
     const struct words *words = context;
 
-    prose_format(words->out,
-                 "complete -c holdfast -n '__holdfast_is \"%s\"' -a %s -d ",
-                 words->path, word);
+    bytes_append_format(
+        words->out, "complete -c holdfast -n '__holdfast_is \"%s\"' -a %s -d ",
+        words->path, word);
     put_quoted(words->out, complete_summary(words->path, word, command));
     put(words->out, "\n");
 }
@@ -239,9 +240,9 @@ void complete_fish(struct bytes *out)
         const struct option_rule *rule = option_rule((enum option)i);
 
         if (rule->value != NULL && i != OPTION_COMMAND) {
-            prose_format(out, " %s", rule->name);
+            bytes_append_format(out, " %s", rule->name);
             if (rule->letter != 0) {
-                prose_format(out, " -%c", rule->letter);
+                bytes_append_format(out, " -%c", rule->letter);
             }
         }
     }

@@ -2,8 +2,8 @@
  *
  * The function for zsh, to be found as `_holdfast` in $fpath: what follows a
  * word with _describe, options and names of a command with _arguments. */
+#include "base/bytes.h"
 #include "ctl/complete.h"
-#include "ctl/prose.h"
 
 #include <string.h>
 
@@ -67,14 +67,15 @@ static void put_option(struct bytes *out, enum option option)
 
     put(out, "        ");
     if (rule->letter == 0) {
-        prose_format(out, "'%s%s%s[", many, rule->name,
-                     option == OPTION_COMMAND ? "" : long_sign);
+        bytes_append_format(out, "'%s%s%s[", many, rule->name,
+                            option == OPTION_COMMAND ? "" : long_sign);
     } else if (many[0] != '\0') {
-        prose_format(out, "'*'{-%c%s,%s%s}'[", rule->letter, short_sign,
-                     rule->name, long_sign);
+        bytes_append_format(out, "'*'{-%c%s,%s%s}'[", rule->letter, short_sign,
+                            rule->name, long_sign);
     } else {
-        prose_format(out, "'(-%c %s)'{-%c%s,%s%s}'[", rule->letter, rule->name,
-                     rule->letter, short_sign, rule->name, long_sign);
+        bytes_append_format(out, "'(-%c %s)'{-%c%s,%s%s}'[", rule->letter,
+                            rule->name, rule->letter, short_sign, rule->name,
+                            long_sign);
     }
     put_quoted(out, rule->help, "[]:");
     put(out, "]");
@@ -117,7 +118,7 @@ static void put_words(void *context, const char *path)
 {
     struct words words = {.out = context, .path = path};
 
-    prose_format(context, "    '%s') list=(\n", path);
+    bytes_append_format(context, "    '%s') list=(\n", path);
     complete_words(path, put_word, &words);
     put(context, "        ) ;;\n");
 }
@@ -141,11 +142,11 @@ static void put_names(struct bytes *out, const struct command *command)
         if (last && command->name_max > place) {
             put(out, "        '*");
         } else {
-            prose_format(out, "        '%u:", place);
+            bytes_append_format(out, "        '%u:", place);
         }
         if (complete.kind == COMPLETE_NOTHING) {
             /* A message would keep options from being put in. */
-            prose_format(out, ":%s:()", word);
+            bytes_append_format(out, ":%s:()", word);
         } else {
             put_action(out, word, &complete);
         }
@@ -158,9 +159,9 @@ static void put_specs(struct bytes *out, const struct command *command)
     if (command->options == 0 && command->name_max == 0) {
         return;
     }
-    prose_format(out, "    '%s%s%s') list+=(\n", command->noun,
-                 command->verb == NULL ? "" : " ",
-                 command->verb == NULL ? "" : command->verb);
+    bytes_append_format(out, "    '%s%s%s') list+=(\n", command->noun,
+                        command->verb == NULL ? "" : " ",
+                        command->verb == NULL ? "" : command->verb);
     put_options(out, command->options);
     put_names(out, command);
     put(out, "        ) ;;\n");
@@ -232,9 +233,9 @@ static void put_values(struct bytes *out)
         const struct option_rule *rule = option_rule((enum option)i);
 
         if (rule->value != NULL && i != OPTION_COMMAND) {
-            prose_format(out, "        %s\n", rule->name);
+            bytes_append_format(out, "        %s\n", rule->name);
             if (rule->letter != 0) {
-                prose_format(out, "        -%c\n", rule->letter);
+                bytes_append_format(out, "        -%c\n", rule->letter);
             }
         }
     }

@@ -106,41 +106,24 @@ static void explain(struct invocation *invocation, const Holdfast__V1__Vm *vm)
     }
 }
 
+static enum exit_code show(struct invocation *invocation,
+                           const ProtobufCMessage *response)
+{
+    const Holdfast__V1__Vm *vm = (const void *)response_object(response);
+
+    if (vm == NULL) {
+        return EXIT_OK;
+    }
+    if (vm->status != NULL && (invocation->output == OUTPUT_TABLE ||
+                               invocation->output == OUTPUT_WIDE)) {
+        explain(invocation, vm);
+    } else {
+        output_object(invocation, &vm->base);
+    }
+    return EXIT_OK;
+}
+
 enum exit_code run_vm_explain(struct invocation *invocation)
 {
-    const struct arguments *arguments = invocation->arguments;
-    bool text =
-        invocation->output == OUTPUT_TABLE || invocation->output == OUTPUT_WIDE;
-    enum exit_code result = EXIT_OK;
-
-    for (size_t i = 0; i < arguments->name_count; i++) {
-        const char *name = arguments->names[i];
-        ProtobufCMessage *request =
-            request_for(invocation, invocation->command->method);
-        const Holdfast__V1__Vm *vm;
-        ProtobufCMessage *response;
-        enum exit_code code;
-
-        if (request == NULL ||
-            !request_set(invocation, request, "name", name, "NAME")) {
-            return EXIT_USAGE;
-        }
-        code = request_call(invocation, invocation->command->method, request,
-                            name, &response);
-        if (code == EXIT_OK) {
-            vm = ((Holdfast__V1__GetVmResponse *)(void *)response)->vm;
-            if (vm != NULL && vm->status != NULL && text) {
-                explain(invocation, vm);
-            } else if (vm != NULL) {
-                output_object(invocation, &vm->base);
-            }
-            hf_message_free(response);
-            output_flush(invocation);
-        }
-        result = result == EXIT_OK ? code : result;
-        if (!simple_goes_on(code)) {
-            break;
-        }
-    }
-    return result;
+    return simple_each(invocation, show);
 }

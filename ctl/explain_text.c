@@ -22,7 +22,7 @@ line(struct bytes *out, const char *label, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    prose_format(out, "%-*s", LABEL_WIDTH, label);
+    bytes_append_format(out, "%-*s", LABEL_WIDTH, label);
     prose_write(out, text, LABEL_WIDTH, LABEL_WIDTH);
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/failure.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,30 +29,13 @@ enum exit_code failure_exit_code(enum hf_code code)
     }
 }
 
-static void __attribute__((format(printf, 2, 3)))
-put(struct bytes *out, const char *format, ...)
-{
-    char text[HF_MESSAGE_MAX + 256];
-    va_list arguments;
-    int len;
-
-    va_start(arguments, format);
-    len = vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    if (len > 0) {
-        bytes_append(out, text,
-                     (size_t)len < sizeof(text) ? (size_t)len
-                                                : sizeof(text) - 1);
-    }
-}
-
 static void put_endpoints(const struct hf_client *client, struct bytes *out)
 {
     for (size_t i = 0; i < hf_client_endpoint_count(client); i++) {
         const char *error = hf_client_endpoint_error(client, i);
 
-        put(out, "  %s: %s\n", hf_client_endpoint(client, i),
-            error[0] == '\0' ? "not asked" : error);
+        bytes_append_format(out, "  %s: %s\n", hf_client_endpoint(client, i),
+                            error[0] == '\0' ? "not asked" : error);
     }
 }
 
@@ -61,7 +43,8 @@ static void put_endpoints(const struct hf_client *client, struct bytes *out)
 static void put_repeat(const struct failure *failure, struct bytes *out)
 {
     if (failure->status->was_sent && failure->status->request_id[0] != '\0') {
-        put(out,
+        bytes_append_format(
+            out,
             "  It may have taken effect all the same. Repeat it with\n"
             "  --request-id %s: then it takes effect once.\n",
             failure->status->request_id);
@@ -80,14 +63,18 @@ static void put_list(const struct failure *failure, struct bytes *out)
     const char *noun = failure->command->noun;
 
     if (strcmp(noun, "cluster") == 0) {
-        put(out, "  `holdfast cluster nodes` shows what there is.\n");
+        bytes_append_format(
+            out, "  `holdfast cluster nodes` shows what there is.\n");
     } else if (strcmp(failure->status->reason, "PLAN_NOT_FOUND") == 0) {
-        put(out, "  The leader that made a plan keeps it for ten minutes; make "
+        bytes_append_format(
+            out, "  The leader that made a plan keeps it for ten minutes; make "
                  "it again.\n");
     } else if (has_verb(noun, "list")) {
-        put(out, "  `holdfast %s list` shows what there is.\n", noun);
+        bytes_append_format(out, "  `holdfast %s list` shows what there is.\n",
+                            noun);
     } else if (strcmp(noun, "capacity") == 0) {
-        put(out, "  `holdfast class list` shows what there is.\n");
+        bytes_append_format(out,
+                            "  `holdfast class list` shows what there is.\n");
     }
 }
 
@@ -97,27 +84,33 @@ static void put_refused(const struct failure *failure, struct bytes *out)
     bool quorum = strcmp(failure->status->reason, "QUORUM_NEEDED") == 0;
 
     if (headroom) {
-        put(out, "  `holdfast capacity` shows what fits, `holdfast zone list` "
+        bytes_append_format(
+            out, "  `holdfast capacity` shows what fits, `holdfast zone list` "
                  "which zone is short.\n");
     }
     if ((headroom || quorum) &&
         (failure->command->options & OPTION(ACCEPT_RISK)) != 0) {
-        put(out, "  --accept-risk --reason TEXT does it all the same.\n");
+        bytes_append_format(
+            out, "  --accept-risk --reason TEXT does it all the same.\n");
     }
 }
 
 static void put_conflict(const char *noun, struct bytes *out)
 {
     if (strcmp(noun, "export") == 0) {
-        put(out, "  Nothing was written; try again in a moment.\n");
+        bytes_append_format(out,
+                            "  Nothing was written; try again in a moment.\n");
     } else if (strcmp(noun, "apply") == 0) {
-        put(out, "  Nothing was changed; look again (`holdfast diff`), then "
+        bytes_append_format(
+            out, "  Nothing was changed; look again (`holdfast diff`), then "
                  "apply again.\n");
     } else if (strcmp(noun, "plan") == 0) {
-        put(out, "  The region has changed since; nothing was done. Make the "
+        bytes_append_format(
+            out, "  The region has changed since; nothing was done. Make the "
                  "plan again.\n");
     } else {
-        put(out, "  Something else changed it. Look again, then repeat it with "
+        bytes_append_format(
+            out, "  Something else changed it. Look again, then repeat it with "
                  "the new revision.\n");
     }
 }
@@ -130,12 +123,14 @@ static void put_next(const struct failure *failure, struct bytes *out)
     switch (failure->status->code) {
     case HF_STATUS_UNAVAILABLE:
         put_repeat(failure, out);
-        put(out, "  `holdfast cluster status --endpoint HOST:PORT` asks one "
+        bytes_append_format(
+            out, "  `holdfast cluster status --endpoint HOST:PORT` asks one "
                  "node, also without a quorum.\n");
         break;
     case HF_STATUS_DEADLINE_EXCEEDED:
         put_repeat(failure, out);
-        put(out, "  --timeout gives it longer; `holdfast cluster status` shows "
+        bytes_append_format(
+            out, "  --timeout gives it longer; `holdfast cluster status` shows "
                  "whether there is a quorum.\n");
         break;
     case HF_STATUS_NOT_FOUND:
@@ -146,7 +141,8 @@ static void put_next(const struct failure *failure, struct bytes *out)
         break;
     case HF_STATUS_ALREADY_EXISTS:
         if (name != NULL && has_verb(noun, "show")) {
-            put(out, "  `holdfast %s show %s` shows it.\n", noun, name);
+            bytes_append_format(out, "  `holdfast %s show %s` shows it.\n",
+                                noun, name);
         }
         break;
     case HF_STATUS_ABORTED:
@@ -156,15 +152,18 @@ static void put_next(const struct failure *failure, struct bytes *out)
         if (strcmp(failure->status->reason, "MANIFEST_TOO_LARGE") == 0) {
             break; /* The message says what to do. */
         }
-        put(out, "  Too much is under way or a limit is reached; try again in "
+        bytes_append_format(
+            out, "  Too much is under way or a limit is reached; try again in "
                  "a moment.\n");
         break;
     case HF_STATUS_OUT_OF_RANGE:
-        put(out, "  Changes that old are no longer kept; begin without "
+        bytes_append_format(
+            out, "  Changes that old are no longer kept; begin without "
                  "--after.\n");
         break;
     case HF_STATUS_UNIMPLEMENTED:
-        put(out, "  The node is of another version; `holdfast cluster status` "
+        bytes_append_format(
+            out, "  The node is of another version; `holdfast cluster status` "
                  "shows it.\n");
         break;
     default:
@@ -177,14 +176,14 @@ void failure_write(const struct failure *failure, struct bytes *out)
     const struct command *command = failure->command;
     const struct hf_status *status = failure->status;
 
-    put(out, "holdfast: %s%s%s%s%s: %s [%s%s%s]\n", command->noun,
-        command->verb == NULL ? "" : " ",
-        command->verb == NULL ? "" : command->verb,
-        failure->name == NULL ? "" : " ",
-        failure->name == NULL ? "" : failure->name,
-        status->message[0] == '\0' ? "failed" : status->message,
-        hf_code_name(status->code), status->reason[0] == '\0' ? "" : ", ",
-        status->reason);
+    bytes_append_format(out, "holdfast: %s%s%s%s%s: %s [%s%s%s]\n",
+                        command->noun, command->verb == NULL ? "" : " ",
+                        command->verb == NULL ? "" : command->verb,
+                        failure->name == NULL ? "" : " ",
+                        failure->name == NULL ? "" : failure->name,
+                        status->message[0] == '\0' ? "failed" : status->message,
+                        hf_code_name(status->code),
+                        status->reason[0] == '\0' ? "" : ", ", status->reason);
     if (failure->client != NULL &&
         (status->code == HF_STATUS_UNAVAILABLE ||
          status->code == HF_STATUS_DEADLINE_EXCEEDED)) {

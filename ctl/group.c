@@ -516,41 +516,22 @@ enum exit_code run_group_delete(struct invocation *invocation)
     return result;
 }
 
+static enum exit_code show(struct invocation *invocation,
+                           const ProtobufCMessage *response)
+{
+    const ProtobufCMessage *object = response_object(response);
+
+    if (object == NULL) {
+        return EXIT_OK;
+    }
+    output_object(invocation, object);
+    return invocation->output == OUTPUT_TABLE ||
+                   invocation->output == OUTPUT_WIDE
+               ? group_show_members(invocation, (const void *)object)
+               : EXIT_OK;
+}
+
 enum exit_code run_group_show(struct invocation *invocation)
 {
-    const struct arguments *arguments = invocation->arguments;
-    enum exit_code result = EXIT_OK;
-
-    for (size_t i = 0; i < arguments->name_count; i++) {
-        const char *name = arguments->names[i];
-        ProtobufCMessage *request =
-            request_for(invocation, invocation->command->method);
-        const ProtobufCMessage *object;
-        ProtobufCMessage *response;
-        enum exit_code code;
-
-        if (request == NULL ||
-            !request_set(invocation, request, "name", name, "NAME")) {
-            return EXIT_USAGE;
-        }
-        code = request_call(invocation, invocation->command->method, request,
-                            name, &response);
-        object = code == EXIT_OK ? response_object(response) : NULL;
-        if (object != NULL) {
-            output_object(invocation, object);
-            if (invocation->output == OUTPUT_TABLE ||
-                invocation->output == OUTPUT_WIDE) {
-                code = group_show_members(invocation, (const void *)object);
-            }
-            output_flush(invocation);
-        }
-        if (code == EXIT_OK || object != NULL) {
-            hf_message_free(response);
-        }
-        result = result == EXIT_OK ? code : result;
-        if (!simple_goes_on(code)) {
-            break;
-        }
-    }
-    return result;
+    return simple_each(invocation, show);
 }

@@ -22,12 +22,12 @@ static void put_option(const struct option_rule *rule, struct bytes *out)
                        rule->value == NULL ? "" : rule->value);
     }
     len = strlen(head);
-    prose_format(out, "%s", head);
+    bytes_append_format(out, "%s", head);
     if (len > 29) {
-        prose_format(out, "\n");
+        bytes_append_format(out, "\n");
         len = 0;
     }
-    prose_format(out, "%*s", (int)(31 - len), "");
+    bytes_append_format(out, "%*s", (int)(31 - len), "");
     prose_write(out, rule->help, 31, 31);
 }
 
@@ -48,13 +48,13 @@ static void put_line(const struct command *command, struct bytes *out)
                    command->verb == NULL ? "" : " ",
                    command->verb == NULL ? "" : command->verb,
                    command->names[0] == '\0' ? "" : " ", command->names);
-    prose_format(out, "  %-36s ", head);
+    bytes_append_format(out, "  %-36s ", head);
     prose_write(out, command->summary, 39, 39);
 }
 
 static void put_exit_codes(struct bytes *out)
 {
-    prose_format(
+    bytes_append_format(
         out,
         "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, "
         "4 conflict,\n5 no quorum or no node reached, 6 refused by a rule, "
@@ -64,50 +64,52 @@ static void put_exit_codes(struct bytes *out)
 
 void help_write_all(struct bytes *out)
 {
-    prose_format(out,
-                 "Holdfast keeps virtual machines running when an availability "
-                 "zone goes down.\n\nusage: holdfast [OPTION...] COMMAND\n");
+    bytes_append_format(
+        out, "Holdfast keeps virtual machines running when an availability "
+             "zone goes down.\n\nusage: holdfast [OPTION...] COMMAND\n");
     for (size_t i = 0; command_at(i) != NULL; i++) {
         if (i == 0 ||
             strcmp(command_at(i)->noun, command_at(i - 1)->noun) != 0) {
-            prose_format(out, "\n%s\n", noun_summary(command_at(i)->noun));
+            bytes_append_format(out, "\n%s\n",
+                                noun_summary(command_at(i)->noun));
         }
         put_line(command_at(i), out);
     }
-    prose_format(out, "\nOptions of every command:\n");
+    bytes_append_format(out, "\nOptions of every command:\n");
     put_options(OPTIONS_GLOBAL, out);
     put_exit_codes(out);
-    prose_format(out, "\n`holdfast COMMAND --help` tells more.\n");
+    bytes_append_format(out, "\n`holdfast COMMAND --help` tells more.\n");
 }
 
 void help_write_noun(const char *noun, struct bytes *out)
 {
-    prose_format(out, "usage: holdfast %s COMMAND\n\n%s\n", noun,
-                 noun_summary(noun));
+    bytes_append_format(out, "usage: holdfast %s COMMAND\n\n%s\n", noun,
+                        noun_summary(noun));
     for (size_t i = 0; command_at(i) != NULL; i++) {
         if (strcmp(command_at(i)->noun, noun) == 0) {
             put_line(command_at(i), out);
         }
     }
-    prose_format(out, "\n`holdfast %s COMMAND --help` tells more.\n", noun);
+    bytes_append_format(out, "\n`holdfast %s COMMAND --help` tells more.\n",
+                        noun);
 }
 
 void help_write_command(const struct command *command, struct bytes *out)
 {
-    prose_format(out, "usage: holdfast %s%s%s%s%s%s\n\n", command->noun,
-                 command->verb == NULL ? "" : " ",
-                 command->verb == NULL ? "" : command->verb,
-                 command->names[0] == '\0' ? "" : " ", command->names,
-                 command->options == 0 ? "" : " [OPTION...]");
-    prose_format(out, "%c", command->summary[0] - 'a' + 'A');
+    bytes_append_format(out, "usage: holdfast %s%s%s%s%s%s\n\n", command->noun,
+                        command->verb == NULL ? "" : " ",
+                        command->verb == NULL ? "" : command->verb,
+                        command->names[0] == '\0' ? "" : " ", command->names,
+                        command->options == 0 ? "" : " [OPTION...]");
+    bytes_append_format(out, "%c", command->summary[0] - 'a' + 'A');
     prose_write(out, command->summary + 1, 1, 0);
     if (command->details != NULL) {
-        prose_format(out, "\n%s\n", command->details);
+        bytes_append_format(out, "\n%s\n", command->details);
     }
     if (command->options != 0) {
-        prose_format(out, "\nOptions:\n");
+        bytes_append_format(out, "\nOptions:\n");
         put_options(command->options, out);
     }
-    prose_format(out, "\nOptions of every command:\n");
+    bytes_append_format(out, "\nOptions of every command:\n");
     put_options(OPTIONS_GLOBAL, out);
 }

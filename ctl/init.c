@@ -2,10 +2,10 @@
  *
  * `holdfast init`: a region of three zones that runs on this machine, to begin
  * with and to take apart. Nothing that is there is ever written over. */
+#include "base/bytes.h"
 #include "base/container.h"
 #include "ctl/invocation.h"
 #include "ctl/output.h"
-#include "ctl/prose.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -100,17 +100,18 @@ static bool write_node(const struct sample *sample, unsigned number)
     bool written;
 
     bytes_init(&text);
-    prose_format(&text,
-                 "# The node of zone z%u: holdfastd --config n%u.yaml\n"
-                 "region: sample\n"
-                 "name: n%u\n"
-                 "data_dir: \"%s/data/n%u\"\n"
-                 "# The same on all nodes.\n"
-                 "nodes:\n%s"
-                 "# Loopback needs no certificates. On machines of their own "
-                 "nodes do: see\n# `tls` in operations.md, `holdfast ca init` "
-                 "and `holdfast cert issue`.\n",
-                 number, number, number, sample->path, number, nodes);
+    bytes_append_format(
+        &text,
+        "# The node of zone z%u: holdfastd --config n%u.yaml\n"
+        "region: sample\n"
+        "name: n%u\n"
+        "data_dir: \"%s/data/n%u\"\n"
+        "# The same on all nodes.\n"
+        "nodes:\n%s"
+        "# Loopback needs no certificates. On machines of their own "
+        "nodes do: see\n# `tls` in operations.md, `holdfast ca init` "
+        "and `holdfast cert issue`.\n",
+        number, number, number, sample->path, number, nodes);
     (void)snprintf(name, sizeof(name), "n%u.yaml", number);
     written = write_file(sample, name, &text);
     bytes_close(&text);
@@ -129,23 +130,24 @@ static bool write_agent(const struct sample *sample, unsigned zone,
     bool written;
 
     bytes_init(&text);
-    prose_format(&text,
-                 "# Host z%u-h%u: holdfast-agent z%u-h%u.yaml\n"
-                 "host: z%u-h%u\n"
-                 "zone: z%u\n"
-                 "fault_domain: rack-%u\n"
-                 "# That of the own zone first.\n"
-                 "nodes: [%s]\n"
-                 "# On a real host a tmpfs, such as /run/holdfast-agent.\n"
-                 "run_dir: \"%s/run/z%u-h%u\"\n"
-                 "state_dir: \"%s/state/z%u-h%u\"\n"
-                 "# Without it, what the machine has, less a reserve.\n"
-                 "capacity: {cpu_milli: 4000, memory_mib: 2048}\n"
-                 "# Commands as VMs, so that this runs anywhere. Real hosts "
-                 "have qemu.\n"
-                 "drivers: [exec]\n",
-                 zone, host, zone, host, zone, host, zone, host, near[zone - 1],
-                 sample->path, zone, host, sample->path, zone, host);
+    bytes_append_format(
+        &text,
+        "# Host z%u-h%u: holdfast-agent z%u-h%u.yaml\n"
+        "host: z%u-h%u\n"
+        "zone: z%u\n"
+        "fault_domain: rack-%u\n"
+        "# That of the own zone first.\n"
+        "nodes: [%s]\n"
+        "# On a real host a tmpfs, such as /run/holdfast-agent.\n"
+        "run_dir: \"%s/run/z%u-h%u\"\n"
+        "state_dir: \"%s/state/z%u-h%u\"\n"
+        "# Without it, what the machine has, less a reserve.\n"
+        "capacity: {cpu_milli: 4000, memory_mib: 2048}\n"
+        "# Commands as VMs, so that this runs anywhere. Real hosts "
+        "have qemu.\n"
+        "drivers: [exec]\n",
+        zone, host, zone, host, zone, host, zone, host, near[zone - 1],
+        sample->path, zone, host, sample->path, zone, host);
     (void)snprintf(name, sizeof(name), "z%u-h%u.yaml", zone, host);
     written = write_file(sample, name, &text);
     bytes_close(&text);
@@ -160,12 +162,12 @@ static bool write_fleet(const struct sample *sample)
     bytes_init(&text);
     bytes_append(&text, fleet, strlen(fleet));
     for (unsigned i = 0; i < ZONES * HOSTS; i++) {
-        prose_format(&text,
-                     "- name: z%u-h%u\n  zone: z%u\n  fault_domain: rack-%u\n"
-                     "  capacity: {cpu_milli: 4000, memory_mib: 2048}\n"
-                     "  drivers: [exec]\n",
-                     i / HOSTS + 1, i % HOSTS + 1, i / HOSTS + 1,
-                     i % HOSTS + 1);
+        bytes_append_format(
+            &text,
+            "- name: z%u-h%u\n  zone: z%u\n  fault_domain: rack-%u\n"
+            "  capacity: {cpu_milli: 4000, memory_mib: 2048}\n"
+            "  drivers: [exec]\n",
+            i / HOSTS + 1, i % HOSTS + 1, i / HOSTS + 1, i % HOSTS + 1);
     }
     bytes_append(&text, fleet_vms, strlen(fleet_vms));
     written = write_file(sample, "fleet.yaml", &text);

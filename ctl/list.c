@@ -124,7 +124,8 @@ bool list_matches(const struct arguments *arguments,
                   view_string(object, "zone"));
 }
 
-/* The part of the selector that a node knows; is_wanted() does the rest. */
+/* The part of the selector that a node knows; list_is_wanted() does the rest.
+ */
 static bool set_filter(struct invocation *invocation, ProtobufCMessage *request)
 {
     const char *filter = arguments_value(invocation->arguments, OPTION_FILTER);
@@ -262,8 +263,8 @@ static bool grant_matches(const struct arguments *arguments,
                HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_TOKEN;
 }
 
-static bool is_wanted(const struct arguments *arguments,
-                      const ProtobufCMessage *object)
+bool list_is_wanted(const struct arguments *arguments,
+                    const ProtobufCMessage *object)
 {
     const Holdfast__V1__Vm *vm = (const void *)object;
 
@@ -289,7 +290,7 @@ static void keep_matching(struct invocation *invocation, ProtobufCMessage *all)
     size_t kept = 0;
 
     for (size_t i = 0; i < *count; i++) {
-        if (is_wanted(invocation->arguments, items[i])) {
+        if (list_is_wanted(invocation->arguments, items[i])) {
             items[kept++] = items[i];
         } else {
             hf_message_free(items[i]);
@@ -450,6 +451,15 @@ static enum exit_code follow(struct invocation *invocation, uint64_t revision,
     return failure_tell(invocation, NULL, &status);
 }
 
+/* Whether a watch tells of such objects. */
+static bool has_events(const ProtobufCMessage *all)
+{
+    const void *object = list_field(all->descriptor)->descriptor;
+
+    return object != &holdfast__v1__node__descriptor &&
+           object != &holdfast__v1__grant__descriptor;
+}
+
 enum exit_code run_list(struct invocation *invocation)
 {
     ProtobufCMessage *request =
@@ -487,7 +497,10 @@ enum exit_code run_list(struct invocation *invocation)
     grid_init(&grid);
     code = show(invocation, all, &grid) ? EXIT_OK : EXIT_USAGE;
     if (code == EXIT_OK && arguments_has(invocation->arguments, OPTION_WATCH)) {
-        code = follow(invocation, response_revision(all), &grid);
+        code = has_events(all)
+                   ? follow(invocation, response_revision(all), &grid)
+                   : list_poll(invocation, invocation->command->method, &all,
+                               &grid);
     }
     grid_close(&grid);
     hf_message_free(all);

@@ -5,6 +5,7 @@
 #ifndef CTL_LIST_H
 #define CTL_LIST_H
 
+#include "ctl/grid.h"
 #include "ctl/invocation.h"
 
 #include <protobuf-c/protobuf-c.h>
@@ -31,5 +32,19 @@ void list_sort(ProtobufCMessage *all);
 /* Whether a changed object belongs in a watched list with these options. */
 bool list_matches(const struct arguments *arguments,
                   const ProtobufCMessage *object);
+
+/* Whether an object belongs into the list with these options, beside what the
+ * node filters. */
+bool list_is_wanted(const struct arguments *arguments,
+                    const ProtobufCMessage *object);
+
+/* Asks again and again, and shows what has changed since `*all`, which becomes
+ * the newest answer. Returns when an answer fails, which was told. */
+enum exit_code list_poll(struct invocation *invocation, const char *method,
+                         ProtobufCMessage **all, struct grid *grid);
+
+/* Whether two states of an object have different rows. */
+bool list_looks_changed(const ProtobufCMessage *before,
+                        const ProtobufCMessage *now);
 
 #endif

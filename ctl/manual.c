@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/manual.h"
 
+#include "base/bytes.h"
 #include "base/container.h"
 #include "ctl/command.h"
-#include "ctl/prose.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -85,7 +85,7 @@ static void put_options(struct bytes *out, option_set options)
         }
         put(out, ".TP\n");
         if (rule->letter != 0) {
-            prose_format(out, "\\fB\\-%c\\fR, ", rule->letter);
+            bytes_append_format(out, "\\fB\\-%c\\fR, ", rule->letter);
         }
         put(out, "\\fB");
         put_string(out, rule->name);
@@ -136,8 +136,8 @@ static void put_header(struct bytes *out, const char *noun, const char *version)
             bytes_append_u8(out, (uint8_t)toupper((unsigned char)*c));
         }
     }
-    prose_format(out, " 1 \"\" \"Holdfast %s\" \"Holdfast\"\n.nh\n.ad l\n",
-                 version);
+    bytes_append_format(
+        out, " 1 \"\" \"Holdfast %s\" \"Holdfast\"\n.nh\n.ad l\n", version);
 }
 
 static void put_exit_codes(struct bytes *out)
@@ -155,7 +155,8 @@ static void put_exit_codes(struct bytes *out)
 
     put(out, ".SH EXIT STATUS\n");
     for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
-        prose_format(out, ".TP 4\n\\fB%s\\fR\n%s\n", codes[i][0], codes[i][1]);
+        bytes_append_format(out, ".TP 4\n\\fB%s\\fR\n%s\n", codes[i][0],
+                            codes[i][1]);
     }
     put(out, ".PP\n\\fBholdfast plan\\fR ends with 0 when nothing would happen "
              "and with 1 after an error.\n");

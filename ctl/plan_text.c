@@ -49,7 +49,7 @@ static void write_headline(const struct plan_text *text,
     put_colour(text, COLOUR_NONE, out);
     for (size_t i = 0; i < plan->n_warnings; i++) {
         put_colour(text, COLOUR_WAIT, out);
-        prose_format(out, "Warning: ");
+        bytes_append_format(out, "Warning: ");
         prose_write(out, plan->warnings[i], 9, 9);
         put_colour(text, COLOUR_NONE, out);
     }
@@ -260,7 +260,7 @@ static void write_steps(const struct plan_text *text, struct bytes *out)
     }
     bytes_append_u8(out, '\n');
     if (!reasons && response->steps[0]->reason[0] != '\0') {
-        prose_format(out, "Why: ");
+        bytes_append_format(out, "Why: ");
         prose_write(out, response->steps[0]->reason, 5, 5);
     }
     grid_init(&grid);
@@ -272,7 +272,8 @@ static void write_steps(const struct plan_text *text, struct bytes *out)
     grid_close(&grid);
     total = total > response->n_steps ? total : response->n_steps;
     if (total > count) {
-        prose_format(out, "and %zu more: --all or -o json\n", total - count);
+        bytes_append_format(out, "and %zu more: --all or -o json\n",
+                            total - count);
     }
 }
 
@@ -325,14 +326,14 @@ static void write_lack(const struct plan_text *text, const struct lack *lack,
     text_enum_name(&holdfast__v1__pending_reason__descriptor,
                    (int)lack->first->reason, reason);
     put_colour(text, COLOUR_BAD, out);
-    prose_format(out, "  %zu VM%s of %s: %s\n", lack->count,
-                 plural(lack->count),
-                 lack->first->class_name[0] == '\0' ? "a size of its own"
-                                                    : lack->first->class_name,
-                 reason);
+    bytes_append_format(
+        out, "  %zu VM%s of %s: %s\n", lack->count, plural(lack->count),
+        lack->first->class_name[0] == '\0' ? "a size of its own"
+                                           : lack->first->class_name,
+        reason);
     put_colour(text, COLOUR_NONE, out);
     if (lack->first->message[0] != '\0') {
-        prose_format(out, "    ");
+        bytes_append_format(out, "    ");
         prose_write(out, lack->first->message, 4, 4);
     }
     for (size_t i = 0; i < shown; i++) {
@@ -343,7 +344,7 @@ static void write_lack(const struct plan_text *text, const struct lack *lack,
         (void)snprintf(names + used, sizeof(names) - used, " and %zu more",
                        lack->count - shown);
     }
-    prose_format(out, "    ");
+    bytes_append_format(out, "    ");
     prose_write(out, names, 4, 4);
 }
 
@@ -356,13 +357,14 @@ static void write_unplaced(const struct plan_text *text, struct bytes *out)
     if (count == 0) {
         return;
     }
-    prose_format(out, "\nWithout a place:\n");
+    bytes_append_format(out, "\nWithout a place:\n");
     for (size_t i = 0; i < count; i++) {
         write_lack(text, &lacks[i], out);
     }
     if (others > 0) {
-        prose_format(out, "  and %zu VM%s more, for other reasons: -o json\n",
-                     others, plural(others));
+        bytes_append_format(out,
+                            "  and %zu VM%s more, for other reasons: -o json\n",
+                            others, plural(others));
     }
 }
 
@@ -371,20 +373,22 @@ static void write_next(const Holdfast__V1__Plan *plan, struct bytes *out)
     uint32_t us = totals_of(plan)->planning_us;
 
     if (plan->applicable && plan->changes) {
-        prose_format(out,
-                     "\nNothing was changed. Within ten minutes, to do exactly "
-                     "this:\n  holdfast plan apply %s%s\n",
-                     plan->id,
-                     plan->n_warnings > 0 ? " [--accept-risk --reason TEXT]"
-                                          : "");
+        bytes_append_format(
+            out,
+            "\nNothing was changed. Within ten minutes, to do exactly "
+            "this:\n  holdfast plan apply %s%s\n",
+            plan->id,
+            plan->n_warnings > 0 ? " [--accept-risk --reason TEXT]" : "");
     } else {
-        prose_format(out, "\nNothing was changed. Plan %s, revision %" PRIu64,
-                     plan->id, plan->revision);
+        bytes_append_format(out,
+                            "\nNothing was changed. Plan %s, revision %" PRIu64,
+                            plan->id, plan->revision);
         if (us > 0) {
-            prose_format(out, ", worked out in %" PRIu32 ".%" PRIu32 " ms",
-                         us / 1000, us % 1000 / 100);
+            bytes_append_format(out,
+                                ", worked out in %" PRIu32 ".%" PRIu32 " ms",
+                                us / 1000, us % 1000 / 100);
         }
-        prose_format(out, ".\n");
+        bytes_append_format(out, ".\n");
     }
 }
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/prose.h"
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 static void put_blanks(struct bytes *out, size_t count)
@@ -73,20 +71,4 @@ void prose_write(struct bytes *out, const char *text, size_t used,
         first = false;
     }
     bytes_append_u8(out, '\n');
-}
-
-void prose_format(struct bytes *out, const char *format, ...)
-{
-    char text[2048];
-    va_list arguments;
-    int len;
-
-    va_start(arguments, format);
-    len = vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    if (len > 0) {
-        bytes_append(out, text,
-                     (size_t)len < sizeof(text) ? (size_t)len
-                                                : sizeof(text) - 1);
-    }
 }

@@ -16,7 +16,4 @@
 void prose_write(struct bytes *out, const char *text, size_t used,
                  size_t indent);
 
-void prose_format(struct bytes *out, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
 #endif

@@ -54,14 +54,12 @@ void simple_tell(struct invocation *invocation,
                 dry ? " (dry run: nothing was changed)" : "");
 }
 
-enum exit_code run_simple(struct invocation *invocation)
+enum exit_code simple_each(struct invocation *invocation,
+                           simple_answer_cb answered)
 {
     const struct arguments *arguments = invocation->arguments;
     enum exit_code result = EXIT_OK;
 
-    if (!simple_check_request_id(invocation, arguments->name_count)) {
-        return EXIT_USAGE;
-    }
     for (size_t i = 0; i < arguments->name_count; i++) {
         const char *name = arguments->names[i];
         ProtobufCMessage *request =
@@ -76,15 +74,30 @@ enum exit_code run_simple(struct invocation *invocation)
         code = request_call(invocation, invocation->command->method, request,
                             name, &response);
         if (code == EXIT_OK) {
-            simple_tell(invocation, response);
+            code = answered(invocation, response);
             hf_message_free(response);
             output_flush(invocation);
-        } else {
-            result = result == EXIT_OK ? code : result;
-            if (!simple_goes_on(code)) {
-                break;
-            }
+        }
+        result = result == EXIT_OK ? code : result;
+        if (!simple_goes_on(code)) {
+            break;
         }
     }
     return result;
+}
+
+static enum exit_code tell(struct invocation *invocation,
+                           const ProtobufCMessage *response)
+{
+    simple_tell(invocation, response);
+    return EXIT_OK;
+}
+
+enum exit_code run_simple(struct invocation *invocation)
+{
+    if (!simple_check_request_id(invocation,
+                                 invocation->arguments->name_count)) {
+        return EXIT_USAGE;
+    }
+    return simple_each(invocation, tell);
 }

@@ -19,4 +19,11 @@ void simple_tell(struct invocation *invocation,
 /* Whether to go on with the next name after this result. */
 bool simple_goes_on(enum exit_code code);
 
+/* Calls the command's method with each of its names, and then `answered`, whose
+ * result counts as the call's. */
+typedef enum exit_code (*simple_answer_cb)(struct invocation *invocation,
+                                           const ProtobufCMessage *response);
+enum exit_code simple_each(struct invocation *invocation,
+                           simple_answer_cb answered);
+
 #endif

@@ -291,6 +291,7 @@ static void node_columns(struct grid *grid, const struct view_options *options)
     grid_column(grid, "ADDRESS");
     grid_column_right(grid, "LAG");
     if (options->wide) {
+        grid_column_right(grid, "ROUND TRIP");
         grid_column_right(grid, "ID");
     }
 }
@@ -330,6 +331,13 @@ static void node_row(struct grid *grid, const ProtobufCMessage *message,
         grid_cell_format(grid, "%" PRIu64, node->lag_entries);
     }
     if (options->wide) {
+        if (node->round_trip == NULL) {
+            grid_cell(grid, "");
+        } else {
+            grid_cell_format(grid, "%" PRIu32 ".%" PRIu32 " ms",
+                             node->round_trip->median_us / 1000,
+                             node->round_trip->median_us % 1000 / 100);
+        }
         grid_cell_format(grid, "%" PRIu64, node->id);
     }
 }

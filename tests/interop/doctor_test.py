@@ -36,6 +36,26 @@ def found(report, check, severity):
             if f["id"] == check and f["severity"] == severity]
 
 
+class Watch:
+    """A list with --watch, line by line."""
+
+    def __init__(self, *arguments):
+        self.child = subprocess.Popen(
+            [f"{BINARIES}/holdfast", *arguments, "--watch"],
+            stdout=subprocess.PIPE, text=True)
+
+    def until(self, *words):
+        for line in self.child.stdout:
+            if all(word in line.split() for word in words):
+                return line
+        raise AssertionError(f"it ended without {words}")
+
+    def close(self):
+        self.child.kill()
+        self.child.wait()
+        self.child.stdout.close()
+
+
 def is_well(report):
     """But for what is measured: a busy machine is slow."""
     return all(f["severity"] == OK for f in report["findings"]
@@ -122,7 +142,12 @@ class Live(unittest.TestCase):
 
     def lose_a_node(self):
         lost = self.region.followers()[0]
+        watch = Watch("cluster", "nodes", "--endpoint",
+                      self.region.leader().address)
+        self.addCleanup(watch.close)
+        watch.until(lost.name, "follower")
         lost.kill()
+        watch.until(lost.name, "unreachable")
         # As another endpoint tells of it.
         code, report = self.until(lambda r: found(r, "nodes", CRITICAL),
                                   self.region.leader().address)
@@ -169,10 +194,15 @@ class Secure(unittest.TestCase):
             told, = found(report, "certificates", WARNING)
             self.assertRegex(told, "this client: the certificate ends in "
                                    "(19|20) days")
+            watch = Watch("grant", "list", "--endpoint", endpoints,
+                          *options["anna"])
+            self.addCleanup(watch.close)
+            watch.until("NAME")
             client = region.client(region.leader())
             client.call("AccessService/CreateGrant", {"grant": {
                 "name": "anna", "subject_kind": 1, "client": "anna",
                 "role": 3}})
+            watch.until("anna", "admin")
             _, report = doctor(endpoints, *options["anna"])
             self.assertIn("only one administrator's",
                           found(report, "access", NOTE)[0])

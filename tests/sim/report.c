@@ -6,27 +6,9 @@
 #include "proto/text_json.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void __attribute__((format(printf, 2, 3)))
-put(struct bytes *out, const char *format, ...)
-{
-    char text[2500];
-    va_list arguments;
-    int len;
-
-    va_start(arguments, format);
-    len = vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    if (len > 0) {
-        bytes_append(out, text,
-                     (size_t)len < sizeof(text) ? (size_t)len
-                                                : sizeof(text) - 1);
-    }
-}
 
 /* --- Samples ---------------------------------------------------------------
  */
@@ -197,7 +179,8 @@ static void zones_table(struct sim_report *report, bool colours,
     }
     grid_write(&grid, true, colours, out);
     grid_close(&grid);
-    put(out,
+    bytes_append_format(
+        out,
         "\nordered: from the loss to the last order to start a VM elsewhere, "
         "median and worst;\nrunning: until all that found a host run. "
         "unplaced: VMs that found no host, at worst;\nzone-bound and "
@@ -228,23 +211,26 @@ static void verdict(const struct sim_report *report, struct bytes *out)
     uint64_t unplaced = sim_report_unplaced(report);
 
     if (report->violation[0] != '\0') {
-        put(out, "A RULE WAS BROKEN with seed %" PRIu64 ": %s\n",
-            report->violation_seed, report->violation);
+        bytes_append_format(out,
+                            "A RULE WAS BROKEN with seed %" PRIu64 ": %s\n",
+                            report->violation_seed, report->violation);
     } else {
-        put(out, "No rule was broken.\n");
+        bytes_append_format(out, "No rule was broken.\n");
     }
     if (report->before.unplaced != 0) {
-        put(out,
+        bytes_append_format(
+            out,
             "%" PRIu32 " VMs find no host even when all is well: the fleet "
             "does not fit.\n",
             report->before.unplaced);
     } else if (report->zone_loss && unplaced != 0) {
-        put(out,
-            "NOT every zone can be lost: up to %" PRIu64
-            " VMs would find no host.\n",
-            unplaced);
+        bytes_append_format(out,
+                            "NOT every zone can be lost: up to %" PRIu64
+                            " VMs would find no host.\n",
+                            unplaced);
     } else if (report->zone_loss && report->violation[0] == '\0') {
-        put(out, "Every zone can be lost: each VM that is not bound to it "
+        bytes_append_format(
+            out, "Every zone can be lost: each VM that is not bound to it "
                  "runs again.\n");
     }
 }
@@ -254,22 +240,23 @@ void sim_report_table(struct sim_report *report, bool colours,
 {
     const Holdfast__V1__Manifest *manifest = report->fleet->manifest;
 
-    put(out,
-        "%zu zones, %zu hosts, %zu VMs of %s; %" PRIu64
-        " regions simulated, %.1f virtual hours\n\n",
-        manifest->n_zones, manifest->n_hosts, manifest->n_vms, report->path,
-        report->runs, (double)report->virtual_us / 3.6e9);
+    bytes_append_format(out,
+                        "%zu zones, %zu hosts, %zu VMs of %s; %" PRIu64
+                        " regions simulated, %.1f virtual hours\n\n",
+                        manifest->n_zones, manifest->n_hosts, manifest->n_vms,
+                        report->path, report->runs,
+                        (double)report->virtual_us / 3.6e9);
     if (report->zone_loss) {
         zones_table(report, colours, out);
     } else {
         faults_table(report, colours, out);
-        put(out,
-            "\n%" PRIu64 " calls of clients, %" PRIu64
-            " of unknown outcome; %" PRIu64 " starts of VMs\n",
-            report->figures.operations, report->figures.unknown,
-            report->figures.starts);
+        bytes_append_format(out,
+                            "\n%" PRIu64 " calls of clients, %" PRIu64
+                            " of unknown outcome; %" PRIu64 " starts of VMs\n",
+                            report->figures.operations, report->figures.unknown,
+                            report->figures.starts);
     }
-    put(out, "\n");
+    bytes_append_format(out, "\n");
     verdict(report, out);
 }
 
@@ -278,14 +265,15 @@ void sim_report_table(struct sim_report *report, bool colours,
 
 static void json_string(struct bytes *out, const char *key, const char *value)
 {
-    put(out, "\"%s\": ", key);
+    bytes_append_format(out, "\"%s\": ", key);
     text_json_write_string(value, strlen(value), out);
 }
 
 static void json_sample(struct bytes *out, const char *key,
                         struct sim_sample *sample, uint64_t divisor)
 {
-    put(out, "\"%s\": {\"median\": %" PRIu64 ", \"worst\": %" PRIu64 "}", key,
+    bytes_append_format(
+        out, "\"%s\": {\"median\": %" PRIu64 ", \"worst\": %" PRIu64 "}", key,
         sample_median(sample) / divisor, sample_worst(sample) / divisor);
 }
 
@@ -293,20 +281,21 @@ static void json_zone(struct sim_report *report, uint32_t at, struct bytes *out)
 {
     struct sim_report_zone *zone = &report->zones[at];
 
-    put(out, "%s\n    {", at == 0 ? "" : ",");
+    bytes_append_format(out, "%s\n    {", at == 0 ? "" : ",");
     json_string(out, "zone", report->fleet->manifest->zones[at]->name);
-    put(out, ", \"losses\": %" PRIu32 ", \"leader_there\": %" PRIu32 ",\n     ",
+    bytes_append_format(
+        out, ", \"losses\": %" PRIu32 ", \"leader_there\": %" PRIu32 ",\n     ",
         zone->losses, zone->leader_there);
     json_sample(out, "start_order_ms", &zone->start_order_us, 1000);
-    put(out, ", ");
+    bytes_append_format(out, ", ");
     json_sample(out, "all_running_ms", &zone->running_us, 1000);
-    put(out, ",\n     ");
+    bytes_append_format(out, ",\n     ");
     json_sample(out, "unplaced", &zone->unplaced, 1);
-    put(out, ", ");
+    bytes_append_format(out, ", ");
     json_sample(out, "waiting_for_zone", &zone->waiting_zone, 1);
-    put(out, ", ");
+    bytes_append_format(out, ", ");
     json_sample(out, "waiting_for_host", &zone->waiting_host, 1);
-    put(out, "}");
+    bytes_append_format(out, "}");
 }
 
 void sim_report_json(struct sim_report *report, struct bytes *out)
@@ -314,9 +303,10 @@ void sim_report_json(struct sim_report *report, struct bytes *out)
     const Holdfast__V1__Manifest *manifest = report->fleet->manifest;
     bool comma = false;
 
-    put(out, "{\n  ");
+    bytes_append_format(out, "{\n  ");
     json_string(out, "file", report->path);
-    put(out,
+    bytes_append_format(
+        out,
         ",\n  \"fleet\": {\"zones\": %zu, \"hosts\": %zu, \"vms\": %zu, "
         "\"unplaced_when_well\": %" PRIu32 "},\n"
         "  \"first_seed\": %" PRIu64 ", \"seeds\": %" PRIu64
@@ -327,19 +317,20 @@ void sim_report_json(struct sim_report *report, struct bytes *out)
     for (uint32_t i = 0; report->zone_loss && i < manifest->n_zones; i++) {
         json_zone(report, i, out);
     }
-    put(out, "],\n  \"faults\": {");
+    bytes_append_format(out, "],\n  \"faults\": {");
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {
         if (report->figures.faults[i] != 0) {
-            put(out, "%s\"%s\": %" PRIu64, comma ? ", " : "",
-                sim_fault_names[i], report->figures.faults[i]);
+            bytes_append_format(out, "%s\"%s\": %" PRIu64, comma ? ", " : "",
+                                sim_fault_names[i], report->figures.faults[i]);
             comma = true;
         }
     }
-    put(out,
-        "},\n  \"calls\": %" PRIu64 ", \"unknown_outcomes\": %" PRIu64
-        ", \"starts\": %" PRIu64 ",\n  \"rules_broken\": %d, ",
-        report->figures.operations, report->figures.unknown,
-        report->figures.starts, report->violation[0] != '\0');
+    bytes_append_format(out,
+                        "},\n  \"calls\": %" PRIu64
+                        ", \"unknown_outcomes\": %" PRIu64
+                        ", \"starts\": %" PRIu64 ",\n  \"rules_broken\": %d, ",
+                        report->figures.operations, report->figures.unknown,
+                        report->figures.starts, report->violation[0] != '\0');
     json_string(out, "broken", report->violation);
-    put(out, "\n}\n");
+    bytes_append_format(out, "\n}\n");
 }
