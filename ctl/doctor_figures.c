@@ -329,11 +329,45 @@ static void judge_end(const struct doctor_facts *facts, const char *whose,
                         "a restart");
 }
 
+/* Of the agent whose certificate ends first; there may be thousands. */
+static uint64_t judge_agents(const struct doctor_facts *facts,
+                             struct diagnosis *out)
+{
+    const Holdfast__V1__Host *first = NULL;
+    char whose[128];
+    size_t soon = 0;
+
+    for (size_t i = 0; facts->hosts != NULL && i < facts->hosts->n_hosts; i++) {
+        const Holdfast__V1__Host *host = facts->hosts->hosts[i];
+        uint64_t end_ms =
+            host->lease == NULL ? 0 : host->lease->certificate_end_time_ms;
+
+        soon += end_ms != 0 &&
+                end_ms < facts->now_ms + 1000 * (uint64_t)END_WARNING_S;
+        if (end_ms != 0 &&
+            (first == NULL || end_ms < first->lease->certificate_end_time_ms)) {
+            first = host;
+        }
+    }
+    if (first == NULL) {
+        return 0;
+    }
+    if (soon > 1) {
+        (void)snprintf(whose, sizeof(whose), "agent of %.63s and %zu more",
+                       first->name, soon - 1);
+    } else {
+        (void)snprintf(whose, sizeof(whose), "agent of %.63s", first->name);
+    }
+    judge_end(facts, whose, first->lease->certificate_end_time_ms / 1000, out);
+    return first->lease->certificate_end_time_ms / 1000;
+}
+
 void doctor_certificates(const struct doctor_facts *facts,
                          struct diagnosis *out)
 {
     size_t before = out->message.n_findings;
     uint64_t first_s = facts->certificate_end_s;
+    uint64_t agents_s;
 
     if (!facts->tls) {
         if (doctor_answered(facts) > 0) {
@@ -351,9 +385,13 @@ void doctor_certificates(const struct doctor_facts *facts,
             first_s = end_s;
         }
     }
+    agents_s = judge_agents(facts, out);
+    if (agents_s != 0 && (first_s == 0 || agents_s < first_s)) {
+        first_s = agents_s;
+    }
     if (out->message.n_findings == before && first_s != 0) {
         diagnosis_add(out, "certificates", SEVERITY(OK), "",
-                      "yours and the nodes': the first ends at %s",
+                      "yours, the nodes' and the agents': the first ends at %s",
                       format_time(first_s * 1000).text);
     }
 }

@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -109,6 +110,18 @@ bool caller_find(const struct rpc_call *call, struct caller *caller)
         return !marked;
     }
     return !marked || (passed_on != NULL && read_text(passed_on, caller));
+}
+
+uint64_t caller_certificate_end(const struct rpc_call *call)
+{
+    const struct tls_identity *identity = rpc_call_identity(call);
+    const char *passed_on = rpc_call_metadata(call, NODE_CALLER_END_KEY);
+
+    if (identity != NULL && identity->role == TLS_ROLE_NODE &&
+        passed_on != NULL) {
+        return strtoull(passed_on, NULL, 10);
+    }
+    return identity == NULL ? 0 : identity->not_after_s;
 }
 
 void caller_subject(const struct rpc_call *call, struct access_subject *subject)

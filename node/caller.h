@@ -18,6 +18,9 @@ struct node;
  * nodes alone. */
 #define NODE_CALLER_KEY "holdfast-caller"
 
+/* Likewise: when his certificate ends, seconds since 1970. For display. */
+#define NODE_CALLER_END_KEY "holdfast-caller-end"
+
 /* Sent by who has a token: "Bearer hf_...". */
 #define CALLER_TOKEN_KEY "authorization"
 
@@ -36,6 +39,10 @@ struct caller {
  * agent or a node, as the call asks for, unless he shows a token. False: what
  * the call says of that is not his to say. */
 bool caller_find(const struct rpc_call *call, struct caller *caller);
+
+/* When the certificate of the first caller ends, seconds since 1970; 0: he
+ * showed none. Of an admitted call. */
+uint64_t caller_certificate_end(const struct rpc_call *call);
 
 /* For NODE_CALLER_KEY. */
 void caller_text(const struct caller *caller, char text[CALLER_TEXT_BYTES]);

@@ -437,6 +437,7 @@ static struct rpc_handler *open_call(struct rpc_service *service,
     call->call = rpc_call;
     CHECK(caller_find(rpc_call, &call->caller));
     session_open(&call->session, &session_ops, &node->engine.sessions);
+    call->session.book.certificate_end_s = caller_certificate_end(rpc_call);
     return &call->handler;
 }
 

@@ -13,6 +13,7 @@
 #include "node/peers.h"
 #include "rpc/proxy.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -388,12 +389,20 @@ struct rpc_handler *node_pass_on(struct rpc_call *call,
                                  struct rpc_channel *channel)
 {
     char text[CALLER_TEXT_BYTES];
-    const char *marks[] = {NODE_FORWARD_KEY, "1", NODE_CALLER_KEY, text, NULL};
+    char end[24];
+    const char *marks[] = {NODE_FORWARD_KEY,
+                           "1",
+                           NODE_CALLER_KEY,
+                           text,
+                           NODE_CALLER_END_KEY,
+                           end,
+                           NULL};
     struct caller caller;
 
     /* It was admitted, so what it says of its caller is true. */
     CHECK(caller_find(call, &caller));
     caller_text(&caller, text);
+    snprintf(end, sizeof(end), "%" PRIu64, caller_certificate_end(call));
     return rpc_proxy_open(call, channel, marks);
 }
 

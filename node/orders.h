@@ -37,6 +37,9 @@ struct order_book {
     bool all;             /* Look at every VM of host and agent again. */
     uint64_t *unknown;    /* uids that the state does not know. */
     uint32_t unknown_count;
+    /* For display: when the certificate of the session's agent ends, seconds
+     * since 1970; 0: it showed none. */
+    uint64_t certificate_end_s;
 };
 
 void order_book_init(struct order_book *book);

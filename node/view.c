@@ -170,6 +170,9 @@ static Holdfast__V1__HostLease *view_lease(struct arena *arena,
 
     holdfast__v1__host_lease__init(view);
     view->connected = lease->book != NULL;
+    if (lease->book != NULL) {
+        view->certificate_end_time_ms = lease->book->certificate_end_s * 1000;
+    }
     if (lease->book != NULL && lease->book->unknown_count > 0) {
         view->n_unknown_vm_uids = lease->book->unknown_count;
         view->unknown_vm_uids = view_alloc(

@@ -194,6 +194,7 @@ class Secure(unittest.TestCase):
             told, = found(report, "certificates", WARNING)
             self.assertRegex(told, "this client: the certificate ends in "
                                    "(19|20) days")
+            self.check_agents(region, endpoints, options["anna"])
             watch = Watch("grant", "list", "--endpoint", endpoints,
                           *options["anna"])
             self.addCleanup(watch.close)
@@ -206,6 +207,27 @@ class Secure(unittest.TestCase):
             _, report = doctor(endpoints, *options["anna"])
             self.assertIn("only one administrator's",
                           found(report, "access", NOTE)[0])
+
+
+    def check_agents(self, region, endpoints, options):
+        """Of each agent the leader knows when its certificate ends, also of
+        one whose session another node passes on."""
+        client = region.client(region.leader())
+        for zone in ZONES:
+            client.call("ZoneService/CreateZone", {"name": zone})
+        region.pki.issue("agent", "h1", "--days", "5")
+        region.pki.issue("agent", "h2", "--days", "3")
+        for node, host in zip((region.leader(), region.followers()[0]),
+                              ("h1", "h2")):
+            everyone, region.nodes = region.nodes, [node]
+            region.agent(host, node.zone)  # It knows this node alone.
+            region.nodes = everyone
+        wait_until(lambda: len([
+            host for host in client.call("HostService/ListHosts", {}).hosts
+            if host.lease.certificate_end_time_ms]) == 2, "both agents")
+        _, report = doctor(endpoints, *options)
+        told, = found(report, "certificates", CRITICAL)
+        self.assertRegex(told, "agent of h2 and 1 more: .* ends in (2|3) days")
 
 
 if __name__ == "__main__":

@@ -349,6 +349,19 @@ static void own_end(struct region *region, int64_t value)
     region->facts.certificate_end_s = (uint64_t)(NOW_S + value);
 }
 
+static void agent_end(struct region *region, int64_t value)
+{
+    region->leases[1].certificate_end_time_ms =
+        1000 * (uint64_t)(NOW_S + value);
+}
+
+static void two_agents_end(struct region *region, int64_t value)
+{
+    agent_end(region, value);
+    region->leases[2].certificate_end_time_ms =
+        1000 * (uint64_t)(NOW_S + value + 1);
+}
+
 static void no_tls(struct region *region, int64_t value)
 {
     (void)value;
@@ -560,6 +573,10 @@ static const struct row {
     {node_end, DAYS(7) - 1, "certificates", SEVERITY(CRITICAL), "in 6 days"},
     {own_end, DAYS(2) - 1, "certificates", SEVERITY(CRITICAL), "in 1 day,"},
     {own_end, -1, "certificates", SEVERITY(CRITICAL), "has ended at"},
+    {agent_end, DAYS(30), "certificates", SEVERITY(OK), "the agents'"},
+    {agent_end, DAYS(30) - 1, "certificates", SEVERITY(WARNING), "29 days"},
+    {agent_end, DAYS(7) - 1, "certificates", SEVERITY(CRITICAL), "6 days"},
+    {two_agents_end, DAYS(3), "certificates", SEVERITY(CRITICAL), "3 days"},
     {no_tls, 0, "certificates", SEVERITY(OK), "without TLS"},
     {no_tls, 0, "access", SEVERITY(OK), "without TLS"},
     {grants, 0, "access", SEVERITY(NOTE), "there is no grant"},
