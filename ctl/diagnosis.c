@@ -36,7 +36,8 @@ void diagnosis_close(struct diagnosis *diagnosis)
 }
 
 /* The memory of protobuf-c's messages comes from malloc(). */
-static char *copy_format(const char *format, va_list arguments)
+static char *__attribute__((format(printf, 1, 0)))
+copy_format(const char *format, va_list arguments)
 {
     char text[TEXT_BYTES];
 
