@@ -23,9 +23,10 @@ const struct command commands_vm[] = {
          "  holdfast vm create odd --cpu 3 --memory 10GiB --image odd.img\n"
          "  holdfast vm create -f vm.yaml\n\n"
          "Without --zone the VM is zone-redundant: Holdfast chooses its zone "
-         "and moves it\nwhen that zone is lost. A file holds a Vm as "
-         "`holdfast vm show NAME -o yaml`\nprints it; its facts (uid, "
-         "revision, status) are left out.",
+         "and moves it\nwhen that zone is lost. With --count all are created "
+         "or none, up to 1000 at a\ntime. A file holds a Vm as `holdfast vm "
+         "show NAME -o yaml` prints it; its facts\n(uid, revision, status) are "
+         "left out.",
      .method = "VmService/CreateVm",
      .outcome = "created",
      .run = run_vm_create},

@@ -13,6 +13,12 @@
 
 #define COUNT_MAX 10000
 
+/* What one call may have, and half of what it may take: its changes are about
+ * as large as the VMs. */
+#define BATCH_METHOD    "VmService/BatchCreateVms"
+#define BATCH_MAX       1000
+#define BATCH_BYTES_MAX (1u << 20)
+
 /* From --file, without its facts, or a VM with every default. */
 static Holdfast__V1__Vm *read_manifest(struct invocation *invocation)
 {
@@ -98,6 +104,14 @@ static bool set_size(struct invocation *invocation, Holdfast__V1__Vm *vm)
     return true;
 }
 
+static void tell(struct invocation *invocation,
+                 const ProtobufCMessage *response, struct wait *wait)
+{
+    simple_tell(invocation, response);
+    output_flush(invocation);
+    wait_add(wait, response, 0);
+}
+
 static enum exit_code create_one(struct invocation *invocation,
                                  Holdfast__V1__Vm *vm, struct wait *wait)
 {
@@ -114,35 +128,109 @@ static enum exit_code create_one(struct invocation *invocation,
     code =
         request_call(invocation, method, &request->base, vm->name, &response);
     if (code == EXIT_OK) {
-        simple_tell(invocation, response);
-        output_flush(invocation);
-        wait_add(wait, response, 0);
+        tell(invocation, response, wait);
         hf_message_free(response);
     }
     return code;
 }
 
-/* NAME-1 to NAME-N; what cannot be created does not keep the others from it. */
-static enum exit_code create_all(struct invocation *invocation,
-                                 Holdfast__V1__Vm *vm, uint32_t count,
-                                 struct wait *wait)
+/* So many in one call: what it may have, and what one decision holds. */
+static uint32_t batch_max(const Holdfast__V1__Vm *vm)
 {
-    const char *name = vm->name;
-    enum exit_code result = EXIT_OK;
+    size_t fit = BATCH_BYTES_MAX / (holdfast__v1__vm__get_packed_size(vm) + 16);
 
-    for (uint32_t i = 1; i <= count; i++) {
-        char numbered[256];
+    return fit == 0 ? 1 : fit > BATCH_MAX ? BATCH_MAX : (uint32_t)fit;
+}
+
+static Holdfast__V1__BatchCreateVmsRequest *batch_of(
+    struct invocation *invocation, const Holdfast__V1__Vm *vm, uint32_t first,
+    uint32_t count)
+{
+    Holdfast__V1__BatchCreateVmsRequest *request =
+        (void *)request_for(invocation, BATCH_METHOD);
+    Holdfast__V1__Vm *vms;
+
+    if (request == NULL) {
+        return NULL;
+    }
+    vms = request_alloc(invocation, count * sizeof(*vms));
+    request->vms = request_alloc(invocation, count * sizeof(*request->vms));
+    for (uint32_t i = 0; i < count; i++) {
+        char name[256];
+
+        (void)snprintf(name, sizeof(name), "%s-%" PRIu32, vm->name, first + i);
+        vms[i] = *vm;
+        vms[i].name = request_copy(invocation, name, strlen(name));
+        request->vms[request->n_vms++] = &vms[i];
+    }
+    return request;
+}
+
+/* The answer to a call that had to be repeated may say only that all are
+ * there: then each is asked for. */
+static enum exit_code tell_batch(
+    struct invocation *invocation,
+    const Holdfast__V1__BatchCreateVmsRequest *asked,
+    const Holdfast__V1__BatchCreateVmsResponse *made, struct wait *wait)
+{
+    for (size_t i = 0; i < made->n_vms; i++) {
+        Holdfast__V1__CreateVmResponse one =
+            HOLDFAST__V1__CREATE_VM_RESPONSE__INIT;
+
+        one.vm = made->vms[i];
+        one.revision = made->revision;
+        tell(invocation, &one.base, wait);
+    }
+    for (size_t i = made->n_vms; i < made->vm_count; i++) {
+        Holdfast__V1__GetVmRequest request = HOLDFAST__V1__GET_VM_REQUEST__INIT;
+        ProtobufCMessage *response;
         enum exit_code code;
 
-        (void)snprintf(numbered, sizeof(numbered), "%s-%" PRIu32, name, i);
-        vm->name = request_copy(invocation, numbered, strlen(numbered));
-        code = create_one(invocation, vm, wait);
-        result = result == EXIT_OK ? code : result;
-        if (code != EXIT_OK && code != EXIT_CONFLICT) {
-            break;
+        request.name = asked->vms[i]->name;
+        code = request_call(invocation, "VmService/GetVm", &request.base,
+                            request.name, &response);
+        if (code != EXIT_OK) {
+            return code;
         }
+        tell(invocation, response, wait);
+        hf_message_free(response);
     }
-    return result;
+    return EXIT_OK;
+}
+
+/* NAME-1 to NAME-N: all of a call or none of them. */
+static enum exit_code create_all(struct invocation *invocation,
+                                 const Holdfast__V1__Vm *vm, uint32_t count,
+                                 struct wait *wait)
+{
+    uint32_t max = batch_max(vm);
+    enum exit_code code = EXIT_OK;
+
+    for (uint32_t made = 0; made < count && code == EXIT_OK;) {
+        uint32_t now = count - made < max ? count - made : max;
+        Holdfast__V1__BatchCreateVmsRequest *request =
+            batch_of(invocation, vm, made + 1, now);
+        ProtobufCMessage *response;
+
+        if (request == NULL) {
+            return EXIT_USAGE;
+        }
+        code = request_call(invocation, BATCH_METHOD, &request->base, NULL,
+                            &response);
+        if (code == EXIT_OK) {
+            code = tell_batch(invocation, request, (void *)response, wait);
+            hf_message_free(response);
+        }
+        made += now;
+    }
+    return code;
+}
+
+static uint32_t call_count(const Holdfast__V1__Vm *vm, uint32_t count)
+{
+    uint32_t max = batch_max(vm);
+
+    return (count + max - 1) / max;
 }
 
 enum exit_code run_vm_create(struct invocation *invocation)
@@ -154,12 +242,12 @@ enum exit_code run_vm_create(struct invocation *invocation)
     uint32_t count = 0;
 
     if (!number_option(invocation, OPTION_COUNT, 1, COUNT_MAX, &count) ||
-        !wait_check_options(invocation) ||
-        !simple_check_request_id(invocation, count)) {
+        !wait_check_options(invocation)) {
         return EXIT_USAGE;
     }
     vm = read_vm(invocation);
-    if (vm == NULL || !set_size(invocation, vm)) {
+    if (vm == NULL || !set_size(invocation, vm) ||
+        !simple_check_request_id(invocation, call_count(vm, count))) {
         return EXIT_USAGE;
     }
     wait_init(&wait,

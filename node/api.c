@@ -57,6 +57,8 @@
 
 const struct api_method api_methods[] = {
     MUTATION(WORKLOAD, "VmService", "CreateVm", create_vm, api_create_vm),
+    MUTATION(WORKLOAD, "VmService", "BatchCreateVms", batch_create_vms,
+             api_batch_create_vms),
     READ("VmService", "GetVm", get_vm, api_get_vm),
     READ("VmService", "ListVms", list_vms, api_list_vms),
     MUTATION(WORKLOAD, "VmService", "UpdateVm", update_vm, api_update_vm),

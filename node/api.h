@@ -124,6 +124,8 @@ void api_sort_maps(const ProtobufCMessage *message);
 /* One function a method; node/api_*.c. */
 void api_create_vm(const ProtobufCMessage *request, struct turn_plan *plan,
                    struct api_reply *reply);
+void api_batch_create_vms(const ProtobufCMessage *request,
+                          struct turn_plan *plan, struct api_reply *reply);
 void api_get_vm(const ProtobufCMessage *request, const struct api_view *view,
                 struct api_reply *reply);
 void api_list_vms(const ProtobufCMessage *request, const struct api_view *view,

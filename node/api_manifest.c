@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ApplyManifest: all of a manifest is decided on a trial; only when the last
- * object is through, what was decided there is decided for good, change by
- * change as it stands in the trial's entry. So nothing is half done, and
- * nothing is checked twice. */
-#include "base/check.h"
-#include "base/error.h"
+ * ApplyManifest: all of it or nothing, see api_whole.h. */
+#include "base/container.h"
 #include "node/api_check.h"
+#include "node/api_whole.h"
 #include "node/limits.h"
 #include "node/manifest_edit.h"
 #include "node/view.h"
 #include "rpc/limits.h"
-#include "state/batch.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -81,17 +77,24 @@ static bool check_expected(const Holdfast__V1__ApplyManifestRequest *request,
     return request->expect_revision <= revision;
 }
 
-/* On a trial. */
-static bool decide(const Holdfast__V1__ApplyManifestRequest *request,
-                   struct turn_plan *plan, struct api_reply *reply)
+struct application {
+    struct api_whole whole;
+    const Holdfast__V1__ApplyManifestRequest *request;
+    struct api_reply *reply;
+};
+
+static bool decide(struct api_whole *whole, struct turn_plan *plan)
 {
+    const struct application *application =
+        container_of(whole, struct application, whole);
+    const Holdfast__V1__ApplyManifestRequest *request = application->request;
     uint64_t revision = state_revision(plan->scratch);
     struct manifest_edit edit;
     struct arena arena;
     bool good;
 
     arena_init(&arena, RESPONSE_ARENA_BYTES);
-    manifest_edit_init(&edit, request, plan, reply, &arena);
+    manifest_edit_init(&edit, request, plan, application->reply, &arena);
     good = manifest_edit_objects(&edit) &&
            (!request->prune || manifest_edit_prune(&edit));
     if (good) {
@@ -105,50 +108,19 @@ static bool decide(const Holdfast__V1__ApplyManifestRequest *request,
     return good;
 }
 
-/* What was decided on the trial, for good. */
-static void decide_again(const struct bytes *entry, struct turn_plan *plan)
-{
-    struct arena arena;
-    struct batch batch;
-
-    arena_init(&arena, BATCH_ARENA_BYTES);
-    CHECK(batch_decode(entry->data, entry->len, &arena, &batch) == 0);
-    for (size_t i = 0; i < batch.count; i++) {
-        turn_change(plan, &batch.changes[i]);
-    }
-    arena_close(&arena);
-}
-
 void api_apply_manifest(const ProtobufCMessage *message, struct turn_plan *plan,
                         struct api_reply *reply)
 {
     const Holdfast__V1__ApplyManifestRequest *request =
         (const Holdfast__V1__ApplyManifestRequest *)(const void *)message;
-    const struct batch_head head = {.time_ms = plan->time_ms};
-    struct turn_trial trial;
-    struct bytes entry;
-    bool good;
+    struct application application = {
+        .whole = {decide}, .request = request, .reply = reply};
 
     if (request->manifest == NULL) {
         api_fail(reply, API_INVALID_FIELD, "manifest: must be given");
         return;
     }
-    if (!check_expected(request, plan, reply)) {
-        return;
+    if (check_expected(request, plan, reply)) {
+        api_whole_decide(&application.whole, plan, request->dry_run);
     }
-    if (request->dry_run) {
-        CHECK(plan->trial != NULL);
-        decide(request, plan, reply);
-        return;
-    }
-    turn_trial_begin(&trial, plan);
-    batch_begin(&trial.plan.entry, &head);
-    good = decide(request, &trial.plan, reply);
-    entry = trial.plan.entry;
-    bytes_init(&trial.plan.entry);
-    turn_trial_end(&trial);
-    if (good) {
-        decide_again(&entry, plan);
-    }
-    bytes_close(&entry);
 }

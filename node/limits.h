@@ -18,6 +18,10 @@
  * template each take 0.6 MiB (node_api_manifest_test). */
 #define MANIFEST_ENTRY_BYTES_MAX (TURN_REQUEST_BYTES_MAX - (20u << 10))
 
+/* VMs that one BatchCreateVms makes: each is placed twice at most, some 20 us,
+ * during which the loop does nothing else. */
+#define BATCH_VMS_MAX 1000
+
 /* Requests of one turn: planning them takes some ms at most, during which the
  * loop does nothing else. */
 #define TURN_REQUESTS_MAX 4096

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "node/api_check.h"
 #include "node/api_headroom.h"
+#include "node/api_whole.h"
 #include "node/limits.h"
 #include "node/view.h"
 
@@ -59,37 +60,18 @@ void manifest_edit_close(struct manifest_edit *edit)
 
 /* --- What is said of an object -------------------------------------------- */
 
-/* A refusal of a single method becomes one of the manifest: "vm.name: ..." is
- * "vms[17].name: ...". */
+/* A refusal of a single method becomes one of the manifest. */
 void manifest_fail(struct manifest_edit *edit, struct manifest_spot spot,
                    const struct api_reply *step)
 {
     const struct manifest_kind *kind = manifest_kind(spot.kind);
-    size_t len = strlen(kind->part);
-    const char *words = step->message;
     char place[64];
 
-    if (edit->reply->code != RPC_OK) {
-        return;
-    }
-    edit->reply->code = step->code;
-    edit->reply->reason = step->reason;
     snprintf(place, sizeof(place), "%s[%zu]", kind->list, spot.index);
     if (spot.kind == KIND(SETTINGS)) {
         snprintf(place, sizeof(place), "settings");
     }
-    if (strncmp(words, kind->part, len) == 0 &&
-        (words[len] == '.' || words[len] == ':')) {
-        snprintf(edit->reply->message, sizeof(edit->reply->message), "%s%.440s",
-                 place, words + len);
-    } else if (strncmp(words, "name:", 5) == 0 ||
-               strncmp(words, "count:", 6) == 0) {
-        snprintf(edit->reply->message, sizeof(edit->reply->message),
-                 "%s.%.440s", place, words);
-    } else {
-        snprintf(edit->reply->message, sizeof(edit->reply->message),
-                 "%s: %.440s", place, words);
-    }
+    api_whole_fail(edit->reply, place, kind->part, step);
 }
 
 /* Carries out a single method in the trial. */

@@ -220,8 +220,25 @@ class Vms(Case):
                        "3", "--image", "i", "--wait")
         self.assertIn("vm web-3 created: assigned\n", text)
         self.assertIn("vm web-2 running on h1\n", text)
-        ids = {request.request_id for request in self.requests("CreateVm")}
-        self.assertEqual(len(ids), 3)
+        request, = self.requests("BatchCreateVms")
+        self.assertEqual([vm.name for vm in request.vms],
+                         ["web-1", "web-2", "web-3"])
+        self.assertNotEqual(request.request_id, "")
+        self.assertIn("vms[0]: there is a VM 'web-1'", self.refused(
+            4, "vm", "create", "web", "--class", "small", "--count", "5",
+            "--image", "i"))
+        self.ok("vm", "create", "brief", "--class", "small", "--count", "2",
+                "--image", "i", "--request-id", "r1", "--wait")
+
+    def test_create_more_than_one_call_takes(self):
+        text = self.ok("vm", "create", "w", "--class", "small", "--count",
+                       "1200", "--image", "i", "--stopped", "-o", "name")
+        self.assertEqual(len(text.split()), 1200)
+        self.assertEqual([len(request.vms) for request
+                          in self.requests("BatchCreateVms")], [1000, 200])
+        self.assertIn("--request-id", self.refused(
+            2, "vm", "create", "v", "--class", "small", "--count", "1200",
+            "--image", "i", "--request-id", "r1"))
 
     def test_a_file_and_what_overrides_it(self):
         self.vm("a", "--label", "k=v")

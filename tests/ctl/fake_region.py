@@ -394,6 +394,22 @@ class Node(fake_placement.Groups, fake_placement.Drains,
             region.later(name, STARTING, RUNNING)
         return response(vm=vm, revision=region.revision)
 
+    def BatchCreateVms(self, request, response):
+        one = vm_service_pb2.CreateVmRequest(dry_run=request.dry_run)
+        for index, vm in enumerate(request.vms):
+            if vm.name in self.region.vms:
+                raise Refused(grpc.StatusCode.ALREADY_EXISTS,
+                              f"vms[{index}]: there is a VM '{vm.name}'")
+        made = []
+        for vm in request.vms:
+            one.vm.CopyFrom(vm)
+            made.append(self.CreateVm(
+                one, vm_service_pb2.CreateVmResponse).vm)
+            made[-1].ClearField("template")
+        brief = request.vms[0].name.startswith("brief-")
+        return response(vms=[] if brief else made, vm_count=len(made),
+                        revision=self.region.revision)
+
     def GetVm(self, request, response):
         return response(vm=self.region.get(self.region.vms, request.name, "vm"),
                         revision=self.region.revision)

@@ -73,6 +73,8 @@ VALID = [
     ("HostService/UncordonHost", {"name": "h1", "request_id": "r-$"}),
     ("VmService/CreateVm", {"vm": VM, "request_id": "r-$"}),
     ("VmService/CreateVm", {"vm": VM, "dry_run": True}),
+    ("VmService/BatchCreateVms", {"request_id": "r-$", "vms": [
+        VM, {**VM, "name": "vm-$-b", "zone": "z1"}]}),
     ("VmService/GetVm", {"name": "vm-$"}),
     ("VmService/ListVms", {"page_size": 3}),
     ("VmService/StopVm", {"name": "vm-$"}),
@@ -125,6 +127,12 @@ VALID = [
                                 "address": "127.0.0.1:1", "dry_run": True}),
     ("ClusterService/PromoteNode", {"name": "n1"}),
 ]
+
+
+# Of streams: what is good in them is looked at all the longer.
+WATCH = {"after_revision": 1, "filter": "a=b,!c", "names": ["vm-$"],
+         "name_prefixes": ["v"], "zones": ["z1"], "vm_states": [1],
+         "host_states": [2], "heartbeat_ms": 500}
 
 
 class Failure(Exception):
@@ -185,6 +193,8 @@ class Fuzz:
     def numbered(self, fields):
         if isinstance(fields, dict):
             return {k: self.numbered(v) for k, v in fields.items()}
+        if isinstance(fields, list):
+            return [self.numbered(v) for v in fields]
         if isinstance(fields, str):
             return fields.replace("$", str(self.random.randrange(20)))
         return fields
@@ -266,6 +276,11 @@ class Fuzz:
         client = self.region.client(self.random.choice(self.region.nodes))
         count = self.random.randrange(1, 5) if kinds.client_streaming else 1
         data = [self.mutator.request(descriptor) for _ in range(count)]
+        if path.endswith("WatchService/Watch") and self.random.random() < 0.5:
+            request = holdfast_client.Client.request(path,
+                                                     self.numbered(WATCH))
+            data = [self.mutator.request(descriptor,
+                                         request.SerializeToString())]
         request = iter(data) if kinds.client_streaming else data[0]
         error = None
         try:

@@ -36,6 +36,12 @@ TABLE = [
     ("VmService/CreateVm", {"vm": VM, "dry_run": True}, "operator admin"),
     ("VmService/CreateVm", {"vm": {**VM, "zone": "z1"}, "dry_run": True},
      "operator admin scoped"),
+    ("VmService/BatchCreateVms", {
+        "vms": [{**VM, "zone": "z1"}, {**VM, "name": "w", "zone": "z2"}],
+        "dry_run": True}, "operator admin"),
+    ("VmService/BatchCreateVms", {
+        "vms": [{**VM, "zone": "z1"}, {**VM, "name": "w", "zone": "z1"}],
+        "dry_run": True}, "operator admin scoped"),
     ("GroupService/CreateGroup", {"group": {"name": "g", "zones": ["z2"]},
                                   "dry_run": True}, "operator admin"),
     ("GroupService/CreateGroup", {"group": {"name": "g", "zones": ["z1"]},

@@ -199,6 +199,31 @@ class Vms(RegionCase):
         self.wait_vm(name, "RUNNING")
         self.refused(path, vm_of(name), "ALREADY_EXISTS", "NAME_TAKEN", name)
 
+    def test_batch_create_vms(self):
+        path = "VmService/BatchCreateVms"
+        names = [self.name() for _ in range(3)]
+        with self.quiet():
+            answer = self.mutate(path, {"vms": [
+                vm_of(name, labels={"in": "batch"})["vm"] for name in names]})
+        self.assertEqual([vm.name for vm in answer.vms], names)
+        self.assertEqual(answer.vm_count, 3)
+        for vm in answer.vms:
+            self.assertNotEqual(vm.status.host, "")
+            self.assertFalse(vm.HasField("template"))
+        for name in names:
+            self.wait_vm(name, "RUNNING")
+        before = self.status()
+        fresh = vm_of(self.name())["vm"]
+        for wrong, code, reason, words in (
+                (vm_of("No")["vm"], "INVALID_ARGUMENT", "INVALID_FIELD",
+                 "vms[1].name"),
+                (fresh, "ALREADY_EXISTS", "NAME_TAKEN", "vms[1]"),
+                (vm_of("v", class_name="none")["vm"], "NOT_FOUND",
+                 "CLASS_NOT_FOUND", "vms[1].class_name")):
+            self.refused(path, {"vms": [fresh, wrong]}, code, reason, words)
+        self.fails(path, {"vms": [fresh] * 1001}, "vms")
+        self.assertEqual(self.status().state_hash, before.state_hash)
+
     def test_create_vm_of_wrong_fields(self):
         path = "VmService/CreateVm"
         self.fails(path, {}, "vm: ")
