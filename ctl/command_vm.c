@@ -142,10 +142,12 @@ const struct command commands_vm[] = {
     {.noun = "group",
      .verb = "list",
      .names = "",
-     .options = LIST,
+     .options = LIST | OPTION(FILTER) | OPTION(ZONE) | OPTION(UNHEALTHY),
      .summary = "list groups with their members, skew and health",
      .details = "Under ZONES: members in each; ! marks a zone that is down, "
-                "forbidden or does not\noffer the class.",
+                "forbidden or does not\noffer the class. --filter "
+                "is for labels of the template, --zone for groups with\n"
+                "members there.",
      .method = "GroupService/ListGroups",
      .run = run_list},
     {.noun = "group",

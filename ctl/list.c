@@ -111,6 +111,17 @@ static bool vm_matches(const struct arguments *arguments,
            equals(arguments_value(arguments, OPTION_HOST), vm->status->host);
 }
 
+static bool host_matches(const struct arguments *arguments,
+                         const ProtobufCMessage *object)
+{
+    const Holdfast__V1__Host *host = (const void *)object;
+    char state[TEXT_NAME_MAX + 1];
+
+    text_enum_name(&holdfast__v1__host_state__descriptor, (int)host->state,
+                   state);
+    return equals(arguments_value(arguments, OPTION_HOST_STATE), state);
+}
+
 bool list_matches(const struct arguments *arguments,
                   const ProtobufCMessage *object)
 {
@@ -120,8 +131,17 @@ bool list_matches(const struct arguments *arguments,
     if (object->descriptor == &holdfast__v1__vm__descriptor) {
         return vm_matches(arguments, object);
     }
+    if (object->descriptor == &holdfast__v1__host__descriptor &&
+        !host_matches(arguments, object)) {
+        return false;
+    }
     return equals(arguments_value(arguments, OPTION_ZONE),
                   view_string(object, "zone"));
+}
+
+static bool is_of_groups(const struct invocation *invocation)
+{
+    return strcmp(invocation->command->noun, "group") == 0;
 }
 
 /* The part of the selector that a node knows; list_is_wanted() does the rest.
@@ -142,6 +162,9 @@ static bool set_filter(struct invocation *invocation, ProtobufCMessage *request)
                           "LABEL!=VALUE, LABEL or !LABEL",
                           wrong);
         return false;
+    }
+    if (is_of_groups(invocation)) { /* Their labels are not in the answer. */
+        return request_set(invocation, request, "filter", filter, "--filter");
     }
     equal = request_alloc(invocation, strlen(filter) + 1);
     selector_equal_part(filter, equal);
@@ -177,11 +200,14 @@ static bool set_list_options(struct invocation *invocation,
         const char *field;
         enum option option;
     } fields[] = {{"zone", OPTION_ZONE},     {"host", OPTION_HOST},
-                  {"state", OPTION_STATE},   {"group", OPTION_GROUP},
-                  {"caller", OPTION_CALLER}, {"method", OPTION_METHOD},
-                  {"object", OPTION_OBJECT}};
+                  {"state", OPTION_STATE},   {"state", OPTION_HOST_STATE},
+                  {"group", OPTION_GROUP},   {"caller", OPTION_CALLER},
+                  {"method", OPTION_METHOD}, {"object", OPTION_OBJECT}};
 
-    if (!set_filter(invocation, request) || !set_since(invocation, request)) {
+    if (!set_filter(invocation, request) || !set_since(invocation, request) ||
+        (arguments_has(invocation->arguments, OPTION_UNHEALTHY) &&
+         !request_set(invocation, request, "healthy", "false",
+                      "--unhealthy"))) {
         return false;
     }
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
@@ -270,6 +296,9 @@ bool list_is_wanted(const struct arguments *arguments,
 
     if (object->descriptor == &holdfast__v1__grant__descriptor) {
         return grant_matches(arguments, object);
+    }
+    if (object->descriptor == &holdfast__v1__group__descriptor) {
+        return true;
     }
     if (!selector_matches(arguments_value(arguments, OPTION_FILTER), object)) {
         return false;
@@ -460,6 +489,44 @@ static bool has_events(const ProtobufCMessage *all)
            object != &holdfast__v1__grant__descriptor;
 }
 
+/* What does not go together; false: it is told. */
+static bool check_options(const struct invocation *invocation)
+{
+    const struct arguments *arguments = invocation->arguments;
+    bool watches = arguments_has(arguments, OPTION_WATCH);
+
+    if (arguments_has(arguments, OPTION_ONLY_UNPROTECTED) &&
+        (watches || arguments_has(arguments, OPTION_STALE))) {
+        (void)usage_error(invocation,
+                          "--unprotected is worked out by the leader when it "
+                          "is asked: it goes with neither --watch nor "
+                          "--stale");
+        return false;
+    }
+    if (is_of_groups(invocation) && watches &&
+        (arguments_has(arguments, OPTION_FILTER) ||
+         arguments_has(arguments, OPTION_ZONE) ||
+         arguments_has(arguments, OPTION_UNHEALTHY))) {
+        (void)usage_error(invocation,
+                          "changes of groups do not tell of their members: "
+                          "--filter, --zone and --unhealthy do not go with "
+                          "--watch");
+        return false;
+    }
+    if (arguments_has(arguments, OPTION_SORT) && watches) {
+        (void)usage_error(invocation, "--sort does not go with --watch: "
+                                      "changes come in their own order");
+        return false;
+    }
+    if (arguments_has(arguments, OPTION_COLUMNS) &&
+        invocation->output != OUTPUT_TABLE &&
+        invocation->output != OUTPUT_WIDE) {
+        (void)usage_error(invocation, "--columns is for tables");
+        return false;
+    }
+    return true;
+}
+
 enum exit_code run_list(struct invocation *invocation)
 {
     ProtobufCMessage *request =
@@ -468,26 +535,9 @@ enum exit_code run_list(struct invocation *invocation)
     struct grid grid;
     enum exit_code code;
 
-    if (request == NULL || !set_list_options(invocation, request)) {
+    if (request == NULL || !set_list_options(invocation, request) ||
+        !check_options(invocation)) {
         return EXIT_USAGE;
-    }
-    if (arguments_has(invocation->arguments, OPTION_ONLY_UNPROTECTED) &&
-        (arguments_has(invocation->arguments, OPTION_WATCH) ||
-         arguments_has(invocation->arguments, OPTION_STALE))) {
-        return usage_error(invocation,
-                           "--unprotected is worked out by the leader when it "
-                           "is asked: it goes with neither --watch nor "
-                           "--stale");
-    }
-    if (arguments_has(invocation->arguments, OPTION_SORT) &&
-        arguments_has(invocation->arguments, OPTION_WATCH)) {
-        return usage_error(invocation, "--sort does not go with --watch: "
-                                       "changes come in their own order");
-    }
-    if (arguments_has(invocation->arguments, OPTION_COLUMNS) &&
-        invocation->output != OUTPUT_TABLE &&
-        invocation->output != OUTPUT_WIDE) {
-        return usage_error(invocation, "--columns is for tables");
     }
     code = list_fetch(invocation, invocation->command->method, request, &all);
     if (code != EXIT_OK) {

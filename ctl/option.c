@@ -221,6 +221,10 @@ static const struct option_rule rules[OPTION_MAX] = {
     [OPTION_IN_ZONES] = {"--zone", 'z', "ZONE",
                          "only this zone and what is in it; repeatable, or a "
                          "list with commas"},
+    [OPTION_HOST_STATE] = {"--state", 0, "STATE",
+                           "only hosts in this state: up or lost"},
+    [OPTION_UNHEALTHY] = {"--unhealthy", 0, NULL,
+                          "only groups that are not as they are to be"},
     [OPTION_TREE] = {"--tree", 0, NULL,
                      "each event under the one that it follows from"},
     [OPTION_LIVE] = {"--live", 0, NULL, "also against what is in the region"},

@@ -2,10 +2,12 @@
  *
  * GroupService. A group is only written here; its controller makes and deletes
  * the members. */
+#include "base/container.h"
 #include "node/api_check.h"
 #include "node/api_group_edit.h"
 #include "node/api_headroom.h"
 #include "node/api_page.h"
+#include "node/label_filter.h"
 #include "node/view.h"
 
 #include <string.h>
@@ -326,17 +328,59 @@ void api_get_group(const ProtobufCMessage *message, const struct api_view *view,
     api_respond(reply, &response.base);
 }
 
+/* The conditions of a list. */
+struct group_lister {
+    struct api_lister lister;
+    uint32_t zone; /* Slot; SLOT_NONE: any. */
+    bool by_health;
+    bool healthy;
+    struct label_filter labels;
+};
+
 static ProtobufCMessage *list_item(struct api_lister *lister,
                                    const struct api_page *page, uint32_t slot)
 {
+    const struct group_lister *wanted =
+        container_of(lister, struct group_lister, lister);
     const struct api_view *view = &page->view;
     const struct group *group = state_group_at(view->state, slot);
+    Holdfast__V1__Group *item;
 
-    if (group == NULL) {
+    if (group == NULL ||
+        (wanted->zone != SLOT_NONE && group->zone_counts[wanted->zone] == 0) ||
+        !label_filter_takes(&wanted->labels,
+                            state_blob(view->state, group->labels_blob))) {
         return NULL;
     }
     lister->work += group->vm_count;
-    return &view_group(view->arena, view->state, group, GROUP_STATUS)->base;
+    item = view_group(view->arena, view->state, group, GROUP_STATUS);
+    if (wanted->by_health && (item->status->healthy != 0) != wanted->healthy) {
+        return NULL;
+    }
+    return &item->base;
+}
+
+static bool read_conditions(struct api_reply *reply, const struct state *state,
+                            const Holdfast__V1__ListGroupsRequest *request,
+                            struct group_lister *wanted)
+{
+    const struct zone *zone;
+
+    *wanted = (struct group_lister){
+        .lister = {.item = list_item, .work_max = PAGE_MEMBERS_MAX},
+        .zone = SLOT_NONE,
+        .by_health = request->_healthy_case ==
+                     HOLDFAST__V1__LIST_GROUPS_REQUEST___HEALTHY_HEALTHY,
+    };
+    wanted->healthy = wanted->by_health && request->healthy;
+    if (request->zone[0] != '\0') {
+        zone = api_find_zone(reply, state, "zone", request->zone);
+        if (zone == NULL) {
+            return false;
+        }
+        wanted->zone = uid_slot(zone->uid);
+    }
+    return label_filter_read(reply, request->filter, &wanted->labels);
 }
 
 void api_list_groups(const ProtobufCMessage *message,
@@ -346,15 +390,15 @@ void api_list_groups(const ProtobufCMessage *message,
         (const Holdfast__V1__ListGroupsRequest *)(const void *)message;
     Holdfast__V1__ListGroupsResponse response =
         HOLDFAST__V1__LIST_GROUPS_RESPONSE__INIT;
-    struct api_lister lister = {.item = list_item,
-                                .work_max = PAGE_MEMBERS_MAX};
+    struct group_lister wanted;
     struct api_page page;
 
     if (!api_page_begin(&page, reply, view, request->page_size,
-                        request->page_token)) {
+                        request->page_token) ||
+        !read_conditions(reply, page.view.state, request, &wanted)) {
         return;
     }
-    api_page_fill(&page, &lister, state_group_slots(page.view.state));
+    api_page_fill(&page, &wanted.lister, state_group_slots(page.view.state));
     response.groups = (void *)page.items;
     response.n_groups = page.item_count;
     api_page_respond(&page, reply, &response.base);

@@ -36,7 +36,8 @@ void api_get_host(const ProtobufCMessage *message, const struct api_view *view,
 /* The conditions of a list. */
 struct host_lister {
     struct api_lister lister;
-    uint32_t zone; /* Slot; SLOT_NONE: any. */
+    uint32_t zone;  /* Slot; SLOT_NONE: any. */
+    uint32_t state; /* enum host_state; 0: any. */
     struct label_filter labels;
 };
 
@@ -50,6 +51,7 @@ static ProtobufCMessage *list_item(struct api_lister *lister,
 
     if (host == NULL ||
         (wanted->zone != SLOT_NONE && host->zone != wanted->zone) ||
+        (wanted->state != 0 && host->state != wanted->state) ||
         !label_filter_takes(&wanted->labels,
                             state_blob(view->state, host->labels_blob))) {
         return NULL;

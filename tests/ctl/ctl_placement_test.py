@@ -29,6 +29,22 @@ class Placement(Case):
 
 
 class Groups(Placement):
+    def test_lists_choose_groups_and_hosts(self):
+        self.ok("group", "create", "db", "--count", "1", "--class", "small",
+                "--image", "i")
+        self.ok("group", "list", "--filter", "a=b,c!=d,!e", "--zone", "z1",
+                "--unhealthy")
+        request = self.requests("ListGroups")[-1]
+        self.assertEqual((request.filter, request.zone,
+                          request.HasField("healthy"), request.healthy),
+                         ("a=b,c!=d,!e", "z1", True, False))
+        self.ok("group", "list")
+        self.assertFalse(self.requests("ListGroups")[-1].HasField("healthy"))
+        self.refused(2, "group", "list", "--watch", "--unhealthy")
+        self.ok("host", "list", "--state", "lost")
+        self.assertEqual(self.requests("ListHosts")[-1].state, 2)
+        self.refused(2, "host", "list", "--state", "gone")
+
     def test_create_takes_template_and_rules(self):
         self.ok("group", "create", "db", "--count", "3", "--class", "small",
                 "--priority", "7", "--on-partition", "keep", "--preemptible",

@@ -143,6 +143,9 @@ class Hosts(RegionCase):
         self.assertEqual(names(filter="rack=r9"), ["h9"])
         self.assertEqual(names(filter="rack=r9,disk=slow"), [])
         self.assertEqual(names(filter="rack,disk!=slow,!gpu"), ["h9"])
+        self.assertEqual(names(zone="z3", state="HOST_STATE_LOST"), [])
+        self.assertIn("h9", names(zone="z3", state="HOST_STATE_UP"))
+        self.fails("HostService/ListHosts", {"state": 9}, "state")
         self.fails("HostService/ListHosts", {"filter": "=r9"}, "filter")
         self.refused("HostService/ListHosts", {"zone": "nowhere"},
                      "NOT_FOUND", "ZONE_NOT_FOUND", "nowhere")

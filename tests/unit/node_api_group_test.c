@@ -443,6 +443,48 @@ static void a_zone_without_hosts_does_not_count_for_the_spread(void **unused)
     desk_destroy(desk);
 }
 
+static void lists_choose_groups(void **unused)
+{
+    struct desk *desk = desk_create();
+
+    (void)unused;
+    desk_ok(desk, "CreateGroup", "group: {name: web, count: 1, " TEMPLATE "}");
+    desk_ok(desk, "CreateGroup", "group: {name: rules}");
+    member(desk, "a", "rules");
+    desk_ok(desk, "ListGroups", "filter: app=web");
+    desk_says(desk, "\"name\":\"web\"");
+    desk_says_not(desk, "\"name\":\"rules\"");
+    desk_ok(desk, "ListGroups", "filter: '!app'");
+    desk_says_not(desk, "\"name\":\"web\"");
+    desk_ok(desk, "ListGroups", "healthy: false");
+    desk_says(desk, "\"name\":\"web\""); /* Nobody makes its member here. */
+    desk_ok(desk, "ListGroups", "zone: z1");
+    desk_says_not(desk, "\"name\":\"web\"");
+    desk_refused(desk, "ListGroups", "zone: nowhere", "ZONE_NOT_FOUND",
+                 "nowhere");
+    desk_refused(desk, "ListGroups", "filter: '=x'", "INVALID_FIELD",
+                 "filter: ");
+    desk_destroy(desk);
+}
+
+static void a_zone_has_the_groups_with_members_there(void **unused)
+{
+    struct desk *desk = desk_create();
+    char yaml[96];
+
+    (void)unused;
+    desk_ok(desk, "CreateGroup", "group: {name: rules}");
+    member(desk, "a", "rules");
+    snprintf(yaml, sizeof(yaml), "zone: %s",
+             state_zone_at(
+                 desk->state,
+                 state_host_at(desk->state, desk_vm(desk, "a")->host)->zone)
+                 ->name);
+    desk_ok(desk, "ListGroups", yaml);
+    desk_says(desk, "\"name\":\"rules\"");
+    desk_destroy(desk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -463,6 +505,8 @@ int main(void)
         cmocka_unit_test(
             a_repeated_create_gets_the_first_answer_with_its_template),
         cmocka_unit_test(a_zone_without_hosts_does_not_count_for_the_spread),
+        cmocka_unit_test(lists_choose_groups),
+        cmocka_unit_test(a_zone_has_the_groups_with_members_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
