@@ -67,8 +67,14 @@ static bool read_conditions(struct api_reply *reply, const struct state *state,
 {
     const struct zone *zone;
 
-    *wanted =
-        (struct host_lister){.lister = {.item = list_item}, .zone = SLOT_NONE};
+    *wanted = (struct host_lister){
+        .lister = {.item = list_item},
+        .zone = SLOT_NONE,
+        .state = (uint32_t)request->state,
+    };
+    if (!api_check_range(reply, "state", wanted->state, 0, HOST_LOST)) {
+        return false;
+    }
     if (request->zone[0] != '\0') {
         zone = api_find_zone(reply, state, "zone", request->zone);
         if (zone == NULL) {

@@ -187,7 +187,7 @@ class RegionCase(unittest.TestCase):
 
     def check_conflict(self, path, fields):
         other = {**fields, "expect_revision": 1 << 40}
-        if "/Create" in path:  # There is nothing yet to have a revision.
+        if "Create" in path:  # There is nothing yet to have a revision.
             self.fails(path, other, "expect_revision")
         else:
             self.refused(path, other, "ABORTED", "REVISION_CONFLICT",
