@@ -156,6 +156,46 @@ bool api_check_labels(struct api_reply *reply, const char *field,
     return true;
 }
 
+static void list_fields(const struct api_mask_field *fields, size_t count,
+                        char *text, size_t size)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < count && used < size; i++) {
+        used += (size_t)snprintf(text + used, size - used, "%s%s",
+                                 i == 0 ? "" : ", ", fields[i].name);
+    }
+}
+
+bool api_check_mask(struct api_reply *reply, char *const *names, size_t count,
+                    const struct api_mask_field *fields, size_t field_count,
+                    uint32_t *mask)
+{
+    char can[256] = "";
+
+    list_fields(fields, field_count, can, sizeof(can));
+    *mask = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = 0;
+
+        while (at < field_count && strcmp(fields[at].name, names[i]) != 0) {
+            at++;
+        }
+        if (at == field_count) {
+            api_fail(reply, API_INVALID_FIELD,
+                     "update_mask: '%.80s' cannot be changed; these can: %s",
+                     names[i], can);
+            return false;
+        }
+        *mask |= fields[at].bit;
+    }
+    if (*mask == 0) {
+        api_fail(reply, API_INVALID_FIELD,
+                 "update_mask: name at least one of: %s", can);
+    }
+    return *mask != 0;
+}
+
 bool api_check_page_size(struct api_reply *reply, uint32_t page_size,
                          uint32_t *count)
 {

@@ -42,6 +42,18 @@ typedef Holdfast__V1__Vm__LabelsEntry api_map_entry;
 bool api_check_labels(struct api_reply *reply, const char *field,
                       const void *entries, size_t count, struct bytes *encoded);
 
+/* One field that an update can change. */
+struct api_mask_field {
+    const char *name;
+    uint32_t bit;
+};
+
+/* update_mask to bits: names at least one field, and only such as are in the
+ * table, in any order and any number of times. */
+bool api_check_mask(struct api_reply *reply, char *const *names, size_t count,
+                    const struct api_mask_field *fields, size_t field_count,
+                    uint32_t *mask);
+
 /* `reason` for the record: at most 255 bytes. */
 bool api_check_reason(struct api_reply *reply, const char *reason);
 

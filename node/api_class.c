@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * ClassService. */
-#include "base/check.h"
+#include "base/container.h"
 #include "node/api_check.h"
 #include "node/api_headroom.h"
 #include "node/api_page.h"
@@ -11,7 +11,6 @@
 #include "node/view.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include <holdfast/v1/class_service.pb-c.h>
 
@@ -259,36 +258,28 @@ static bool take_fields(struct api_reply *reply, const struct state *state,
                         struct change_class_update *update,
                         struct api_amounts *amounts)
 {
-    for (size_t i = 0; i < request->n_update_mask; i++) {
-        const char *name = request->update_mask[i];
+    static const struct api_mask_field fields[] = {
+        {"zones", CLASS_UPDATE_ZONES}, {"resources", CLASS_UPDATE_RESOURCES}};
+    uint32_t mask;
 
-        if (strcmp(name, "zones") == 0) {
-            if (!take_zones(reply, state, class, request->vm_class, update)) {
-                return false;
-            }
-        } else if (strcmp(name, "resources") == 0) {
-            if (!api_read_resources(reply, state, "vm_class.resources",
-                                    request->vm_class->resources, amounts) ||
-                !check_unused(reply, state, class)) {
-                return false;
-            }
-            update->mask |= CLASS_UPDATE_RESOURCES;
-            update->resources = amounts->resources;
-            update->named = amounts->named;
-            update->named_count = amounts->named_count;
-        } else {
-            api_fail(reply, API_INVALID_FIELD,
-                     "update_mask: '%.80s' cannot be changed; zones and "
-                     "resources can",
-                     name);
+    if (!api_check_mask(reply, request->update_mask, request->n_update_mask,
+                        fields, ARRAY_LEN(fields), &mask) ||
+        ((mask & CLASS_UPDATE_ZONES) != 0 &&
+         !take_zones(reply, state, class, request->vm_class, update))) {
+        return false;
+    }
+    if ((mask & CLASS_UPDATE_RESOURCES) != 0) {
+        if (!api_read_resources(reply, state, "vm_class.resources",
+                                request->vm_class->resources, amounts) ||
+            !check_unused(reply, state, class)) {
             return false;
         }
+        update->mask |= CLASS_UPDATE_RESOURCES;
+        update->resources = amounts->resources;
+        update->named = amounts->named;
+        update->named_count = amounts->named_count;
     }
-    if (update->mask == 0) {
-        api_fail(reply, API_INVALID_FIELD,
-                 "update_mask: name zones or resources");
-    }
-    return update->mask != 0;
+    return true;
 }
 
 void api_update_class(const ProtobufCMessage *message, struct turn_plan *plan,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * ReservationService. */
+#include "base/container.h"
 #include "node/api_check.h"
 #include "node/api_page.h"
 #include "node/view.h"
@@ -142,6 +143,42 @@ void api_list_reservations(const ProtobufCMessage *message,
     api_page_respond(&page, reply, &response.base);
 }
 
+/* Which reservation and which count: by name and count, as it was first, or by
+ * an object and a mask as in all other updates. */
+struct reservation_wish {
+    const char *name;
+    const char *field; /* Where the count stands. */
+    uint32_t count;
+};
+
+static bool read_wish(struct api_reply *reply,
+                      const Holdfast__V1__UpdateReservationRequest *request,
+                      struct reservation_wish *wish)
+{
+    static const struct api_mask_field fields[] = {{"count", 1}};
+    uint32_t mask;
+
+    *wish = (struct reservation_wish){request->name, "count", request->count};
+    if (request->reservation == NULL && request->n_update_mask == 0) {
+        return true;
+    }
+    if (request->reservation == NULL) {
+        api_fail(reply, API_INVALID_FIELD, "reservation: must be given");
+        return false;
+    }
+    if (request->name[0] != '\0' || request->count != 0) {
+        api_fail(reply, API_INVALID_FIELD,
+                 "name, count: give these, or reservation and update_mask, not "
+                 "both");
+        return false;
+    }
+    *wish = (struct reservation_wish){request->reservation->name,
+                                      "reservation.count",
+                                      request->reservation->count};
+    return api_check_mask(reply, request->update_mask, request->n_update_mask,
+                          fields, ARRAY_LEN(fields), &mask);
+}
+
 void api_update_reservation(const ProtobufCMessage *message,
                             struct turn_plan *plan, struct api_reply *reply)
 {
@@ -149,27 +186,31 @@ void api_update_reservation(const ProtobufCMessage *message,
         (const Holdfast__V1__UpdateReservationRequest *)(const void *)message;
     Holdfast__V1__UpdateReservationResponse response =
         HOLDFAST__V1__UPDATE_RESERVATION_RESPONSE__INIT;
-    const struct reservation *reservation =
-        api_find_reservation(reply, plan->scratch, request->name);
     struct change change = {.kind = CHANGE_RESERVATION_SET};
+    const struct reservation *reservation;
+    struct reservation_wish wish;
     struct arena arena;
 
+    if (!read_wish(reply, request, &wish)) {
+        return;
+    }
+    reservation = api_find_reservation(reply, plan->scratch, wish.name);
     if (reservation == NULL ||
         !api_check_revision(reply, request->expect_revision,
-                            reservation->revision, request->name) ||
-        !check_count(reply, "count", request->count)) {
+                            reservation->revision, wish.name) ||
+        !check_count(reply, wish.field, wish.count)) {
         return;
     }
     change.reservation_set = (struct change_reservation_set){
-        text_of(request->name),
+        text_of(wish.name),
         {state_zone_at(plan->scratch, reservation->zone)->uid},
         {state_class_at(plan->scratch, reservation->class_slot)->uid},
-        request->count};
-    if (request->count != reservation->count) {
+        wish.count};
+    if (wish.count != reservation->count) {
         turn_change(plan, &change);
     }
     arena_init(&arena, OBJECT_ARENA_BYTES);
-    response.reservation = view_named(&arena, plan, request->name);
+    response.reservation = view_named(&arena, plan, wish.name);
     response.revision = state_revision(plan->scratch);
     api_respond(reply, &response.base);
     arena_close(&arena);

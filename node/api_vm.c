@@ -167,48 +167,26 @@ void api_list_vms(const ProtobufCMessage *message, const struct api_view *view,
     api_page_respond(&page, reply, &response.base);
 }
 
-static uint32_t mask_bit(const char *name)
-{
-    static const struct {
-        const char *name;
-        uint32_t bit;
-    } bits[] = {{"priority", VM_UPDATE_PRIORITY},
-                {"on_partition", VM_UPDATE_ON_PARTITION},
-                {"labels", VM_UPDATE_LABELS},
-                {"preemptible", VM_UPDATE_PREEMPTIBLE}};
-
-    for (size_t i = 0; i < ARRAY_LEN(bits); i++) {
-        if (strcmp(bits[i].name, name) == 0) {
-            return bits[i].bit;
-        }
-    }
-    return 0;
-}
-
+/* What the mask names; the rest of the VM is not looked at. */
 static bool check_mask(struct api_reply *reply,
                        const Holdfast__V1__UpdateVmRequest *request,
                        uint32_t *mask)
 {
-    *mask = 0;
-    for (size_t i = 0; i < request->n_update_mask; i++) {
-        uint32_t bit = mask_bit(request->update_mask[i]);
+    static const struct api_mask_field fields[] = {
+        {"priority", VM_UPDATE_PRIORITY},
+        {"on_partition", VM_UPDATE_ON_PARTITION},
+        {"labels", VM_UPDATE_LABELS},
+        {"preemptible", VM_UPDATE_PREEMPTIBLE}};
+    const Holdfast__V1__Vm *vm = request->vm;
 
-        if (bit == 0) {
-            api_fail(reply, API_INVALID_FIELD,
-                     "update_mask: '%.80s' cannot be changed; priority, "
-                     "on_partition, labels and preemptible can",
-                     request->update_mask[i]);
-            return false;
-        }
-        *mask |= bit;
-    }
-    if (*mask == 0) {
-        api_fail(reply, API_INVALID_FIELD,
-                 "update_mask: name at least one of priority, on_partition, "
-                 "labels, preemptible");
-        return false;
-    }
-    return true;
+    return api_check_mask(reply, request->update_mask, request->n_update_mask,
+                          fields, ARRAY_LEN(fields), mask) &&
+           ((*mask & VM_UPDATE_PRIORITY) == 0 ||
+            api_check_range(reply, "vm.priority", vm->priority, 0,
+                            VM_PRIORITY_MAX)) &&
+           ((*mask & VM_UPDATE_ON_PARTITION) == 0 ||
+            api_check_range(reply, "vm.on_partition",
+                            (uint64_t)vm->on_partition, 0, 2));
 }
 
 /* The VM, if the request may still change it. */
@@ -248,12 +226,12 @@ bool api_vm_change(struct api_reply *reply, struct turn_plan *plan,
     }
     vm = find_for_change(reply, plan->scratch, request->vm->name,
                          request->expect_revision);
-    if (vm == NULL || !check_mask(reply, request, &mask) ||
-        !api_check_vm_enums(reply, request->vm)) {
+    if (vm == NULL || !check_mask(reply, request, &mask)) {
         return false;
     }
     bytes_init(&labels);
-    good = api_check_labels(reply, "vm.labels", request->vm->labels,
+    good = (mask & VM_UPDATE_LABELS) == 0 ||
+           api_check_labels(reply, "vm.labels", request->vm->labels,
                             request->vm->n_labels, &labels);
     if (good) {
         change.vm_update = (struct change_vm_update){

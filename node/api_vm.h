@@ -11,8 +11,7 @@
 
 #define VM_ARENA_BYTES (1u << 20)
 
-/* priority, on_partition and desired are in their ranges. */
-bool api_check_vm_enums(struct api_reply *reply, const Holdfast__V1__Vm *vm);
+#define VM_PRIORITY_MAX 1000
 
 /* With its default. */
 enum on_partition api_on_partition(Holdfast__V1__OnPartition value);

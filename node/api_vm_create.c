@@ -26,9 +26,10 @@ struct vm_parts {
     const struct group *group; /* NULL: none. */
 };
 
-bool api_check_vm_enums(struct api_reply *reply, const Holdfast__V1__Vm *vm)
+static bool check_enums(struct api_reply *reply, const Holdfast__V1__Vm *vm)
 {
-    return api_check_range(reply, "vm.priority", vm->priority, 0, 1000) &&
+    return api_check_range(reply, "vm.priority", vm->priority, 0,
+                           VM_PRIORITY_MAX) &&
            api_check_range(reply, "vm.on_partition", (uint64_t)vm->on_partition,
                            0, 2) &&
            api_check_range(reply, "vm.desired", (uint64_t)vm->desired, 0, 2);
@@ -63,7 +64,7 @@ static bool check_create(struct api_reply *reply, const struct state *state,
         return false;
     }
     if (!api_check_name(reply, "vm.name", vm->name) ||
-        !check_output_fields(reply, vm) || !api_check_vm_enums(reply, vm)) {
+        !check_output_fields(reply, vm) || !check_enums(reply, vm)) {
         return false;
     }
     if (state_vm_named(state, text_of(vm->name)) != NULL) {

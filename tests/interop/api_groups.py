@@ -234,6 +234,11 @@ class Reservations(RegionCase):
         self.ok(self.CREATE, self.slots(name))
         made = self.mutate(path, {"name": name, "count": 5}).reservation
         self.assertEqual(made.count, 5)
+        wish = {"reservation": {"name": name, "count": 6}}
+        masked = {**wish, "update_mask": ["count"]}
+        self.assertEqual(self.mutate(path, masked).reservation.count, 6)
+        self.fails(path, wish, "update_mask")
+        self.fails(path, {**wish, "update_mask": ["zone"]}, "update_mask")
         self.fails(path, {"name": name}, "count")
         self.refused(path, {"name": "none", "count": 1}, "NOT_FOUND",
                      "RESERVATION_NOT_FOUND", "none")

@@ -24,6 +24,9 @@ static void a_reservation_is_made_changed_and_deleted(void **unused)
     desk_ok(desk, "ListReservations", "{}");
     desk_says(desk, "\"name\":\"spare\"");
     desk_says(desk, "\"count\":3");
+    desk_ok(desk, "UpdateReservation",
+            "{reservation: {name: spare, count: 4}, update_mask: [count]}");
+    desk_says(desk, "\"count\":4");
     desk_ok(desk, "UpdateReservation", "{name: spare, count: 5}");
     desk_says(desk, "\"count\":5");
     revision = state_revision(desk->state);
@@ -82,6 +85,21 @@ static void wrong_reservations_are_refused(void **unused)
     }
     desk_refused(desk, "UpdateReservation", "{name: taken}", "INVALID_FIELD",
                  "count");
+    desk_refused(desk, "UpdateReservation", "update_mask: [count]",
+                 "INVALID_FIELD", "reservation: ");
+    desk_refused(desk, "UpdateReservation",
+                 "{reservation: {name: taken, count: 3}}", "INVALID_FIELD",
+                 "update_mask: ");
+    desk_refused(desk, "UpdateReservation",
+                 "{reservation: {name: taken}, update_mask: [zone]}",
+                 "INVALID_FIELD", "update_mask: 'zone'");
+    desk_refused(desk, "UpdateReservation",
+                 "{reservation: {name: taken}, update_mask: [count]}",
+                 "INVALID_FIELD", "reservation.count: ");
+    desk_refused(desk, "UpdateReservation",
+                 "{name: taken, reservation: {name: taken, count: 3}, "
+                 "update_mask: [count]}",
+                 "INVALID_FIELD", "name, count: ");
     desk_refused(desk, "UpdateReservation", "{name: none, count: 1}",
                  "RESERVATION_NOT_FOUND", "none");
     desk_destroy(desk);
