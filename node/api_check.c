@@ -262,6 +262,22 @@ const struct zone *api_find_zone(struct api_reply *reply,
     return zone;
 }
 
+bool api_check_zone(struct api_reply *reply, const struct state *state,
+                    const char *name, uint32_t *slot)
+{
+    const struct zone *zone;
+
+    *slot = SLOT_NONE;
+    if (name[0] == '\0') {
+        return true;
+    }
+    zone = api_find_zone(reply, state, "zone", name);
+    if (zone != NULL) {
+        *slot = uid_slot(zone->uid);
+    }
+    return zone != NULL;
+}
+
 const struct class *api_find_class(struct api_reply *reply,
                                    const struct state *state, const char *field,
                                    const char *name)

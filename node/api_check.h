@@ -84,6 +84,10 @@ const struct reservation *api_find_reservation(struct api_reply *reply,
                                                const struct state *state,
                                                const char *name);
 
+/* A list's condition: the zone's slot, or SLOT_NONE when none is named. */
+bool api_check_zone(struct api_reply *reply, const struct state *state,
+                    const char *name, uint32_t *slot);
+
 /* Names of zones to a mask of their slots; none: 0. */
 bool api_check_zones(struct api_reply *reply, const struct state *state,
                      const char *field, char *const *names, size_t count,

@@ -364,23 +364,14 @@ static bool read_conditions(struct api_reply *reply, const struct state *state,
                             const Holdfast__V1__ListGroupsRequest *request,
                             struct group_lister *wanted)
 {
-    const struct zone *zone;
-
     *wanted = (struct group_lister){
         .lister = {.item = list_item, .work_max = PAGE_MEMBERS_MAX},
-        .zone = SLOT_NONE,
         .by_health = request->_healthy_case ==
                      HOLDFAST__V1__LIST_GROUPS_REQUEST___HEALTHY_HEALTHY,
     };
     wanted->healthy = wanted->by_health && request->healthy;
-    if (request->zone[0] != '\0') {
-        zone = api_find_zone(reply, state, "zone", request->zone);
-        if (zone == NULL) {
-            return false;
-        }
-        wanted->zone = uid_slot(zone->uid);
-    }
-    return label_filter_read(reply, request->filter, &wanted->labels);
+    return api_check_zone(reply, state, request->zone, &wanted->zone) &&
+           label_filter_read(reply, request->filter, &wanted->labels);
 }
 
 void api_list_groups(const ProtobufCMessage *message,

@@ -65,24 +65,13 @@ static bool read_conditions(struct api_reply *reply, const struct state *state,
                             const Holdfast__V1__ListHostsRequest *request,
                             struct host_lister *wanted)
 {
-    const struct zone *zone;
-
     *wanted = (struct host_lister){
         .lister = {.item = list_item},
-        .zone = SLOT_NONE,
         .state = (uint32_t)request->state,
     };
-    if (!api_check_range(reply, "state", wanted->state, 0, HOST_LOST)) {
-        return false;
-    }
-    if (request->zone[0] != '\0') {
-        zone = api_find_zone(reply, state, "zone", request->zone);
-        if (zone == NULL) {
-            return false;
-        }
-        wanted->zone = uid_slot(zone->uid);
-    }
-    return label_filter_read(reply, request->filter, &wanted->labels);
+    return api_check_range(reply, "state", wanted->state, 0, HOST_LOST) &&
+           api_check_zone(reply, state, request->zone, &wanted->zone) &&
+           label_filter_read(reply, request->filter, &wanted->labels);
 }
 
 void api_list_hosts(const ProtobufCMessage *message,

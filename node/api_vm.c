@@ -125,14 +125,8 @@ static bool parse_filter(struct api_reply *reply, const struct state *state,
         }
         filter->host = uid_slot(host->uid);
     }
-    if (request->zone[0] != '\0') {
-        const struct zone *zone =
-            api_find_zone(reply, state, "zone", request->zone);
-
-        if (zone == NULL) {
-            return false;
-        }
-        filter->zone = uid_slot(zone->uid);
+    if (!api_check_zone(reply, state, request->zone, &filter->zone)) {
+        return false;
     }
     if (request->group[0] != '\0') {
         const struct group *group =
