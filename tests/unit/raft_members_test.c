@@ -451,8 +451,12 @@ static bool chaos(uint64_t seed, bool print)
     struct sim_cluster *cluster = sim_cluster_create(&options);
     sim_cluster_load(cluster, 3000);
     sim_cluster_chaos(cluster, 20 * SECOND);
-    sim_cluster_run(cluster, 2 * SECOND); /* The last change is decided. */
+    /* A change that waits goes before the second write at the latest. */
     sim_cluster_elect(cluster, 30 * SECOND);
+    sim_cluster_write(cluster, 10 * SECOND);
+    sim_cluster_write(cluster, 10 * SECOND);
+    sim_cluster_run(cluster, SECOND);
+    sim_cluster_elect(cluster, 10 * SECOND);
     sim_cluster_sweep(cluster);
     bool live = sim_cluster_violation(cluster) != NULL ||
                 sim_cluster_settle(cluster, 5, 30 * SECOND);
