@@ -6,6 +6,7 @@
 #include "base/container.h"
 #include "call.h"
 #include "etcd.pb-c.h"
+#include "tls/pki.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -203,6 +204,17 @@ static bool leads_etcd(struct lab *lab, struct rpc_channel *channel)
     return leads;
 }
 
+struct rpc_channel *lab_channel(const struct lab *lab, const char *address,
+                                uint64_t seed)
+{
+    struct rpc_channel *channel = rpc_channel_create(lab->loop, address, seed);
+
+    if (lab->tls != NULL) {
+        rpc_channel_use_tls(channel, lab->tls, NULL, NULL);
+    }
+    return channel;
+}
+
 int lab_leader(struct lab *lab)
 {
     int leader = -1;
@@ -213,8 +225,7 @@ int lab_leader(struct lab *lab)
         if (lab->members[i].pid == 0) {
             continue;
         }
-        channel = rpc_channel_create(lab->loop, lab->members[i].address,
-                                     (uint64_t)i + 1);
+        channel = lab_channel(lab, lab->members[i].address, (uint64_t)i + 1);
         if (lab->kind == LAB_HOLDFAST ? leads_holdfast(lab, channel)
                                       : leads_etcd(lab, channel)) {
             leader = i;
@@ -261,6 +272,85 @@ bool lab_prepare(struct lab *lab, enum lab_kind kind, uv_loop_t *loop,
         }
     }
     return true;
+}
+
+/* --- TLS ------------------------------------------------------------------ */
+
+static bool issue(const struct lab *lab, enum pki_role role, const char *name,
+                  const char *file)
+{
+    struct pki_request request = {.role = role,
+                                  .name = name,
+                                  .common_name = file,
+                                  .hosts = {"127.0.0.1"},
+                                  .host_count = role == PKI_NODE ? 1 : 0};
+    char error[256];
+
+    if (pki_issue(lab->directory, &request, lab->directory, file, error,
+                  sizeof(error)) != 0) {
+        fprintf(stderr, "%s: %s\n", file, error);
+        return false;
+    }
+    return true;
+}
+
+static bool configure_tls(const struct lab *lab, int number)
+{
+    const char *dir = lab->directory;
+    char path[LAB_PATH_BYTES + 32];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/n%d.yaml", dir, number + 1);
+    file = fopen(path, "ae");
+    if (file == NULL) {
+        return false;
+    }
+    fprintf(file,
+            "tls: {certificate: %s/n%d.crt, key: %s/n%d.key, node_ca: "
+            "%s/node-ca.crt, agent_ca: %s/agent-ca.crt, client_ca: "
+            "%s/client-ca.crt}\n",
+            dir, number + 1, dir, number + 1, dir, dir, dir);
+    return fclose(file) == 0;
+}
+
+static struct tls *open_tls(const struct lab *lab)
+{
+    char paths[3][LAB_PATH_BYTES + 32];
+    struct tls_files files = {
+        .certificate = paths[0], .key = paths[1], .node_ca = paths[2]};
+    char error[512];
+    struct tls *tls;
+
+    snprintf(paths[0], sizeof(paths[0]), "%s/bench.crt", lab->directory);
+    snprintf(paths[1], sizeof(paths[1]), "%s/bench.key", lab->directory);
+    snprintf(paths[2], sizeof(paths[2]), "%s/node-ca.crt", lab->directory);
+    tls = tls_create(&files, error, sizeof(error));
+    if (tls == NULL) {
+        fprintf(stderr, "%s\n", error);
+    }
+    return tls;
+}
+
+bool lab_secure(struct lab *lab)
+{
+    char error[256];
+    char name[24];
+    char id[24];
+
+    CHECK(lab->kind == LAB_HOLDFAST);
+    if (pki_init(lab->directory, "bench", error, sizeof(error)) != 0) {
+        fprintf(stderr, "%s\n", error);
+        return false;
+    }
+    for (int i = 0; i < LAB_MEMBERS; i++) {
+        snprintf(name, sizeof(name), "n%d", i + 1);
+        snprintf(id, sizeof(id), "%d", i + 1);
+        if (!issue(lab, PKI_NODE, id, name) || !configure_tls(lab, i)) {
+            return false;
+        }
+    }
+    lab->tls = issue(lab, PKI_CLIENT, "bench", "bench") ? open_tls(lab) : NULL;
+    return lab->tls != NULL;
 }
 
 bool lab_launch(struct lab *lab)
@@ -368,5 +458,7 @@ void lab_stop(struct lab *lab, bool keep)
     if (lab->directory[0] != '\0' && !keep) {
         nftw(lab->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     }
+    tls_destroy(lab->tls);
+    lab->tls = NULL;
     lab->directory[0] = '\0';
 }

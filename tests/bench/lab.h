@@ -5,6 +5,8 @@
 #ifndef BENCH_LAB_H
 #define BENCH_LAB_H
 
+#include "rpc/channel.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,6 +30,7 @@ struct lab {
     char directory[LAB_PATH_BYTES];
     char program[LAB_PATH_BYTES];
     const char *extra; /* YAML lines for each configuration file; or NULL. */
+    struct tls *tls;   /* Of a client; NULL: without. */
     struct lab_member members[LAB_MEMBERS];
 };
 
@@ -41,6 +44,15 @@ bool lab_find(enum lab_kind kind, char *path, size_t size);
 bool lab_prepare(struct lab *lab, enum lab_kind kind, uv_loop_t *loop,
                  const char *parent, const char *extra);
 bool lab_launch(struct lab *lab);
+
+/* Between the two, for Holdfast: mutual TLS, with authorities and certificates
+ * made for it. False after saying why. */
+bool lab_secure(struct lab *lab);
+
+/* A channel to one of its members, as the lab is reached. Destroy it before
+ * lab_stop(). */
+struct rpc_channel *lab_channel(const struct lab *lab, const char *address,
+                                uint64_t seed);
 
 /* Both. */
 bool lab_start(struct lab *lab, enum lab_kind kind, uv_loop_t *loop,

@@ -92,6 +92,13 @@ void load_open(struct load *load, uv_loop_t *loop, const char *address,
     }
 }
 
+void load_use_tls(struct load *load, struct tls *tls)
+{
+    for (uint32_t i = 0; i < load->channel_count; i++) {
+        rpc_channel_use_tls(load->channels[i], tls, NULL, NULL);
+    }
+}
+
 void load_close(struct load *load)
 {
     uv_close((uv_handle_t *)&load->timer, NULL);

@@ -48,6 +48,9 @@ void load_open(struct load *load, uv_loop_t *loop, const char *address,
                uint32_t clients, uint32_t connections);
 void load_close(struct load *load);
 
+/* Before the first run: over TLS, which is lent until load_close(). */
+void load_use_tls(struct load *load, struct tls *tls);
+
 /* Runs until load_end(), all counts; for several loads at once, whose loop the
  * caller runs. load_end() waits for what is under way. */
 void load_begin(struct load *load, const struct load_operation *operation);
