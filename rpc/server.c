@@ -298,10 +298,13 @@ static bool same_address(const char *peer, const char *other)
 }
 
 /* Who floods a node with connections for which nobody answers ends his own
- * oldest ones. Connections stand in the order in which they came. */
+ * oldest ones, first those that showed nothing, then those that still shake
+ * hands: many of one office may do so at once. Connections stand in the order
+ * in which they came. */
 static void make_room(struct rpc_server *server,
                       const struct server_connection *connection)
 {
+    struct server_connection *nobody = NULL;
     struct server_connection *oldest = NULL;
     unsigned count = 0;
     struct list *at;
@@ -313,12 +316,13 @@ static void make_room(struct rpc_server *server,
         if (!other->proven && !other->base.closing &&
             same_address(connection->peer, other->peer)) {
             oldest = oldest == NULL ? other : oldest;
+            nobody = nobody == NULL && other->settled ? other : nobody;
             count++;
         }
     }
     if (count > RPC_UNPROVEN_PER_ADDRESS) {
         server->stats.connections_refused++;
-        rpc_connection_close(&oldest->base,
+        rpc_connection_close(nobody != NULL ? &nobody->base : &oldest->base,
                              "too many connections that nobody answers for");
     }
 }
