@@ -44,81 +44,13 @@ struct rpc_call *call_create(struct server_connection *connection,
     return call;
 }
 
-static bool streams(const struct rpc_call *call)
-{
-    return call->method->client_streams || call->method->server_streams;
-}
-
-/* --- The caller's account ------------------------------------------------- */
-
-static void charge(struct rpc_call *call)
-{
-    size_t bytes = RPC_CALL_BYTES + call->message_bytes + call->in.len +
-                   call->out.len - call->out_sent;
-
-    if (call->account != NULL) {
-        call->account->bytes += bytes - call->charged;
-        call->charged = bytes;
-    }
-}
-
-void rpc_call_charge(struct rpc_call *call, struct rpc_account *account)
-{
-    CHECK(call->account == NULL && call->method != NULL);
-    call->account = account;
-    account->calls++;
-    account->streams += streams(call);
-    charge(call);
-}
-
-static void discharge(struct rpc_call *call)
-{
-    struct rpc_account *account = call->account;
-
-    if (account != NULL) {
-        CHECK(account->calls > 0 && account->bytes >= call->charged);
-        account->calls--;
-        account->streams -= streams(call);
-        account->bytes -= call->charged;
-        call->account = NULL;
-    }
-}
-
-void rpc_call_vouch(struct rpc_call *call)
-{
-    call->connection->proven = true;
-}
-
-/* As node/api_errors.c declares it; the reason is part of the wire. */
-static void refuse_bytes(struct rpc_call *call)
-{
-    call->connection->server->stats.calls_over_bytes++;
-    rpc_call_trailer(call, "holdfast-reason", "OVER_LIMIT");
-    rpc_call_trailer(call, "grpc-retry-pushback-ms", "500");
-    rpc_call_finish(call, RPC_RESOURCE_EXHAUSTED,
-                    "the caller has more under way at this node than it gives "
-                    "one: %zu MiB of requests and answers; let some end, then "
-                    "retry",
-                    call->account->bytes_max >> 20);
-}
-
-/* A large answer may be that while nothing else is under way. */
-static bool answer_exceeds(const struct rpc_call *call, size_t len)
-{
-    const struct rpc_account *account = call->account;
-
-    return account != NULL && !call->headers_sent && !streams(call) &&
-           len > RPC_ANSWER_BYTES_SMALL && account->calls > 1 &&
-           account->bytes + len > account->bytes_max;
-}
-
 static void count_received(struct rpc_call *call, size_t before)
 {
     struct server_connection *connection = call->connection;
 
     connection->receive_bytes += call->in.len - before;
     connection->server->receive_bytes += call->in.len - before;
-    charge(call);
+    call_charge(call);
 }
 
 static void count_ended(const struct rpc_call *call)
@@ -151,7 +83,7 @@ void call_destroy(struct rpc_call *call)
     }
     bytes_clear(&call->in);
     count_received(call, received);
-    discharge(call);
+    call_discharge(call);
     bytes_close(&call->headers);
     bytes_close(&call->in);
     bytes_close(&call->out);
@@ -222,7 +154,7 @@ static ssize_t on_output(nghttp2_session *session, int32_t stream_id,
     }
     bytes_clear(&call->out);
     call->out_sent = 0;
-    charge(call);
+    call_charge(call);
     if (call->finished) {
         *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
         if (submit_trailers(call, nv, 0) != 0) {
@@ -268,15 +200,15 @@ void rpc_call_send_raw(struct rpc_call *call, const void *data, size_t len)
     if (call->finished) {
         return;
     }
-    if (answer_exceeds(call, len)) {
-        refuse_bytes(call);
+    if (call_answer_exceeds(call, len)) {
+        call_refuse_bytes(call);
         return;
     }
     if (!call->headers_sent) {
         send_headers(call);
     }
     rpc_frame_append(&call->out, data, len);
-    charge(call);
+    call_charge(call);
     resume(call);
 }
 
@@ -619,9 +551,8 @@ void call_data(struct rpc_call *call, const uint8_t *data, size_t len)
                         "too many requests are under way; retry later");
         return;
     }
-    if (call->account != NULL &&
-        call->account->bytes + len > call->account->bytes_max) {
-        refuse_bytes(call);
+    if (call_request_exceeds(call, len)) {
+        call_refuse_bytes(call);
         return;
     }
     bytes_append(&call->in, data, len);

@@ -61,6 +61,11 @@
  * people who look whether a node is well have one or two. */
 #define RPC_UNPROVEN_PER_ADDRESS 64
 
+/* Connections of one certificate, or, of callers without, of one address: no
+ * caller takes all the places of a node. A program has some, a service of many
+ * processes that share a certificate some dozens. */
+#define RPC_CONNECTIONS_PER_CALLER 256
+
 /* From accept to the client's SETTINGS. */
 #define RPC_HANDSHAKE_MS 5000
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "rpc/address.h"
+#include "rpc/admission.h"
 #include "rpc/limits.h"
 #include "rpc/server_internal.h"
 #include "rpc/unpack.h"
@@ -278,8 +279,17 @@ static void connection_established(struct rpc_connection *base)
     struct server_connection *connection =
         container_of(base, struct server_connection, base);
 
-    connection->proven = base->tls == NULL ||
-                         tls_session_identity(base->tls)->role != TLS_ROLE_NONE;
+    if (base->tls == NULL ||
+        tls_session_identity(base->tls)->role == TLS_ROLE_NONE) {
+        return;
+    }
+    if (!admission_has_room(connection)) {
+        connection->server->stats.connections_refused++;
+        connection->settled = true; /* Its handshake did not fail. */
+        rpc_connection_close(base, "its caller has too many connections");
+        return;
+    }
+    connection->proven = true;
 }
 
 static const struct rpc_connection_ops connection_ops = {
@@ -287,45 +297,6 @@ static const struct rpc_connection_ops connection_ops = {
     .established = connection_established,
     .closed = connection_closed,
 };
-
-static bool same_address(const char *peer, const char *other)
-{
-    const char *port = strrchr(peer, ':');
-    size_t len = port == NULL ? strlen(peer) : (size_t)(port - peer);
-
-    return strncmp(peer, other, len) == 0 &&
-           (other[len] == ':' || other[len] == '\0');
-}
-
-/* Who floods a node with connections for which nobody answers ends his own
- * oldest ones, first those that showed nothing, then those that still shake
- * hands: many of one office may do so at once. Connections stand in the order
- * in which they came. */
-static void make_room(struct rpc_server *server,
-                      const struct server_connection *connection)
-{
-    struct server_connection *nobody = NULL;
-    struct server_connection *oldest = NULL;
-    unsigned count = 0;
-    struct list *at;
-
-    list_foreach (at, &server->connections) {
-        struct server_connection *other =
-            list_entry(at, struct server_connection, link);
-
-        if (!other->proven && !other->base.closing &&
-            same_address(connection->peer, other->peer)) {
-            oldest = oldest == NULL ? other : oldest;
-            nobody = nobody == NULL && other->settled ? other : nobody;
-            count++;
-        }
-    }
-    if (count > RPC_UNPROVEN_PER_ADDRESS) {
-        server->stats.connections_refused++;
-        rpc_connection_close(nobody != NULL ? &nobody->base : &oldest->base,
-                             "too many connections that nobody answers for");
-    }
-}
 
 static void send_settings(struct server_connection *connection)
 {
@@ -374,7 +345,7 @@ static void on_connection(uv_stream_t *listener, int status)
     rpc_address_of_peer(&connection->base.tcp, connection->peer,
                         sizeof(connection->peer));
     if (server->tls != NULL) {
-        make_room(server, connection);
+        admission_make_room(server, connection);
     }
     CHECK(nghttp2_session_server_new2(&connection->base.session,
                                       server->callbacks, connection,

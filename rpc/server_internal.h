@@ -99,6 +99,15 @@ void call_data(struct rpc_call *call, const uint8_t *data, size_t len);
 void call_half_close(struct rpc_call *call);
 /* Ends a stream because the server ends. */
 void call_drain(struct rpc_call *call);
+/* Of the caller's account (call_account.c): what the call holds has changed;
+ * the call is over; whether so many bytes more are too many, of its request or
+ * of its answer, which may be large while nothing else is under way; and the
+ * refusal. */
+void call_charge(struct rpc_call *call);
+void call_discharge(struct rpc_call *call);
+bool call_request_exceeds(const struct rpc_call *call, size_t len);
+bool call_answer_exceeds(const struct rpc_call *call, size_t len);
+void call_refuse_bytes(struct rpc_call *call);
 /* Looks at deadlines. */
 void call_tick(struct rpc_call *call, uint64_t now_ms);
 

@@ -5,6 +5,7 @@ import ssl
 import subprocess
 
 import grpc
+from holdfast_region import wait_until
 from raw_http2 import PREFACE, SETTINGS, Wire, frame
 from threat_case import Field, ThreatCase, context_of
 
@@ -198,6 +199,28 @@ class Tls(ThreatCase):
             with self.assertRaises(grpc.RpcError) as caught:
                 list(call)
         self.assertEqual(caught.exception.code().name, "UNAVAILABLE")
+
+    def test_connections_of_one_caller_are_bounded(self):
+        """By a good certificate, which does not make all places his."""
+        context, ended, wires = context_of("bert"), 0, []
+        for _ in range(256 + 20):
+            try:
+                wires.append(self.wire(context=context))
+            except OSError:
+                ended += 1
+        self.serves(self.wire("anna"), 1)
+        for wire in wires:
+            wire.call(1, "/grpc.health.v1.Health/Check")
+            ended += wire.status(1) is None
+        self.assertEqual(ended, 20)
+        # The places are his again when he has left them.
+        for wire in wires:
+            wire.close()
+        wait_until(self.comes_in, "he gets in again")
+
+    def comes_in(self):
+        return self.refusal("grpc.health.v1.Health/Check", {},
+                            "bert")[0] == "OK"
 
     def test_connections_of_nobody_do_not_keep_others_out(self):
         nobody = context_of(None)
