@@ -146,6 +146,24 @@ class Tokens(ThreatCase):
             self.assertEqual(caught.exception.code, "UNAUTHENTICATED")
         self.assertLess(os.path.getsize(self.leader.log) - size, 20000)
 
+    def test_a_secret_that_leaks_would_be_found(self):
+        """What looks for secrets after each test does see one: in an answer, in
+        a file of a data directory."""
+        secret = Field.secrets()[-1]
+        self.answers.append(f"so: {Field.token}")
+        with self.assertRaises(AssertionError):
+            self.check_secrets()
+        self.answers.clear()
+        self.check_secrets()
+        planted = f"{self.region.directory}/{self.leader.name}.data/planted"
+        with open(planted, "wb") as file:
+            file.write(b"x" * 5000 + secret)
+        try:
+            with self.assertRaises(AssertionError):
+                self.check_secrets()
+        finally:
+            os.remove(planted)
+
     def test_passwords_by_other_schemes_get_nothing(self):
         for scheme in (f"Basic {PASSWORD}", PASSWORD, f"Bearer {PASSWORD}",
                        f"Bearer hf_{Field.token[3:]}00",
