@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "tls/pki_file.h"
+#include "tls/pki_internal.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -47,7 +48,7 @@ static void path_of(char path[PATH_ROOM], const char *dir, const char *name,
     snprintf(path, PATH_ROOM, "%s/%s%s", dir, name, suffix);
 }
 
-static EVP_PKEY *make_key(void)
+EVP_PKEY *pki_make_key(void)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
 
@@ -192,7 +193,7 @@ int pki_init(const char *dir, const char *region, char *error, size_t size)
     int rv = refuse_former(dir, error, size);
 
     for (int role = 0; rv == 0 && role < PKI_ROLE_COUNT; role++) {
-        EVP_PKEY *key = make_key();
+        EVP_PKEY *key = pki_make_key();
         struct pair pair = {make_authority(key, (enum pki_role)role, region),
                             NULL, key};
         char name[32];
@@ -214,8 +215,8 @@ static bool is_token(const char *text, const char *more)
            strspn(text, more) == len;
 }
 
-static int check_request(const struct pki_request *request, char *error,
-                         size_t size)
+int pki_check_request(const struct pki_request *request, char *error,
+                      size_t size)
 {
     static const char name_letters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._@";
@@ -277,8 +278,8 @@ static void alternative_names(const struct pki_request *request, char *text,
     }
 }
 
-static X509 *make_leaf(const struct pki_request *request, EVP_PKEY *key,
-                       X509 *authority)
+X509 *pki_make_leaf(const struct pki_request *request, EVP_PKEY *key,
+                    X509 *authority)
 {
     X509 *leaf = make_certificate(key, request->days == 0 ? PKI_LEAF_DAYS
                                                           : request->days);
@@ -351,7 +352,7 @@ int pki_issue(const char *ca_dir, const struct pki_request *request,
     EVP_PKEY *authority_key = NULL;
     EVP_PKEY *key = NULL;
     X509 *leaf = NULL;
-    int rv = check_request(request, error, size);
+    int rv = pki_check_request(request, error, size);
 
     if (rv == 0) {
         rv = load_authority(ca_dir, request->role, &authority, &authority_key,
@@ -360,8 +361,8 @@ int pki_issue(const char *ca_dir, const struct pki_request *request,
     if (rv != 0) {
         goto out;
     }
-    key = make_key();
-    leaf = make_leaf(request, key, authority);
+    key = pki_make_key();
+    leaf = pki_make_leaf(request, key, authority);
     if (leaf == NULL || X509_sign(leaf, authority_key, EVP_sha256()) <= 0) {
         rv = fail(error, size, HF_ERROR_INVALID, "certificate");
         goto out;
