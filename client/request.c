@@ -11,6 +11,7 @@
 #include "holdfast/v1/cluster_service.pb-c.h"
 #include "holdfast/v1/group_service.pb-c.h"
 #include "holdfast/v1/host_service.pb-c.h"
+#include "holdfast/v1/join_service.pb-c.h"
 #include "holdfast/v1/manifest_service.pb-c.h"
 #include "holdfast/v1/plan_service.pb-c.h"
 #include "holdfast/v1/reservation_service.pb-c.h"
@@ -41,6 +42,7 @@ const ProtobufCMethodDescriptor *hf_method_find(const char *method)
         &holdfast__v1__plan_service__descriptor,
         &holdfast__v1__access_service__descriptor,
         &holdfast__v1__audit_service__descriptor,
+        &holdfast__v1__join_service__descriptor,
         &holdfast__v1__manifest_service__descriptor,
         &holdfast__v1__watch_service__descriptor,
     };

@@ -35,6 +35,7 @@ static const struct {
     [PERMISSION_OPERATE] = {"operate", ROLE(OPERATOR) | ROLE(ADMIN), false,
                             false},
     [PERMISSION_ADMINISTER] = {"administer", ROLE(ADMIN), false, false},
+    [PERMISSION_JOIN] = {"join", 0, false, false},
 };
 
 const struct access_method access_methods[] = {
@@ -111,6 +112,7 @@ void access_decide(const struct state *state,
     *access = (struct access){
         .state = state, .subject = subject, .permission = permission};
     if (subject == NULL || subject->source == SUBJECT_EVERYBODY ||
+        permission == PERMISSION_JOIN ||
         (subject->source == SUBJECT_BY_CERTIFICATE &&
          state_counts(state)->grants == 0)) {
         return;

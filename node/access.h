@@ -29,9 +29,10 @@ enum permission {
     PERMISSION_REHEARSE, /* Works out what would happen; changes nothing. */
     PERMISSION_WORKLOAD, /* Changes VMs or groups; may be scoped. */
     PERMISSION_OPERATE,  /* Changes what carries them, and can be undone. */
-    PERMISSION_ADMINISTER
+    PERMISSION_ADMINISTER,
+    PERMISSION_JOIN /* No role's: the method looks at the token itself. */
 };
-#define PERMISSION_COUNT 7
+#define PERMISSION_COUNT 8
 
 /* "workload"; for tables. */
 const char *permission_name(enum permission permission);

@@ -21,6 +21,7 @@
 #include <holdfast/v1/cluster_service.pb-c.h>
 #include <holdfast/v1/group_service.pb-c.h>
 #include <holdfast/v1/host_service.pb-c.h>
+#include <holdfast/v1/join_service.pb-c.h>
 #include <holdfast/v1/manifest_service.pb-c.h>
 #include <holdfast/v1/plan_service.pb-c.h>
 #include <holdfast/v1/reservation_service.pb-c.h>
@@ -128,6 +129,13 @@ const struct api_method api_methods[] = {
      .read = api_list_grants, .permission = PERMISSION_ADMINISTER},
     MUTATION(ADMINISTER, "AccessService", "DeleteGrant", delete_grant,
              api_delete_grant),
+    MUTATION(ADMINISTER, "JoinService", "CreateJoinToken", create_join_token,
+             api_create_join_token),
+    {METHOD("JoinService", "ListJoinTokens", list_join_tokens),
+     .read = api_list_join_tokens, .permission = PERMISSION_ADMINISTER},
+    MUTATION(ADMINISTER, "JoinService", "DeleteJoinToken", delete_join_token,
+             api_delete_join_token),
+    MUTATION(JOIN, "JoinService", "JoinHost", join_host, api_join_host),
     {METHOD("AuditService", "ListAuditRecords", list_audit_records),
      .read = api_list_audit_records, .permission = PERMISSION_ADMINISTER},
     {METHOD("AuditService", "ExportAuditRecords", export_audit_records),
@@ -557,7 +565,11 @@ static void mutate_audited(const struct api_method *method,
     char caller[ACCESS_SUBJECT_TEXT_BYTES];
     struct audit_note note;
 
-    access_subject_text(access, caller);
+    if (method->permission == PERMISSION_JOIN) {
+        (void)snprintf(caller, sizeof(caller), "join-token");
+    } else {
+        access_subject_text(access, caller);
+    }
     audit_note_begin(&note, method, request,
                      caller[0] == '\0' ? "loopback" : caller, plan->scratch);
     method->mutate(request, plan, reply);

@@ -216,6 +216,15 @@ void api_list_audit_records(const ProtobufCMessage *request,
 void api_export_audit_records(const ProtobufCMessage *request,
                               const struct api_view *view,
                               struct api_reply *reply);
+void api_create_join_token(const ProtobufCMessage *request,
+                           struct turn_plan *plan, struct api_reply *reply);
+void api_list_join_tokens(const ProtobufCMessage *request,
+                          const struct api_view *view, struct api_reply *reply);
+void api_delete_join_token(const ProtobufCMessage *request,
+                           struct turn_plan *plan, struct api_reply *reply);
+/* The certificate is not in its answer yet: node_join_sign(). */
+void api_join_host(const ProtobufCMessage *request, struct turn_plan *plan,
+                   struct api_reply *reply);
 void api_apply_manifest(const ProtobufCMessage *request, struct turn_plan *plan,
                         struct api_reply *reply);
 

@@ -185,6 +185,8 @@ static void say_why(const struct access *access, bool allowed, const char *path,
         snprintf(text, size, "within the scope of a grant");
     } else if (access->permission == PERMISSION_ASK) {
         snprintf(text, size, "everybody may");
+    } else if (access->permission == PERMISSION_JOIN) {
+        snprintf(text, size, "whoever shows a token to join may, once");
     } else {
         snprintf(text, size,
                  "there is no grant yet: every client is an "

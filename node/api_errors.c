@@ -117,6 +117,17 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                         "The audit record behind that number is not kept.",
                         "Export from the first one; what is missing between "
                         "was not exported in time."},
+    [API_JOIN_TOKEN_NOT_FOUND] = {RPC_NOT_FOUND, "JOIN_TOKEN_NOT_FOUND",
+                                  "There is no token to join for this host.",
+                                  "List the tokens to join."},
+    [API_JOIN_REFUSED] = {RPC_UNAUTHENTICATED, "JOIN_REFUSED",
+                          "The token lets nobody in, or not this host: it is "
+                          "unknown, expired, used, or another host's.",
+                          "Make another one: holdfast host token create."},
+    [API_JOIN_OFF] = {RPC_FAILED_PRECONDITION, "JOIN_OFF",
+                      "The leader cannot sign certificates of agents.",
+                      "Set tls.agent_ca_key on all nodes, or issue the "
+                      "certificate by holdfast cert issue."},
     [API_WATCH_COMPACTED] = {RPC_OUT_OF_RANGE, "WATCH_COMPACTED",
                              "Events after that revision are no longer kept.",
                              "List again and watch from the list's revision."},

@@ -97,6 +97,15 @@ static const ProtobufCMessage *grant_named(struct arena *arena,
     return grant == NULL ? NULL : &view_grant(arena, state, grant)->base;
 }
 
+static const ProtobufCMessage *join_token_named(struct arena *arena,
+                                                const struct state *state,
+                                                struct text name)
+{
+    const struct join_token *token = state_join_token_named(state, name);
+
+    return token == NULL ? NULL : &view_join_token(arena, state, token)->base;
+}
+
 static const ProtobufCMessage *the_settings(struct arena *arena,
                                             const struct state *state,
                                             struct text name)
@@ -126,6 +135,7 @@ static const struct audit_kind *kind_of(const char *path)
         {"ReservationService/", "reservation", reservation_named},
         {"ClusterService/", "settings", the_settings},
         {"AccessService/", "grant", grant_named},
+        {"JoinService/", "join_token", join_token_named},
         {"ManifestService/", "manifest", NULL},
         {"PlanService/", "plan", NULL},
     };

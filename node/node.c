@@ -212,8 +212,8 @@ static int start_server(struct node *node)
         "holdfast.v1.VmService",      "holdfast.v1.GroupService",
         "holdfast.v1.PlanService",    "holdfast.v1.ReservationService",
         "holdfast.v1.AccessService",  "holdfast.v1.ManifestService",
-        "holdfast.v1.AuditService",   "holdfast.v1.WatchService",
-        "holdfast.v1.AgentService"};
+        "holdfast.v1.AuditService",   "holdfast.v1.JoinService",
+        "holdfast.v1.WatchService",   "holdfast.v1.AgentService"};
     const char *listen = node->config->listen[0] == '\0' ? node->self->address
                                                          : node->config->listen;
     char error[256];

@@ -63,6 +63,8 @@ struct node {
     struct http_pages pages;
     struct http_server *http; /* NULL: not asked for. */
     struct tls *tls;          /* NULL: loopback without. */
+    /* Issues agents' certificates; NULL: this node cannot. */
+    struct pki_signer *signer;
     uint64_t tls_look_ms;     /* When its files are looked at again. */
     uint64_t tls_warned_ms;   /* When the end of ours was last told of. */
     uint64_t refused_told_ms; /* When a refused call was last logged. */

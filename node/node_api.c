@@ -11,6 +11,7 @@
 #include "node/api_access.h"
 #include "node/caller.h"
 #include "node/node.h"
+#include "node/node_join.h"
 #include "node/peers.h"
 #include "rpc/limits.h"
 #include "rpc/proxy.h"
@@ -304,6 +305,9 @@ static void call_done(struct turn_request *request, int status)
     call->queued = false;
     if (status == 0) {
         record(call);
+        if (call->method->permission == PERMISSION_JOIN) {
+            node_join_sign(call->node, call->message, &call->reply);
+        }
     }
     if (call->call == NULL) {
         api_call_free(call);
@@ -392,6 +396,11 @@ static void on_message(struct rpc_handler *handler,
                api_is_stale_read(message)) {
         read_now(call, stale_age_ms(call->node));
     } else if (node_leads(call->node)) {
+        if (call->method->permission == PERMISSION_JOIN &&
+            !node_join_allow(call->node, &call->reply)) {
+            send_reply(call);
+            return;
+        }
         queue_call(call);
     } else {
         pass_on(call);

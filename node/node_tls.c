@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "node/node.h"
+#include "node/node_join.h"
 
 #include <inttypes.h>
 
@@ -35,7 +36,7 @@ int node_tls_open(struct node *node)
         log_error("tls.failed", "reason=\"%s\"", error);
         return EXIT_CONFIG;
     }
-    return 0;
+    return node_join_open(node);
 }
 
 static void warn_of_end(struct node *node, uint64_t now_ms)

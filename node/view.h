@@ -13,6 +13,7 @@
 #include "state/state.h"
 
 #include <holdfast/v1/access_service.pb-c.h>
+#include <holdfast/v1/join_service.pb-c.h>
 #include <holdfast/v1/resources.pb-c.h>
 
 Holdfast__V1__Zone *view_zone(struct arena *arena, const struct state *state,
@@ -45,6 +46,11 @@ Holdfast__V1__Reservation *view_reservation(
 
 Holdfast__V1__Grant *view_grant(struct arena *arena, const struct state *state,
                                 const struct grant *grant);
+
+/* Without anything of the secret. */
+Holdfast__V1__JoinToken *view_join_token(struct arena *arena,
+                                         const struct state *state,
+                                         const struct join_token *token);
 
 /* Of all kinds, as one. */
 Holdfast__V1__Settings *view_settings(struct arena *arena,

@@ -112,6 +112,11 @@ VALID = [
         "reservations": [{"name": "spare-$", "zone": "z1",
                           "class_name": "small", "count": 1}],
         "groups": [{**GROUP, "name": "group-$"}]}}),
+    ("JoinService/CreateJoinToken", {"ttl_ms": 5000, "token": {
+        "name": "host-$", "zone": "z1", "secret_sha256": "eA=="}}),
+    ("JoinService/ListJoinTokens", {"page_size": 2}),
+    ("JoinService/DeleteJoinToken", {"name": "host-$"}),
+    ("JoinService/JoinHost", {"name": "host-$", "csr": "MIIB"}),
     ("AuditService/ListAuditRecords", {
         "page_size": 2, "page_token": "2", "caller": "loopback",
         "object": "host/h1", "since_ms": "1", "until_ms": "9999999999999"}),

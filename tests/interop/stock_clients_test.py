@@ -119,6 +119,12 @@ def calls(own):
         ("AccessService/ListGrants", {}, "OK"),
         ("AccessService/CanI", {"method": "VmService/CreateVm"}, "OK"),
         ("AccessService/DeleteGrant", named(f"{own}-ben"), "OK"),
+        ("JoinService/CreateJoinToken", {"token": {
+            "name": f"{own}-host", "zone": "z1",
+            "secret_sha256": "x" * 32}}, "INVALID_ARGUMENT"),
+        ("JoinService/ListJoinTokens", {}, "OK"),
+        ("JoinService/DeleteJoinToken", named(f"{own}-host"), "NOT_FOUND"),
+        ("JoinService/JoinHost", named(f"{own}-host"), "FAILED_PRECONDITION"),
         ("AuditService/ListAuditRecords", {"object": "grant"}, "OK"),
         ("AuditService/ExportAuditRecords", {"page_size": 2}, "OK"),
         ("GroupService/DeleteGroup", named(group), "OK"),

@@ -17,6 +17,7 @@
 #include <holdfast/v1/cluster_service.pb-c.h>
 #include <holdfast/v1/group_service.pb-c.h>
 #include <holdfast/v1/host_service.pb-c.h>
+#include <holdfast/v1/join_service.pb-c.h>
 #include <holdfast/v1/manifest_service.pb-c.h>
 #include <holdfast/v1/plan_service.pb-c.h>
 #include <holdfast/v1/reservation_service.pb-c.h>
@@ -116,6 +117,7 @@ static void every_public_method_has_a_permission(void **unused)
         &holdfast__v1__cluster_service__descriptor,
         &holdfast__v1__group_service__descriptor,
         &holdfast__v1__host_service__descriptor,
+        &holdfast__v1__join_service__descriptor,
         &holdfast__v1__manifest_service__descriptor,
         &holdfast__v1__plan_service__descriptor,
         &holdfast__v1__reservation_service__descriptor,
@@ -146,6 +148,7 @@ static void only_methods_on_vms_and_groups_may_be_scoped(void **unused)
         assert_true(at->mutate != NULL ||
                     at->permission < PERMISSION_WORKLOAD ||
                     strstr(at->path, "ListGrants") != NULL ||
+                    strstr(at->path, "ListJoinTokens") != NULL ||
                     strstr(at->path, ".AuditService/") != NULL);
     }
 }
@@ -172,6 +175,7 @@ static void each_role_may_what_the_table_says(void **unused)
         {"CreateZone", "{dry_run: true, name: z9}", "a"},
         {"DeleteClass", "{dry_run: true, name: small}", "a"},
         {"ListGrants", "{}", "a"},
+        {"ListJoinTokens", "{}", "a"},
         {"ListAuditRecords", "{}", "a"},
         {"ExportAuditRecords", "{}", "a"},
         {"DeleteGrant", "{dry_run: true, name: given}", "a"},
