@@ -2,6 +2,7 @@
  *
  * holdfast-agent: one on each hypervisor host. */
 #include "agent/agent.h"
+#include "agent/join.h"
 #include "base/check.h"
 #include "rpc/notify.h"
 
@@ -14,11 +15,22 @@ enum exit_code { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 static const char usage[] =
     "usage: holdfast-agent CONFIG          run with this configuration\n"
     "       holdfast-agent --check CONFIG  say whether it is valid\n"
+    "       holdfast-agent join --node HOST:PORT --ca FILE --token-file FILE\n"
+    "                      [--host NAME] [--out DIR]\n"
+    "                                     get this host's first certificate\n"
     "       holdfast-agent --help\n"
     "\n"
     "CONFIG is a YAML file with the fields of holdfast.v1.AgentConfig: host,\n"
     "zone, fault_domain, nodes, run_dir (on tmpfs), state_dir, image_dir,\n"
     "capacity, pools, drivers, labels, log_level, watchdog, helper_dir.\n"
+    "\n"
+    "join makes a key, shows the nodes (--node is repeatable) the token that\n"
+    "`holdfast host token create` printed, and writes DIR/NAME.key and\n"
+    "DIR/NAME.crt (default: here, and this machine's name). FILE after --ca "
+    "is\n"
+    "the nodes' authority. Nothing that is there is overwritten; after a "
+    "failure\n"
+    "the same command goes on with the same key.\n"
     "\n"
     "SIGTERM ends the agent and leaves its VMs running; the next start adopts\n"
     "them. Without an agent they run until the host's lease is over.\n";
@@ -55,6 +67,9 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
         return EXIT_OK;
+    }
+    if (argc > 1 && strcmp(argv[1], "join") == 0) {
+        return join_main(argc - 1, argv + 1);
     }
     if (!only_check && (argc != 2 || argv[1][0] == '-')) {
         fputs(usage, stderr);
