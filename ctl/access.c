@@ -5,7 +5,9 @@
 #include "ctl/output.h"
 #include "ctl/request.h"
 #include "ctl/simple.h"
+#include "ctl/template.h"
 #include "holdfast/v1/access_service.pb-c.h"
+#include "holdfast/v1/join_service.pb-c.h"
 #include "tls/secret.h"
 
 #include <stdio.h>
@@ -107,31 +109,80 @@ static void tell_token(struct invocation *invocation,
                   invocation->arguments->names[0]);
 }
 
-enum exit_code run_token_create(struct invocation *invocation)
+/* Makes the secret, puts its hash into the request, sends that and tells the
+ * secret, once. */
+static enum exit_code create_token(struct invocation *invocation,
+                                   const ProtobufCMessage *request,
+                                   ProtobufCBinaryData *hash_field)
 {
-    Holdfast__V1__CreateGrantRequest *request = make_request(invocation);
     char secret[SECRET_TEXT_BYTES];
     uint8_t hash[SECRET_SHA256];
     ProtobufCMessage *response;
     enum exit_code code;
 
-    if (request == NULL) {
-        return EXIT_USAGE;
-    }
     if (!secret_create(secret) || !secret_hash(secret, hash)) {
         (void)fprintf(stderr, "holdfast: this system gives no random bits\n");
         return EXIT_FAILED;
     }
-    request->grant->subject_kind =
-        HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_TOKEN;
-    request->grant->secret_sha256.data = hash;
-    request->grant->secret_sha256.len = sizeof(hash);
-    code = call_create(invocation, request, &response);
+    hash_field->data = hash;
+    hash_field->len = sizeof(hash);
+    code = request_call(invocation, invocation->command->method, request,
+                        invocation->arguments->names[0], &response);
     if (code == EXIT_OK) {
         tell_token(invocation, response, secret);
         hf_message_free(response);
     }
     return code;
+}
+
+enum exit_code run_token_create(struct invocation *invocation)
+{
+    Holdfast__V1__CreateGrantRequest *request = make_request(invocation);
+
+    if (request == NULL) {
+        return EXIT_USAGE;
+    }
+    request->grant->subject_kind =
+        HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_TOKEN;
+    return create_token(invocation, &request->base,
+                        &request->grant->secret_sha256);
+}
+
+static Holdfast__V1__CreateJoinTokenRequest *make_join_request(
+    struct invocation *invocation)
+{
+    Holdfast__V1__CreateJoinTokenRequest *request =
+        (void *)request_for(invocation, invocation->command->method);
+    Holdfast__V1__JoinToken *token;
+
+    if (request == NULL) {
+        return NULL;
+    }
+    token = (void *)request_create(invocation,
+                                   &holdfast__v1__join_token__descriptor);
+    request->token = token;
+    if (!arguments_has(invocation->arguments, OPTION_ZONE)) {
+        (void)usage_error(invocation, "--zone: must be given: where the host "
+                                      "will be");
+        return NULL;
+    }
+    return request_set(invocation, &token->base, "name",
+                       invocation->arguments->names[0], "HOST") &&
+                   request_set_option(invocation, &token->base, "zone",
+                                      OPTION_ZONE) &&
+                   duration_option(invocation, OPTION_TTL, &request->ttl_ms)
+               ? request
+               : NULL;
+}
+
+enum exit_code run_host_token_create(struct invocation *invocation)
+{
+    Holdfast__V1__CreateJoinTokenRequest *request =
+        make_join_request(invocation);
+
+    return request == NULL ? EXIT_USAGE
+                           : create_token(invocation, &request->base,
+                                          &request->token->secret_sha256);
 }
 
 /* "VmService/CreateVm", as given or of the command that was named. */

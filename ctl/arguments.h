@@ -129,6 +129,7 @@ enum option {
     OPTION_LOGS,
     OPTION_HOST_STATE,
     OPTION_UNHEALTHY,
+    OPTION_TTL,
     OPTION_MAX
 };
 

@@ -323,6 +323,41 @@ const struct command commands_region[] = {
      .method = "HostService/CancelDrainHost",
      .outcome = "no longer drained",
      .run = run_simple},
+    {.noun = "host",
+     .verb = "token create",
+     .names = "HOST",
+     .name_min = 1,
+     .name_max = 1,
+     .options = OPTION(ZONE) | OPTION(TTL) | CHANGE,
+     .summary = "make a token by which a new host gets its certificate, once",
+     .details =
+         "  holdfast host token create h7 --zone z1 --ttl 30m > h7.token\n\nOn "
+         "the host, with the authority of the nodes:\n\n"
+         "  holdfast-agent join --node n1:7400 --ca node-ca.crt \\\n"
+         "      --token-file h7.token --host h7\n\nThe secret is made here; "
+         "the "
+         "region gets and keeps only its hash. The nodes need\nthe key of the "
+         "agents' authority (tls.agent_ca_key).",
+     .method = "JoinService/CreateJoinToken",
+     .outcome = "created",
+     .run = run_host_token_create},
+    {.noun = "host",
+     .verb = "token list",
+     .names = "",
+     .options = READ | ORDER,
+     .summary = "list the tokens of hosts that are to join",
+     .method = "JoinService/ListJoinTokens",
+     .run = run_list},
+    {.noun = "host",
+     .verb = "token delete",
+     .names = "HOST...",
+     .name_min = 1,
+     .name_max = MANY,
+     .options = CHANGE,
+     .summary = "refuse the token of a host that was to join",
+     .method = "JoinService/DeleteJoinToken",
+     .outcome = "deleted",
+     .run = run_simple},
 };
 
 const size_t commands_region_count = ARRAY_LEN(commands_region);

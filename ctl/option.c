@@ -263,6 +263,7 @@ static const struct option_rule rules[OPTION_MAX] = {
                              "the first record must follow this digest"},
     [OPTION_LAST_DIGEST] = {"--last", 0, "DIGEST",
                             "the last record must have this digest"},
+    [OPTION_TTL] = {"--ttl", 0, "TIME", "how long it is good (default 1h)"},
 };
 
 const struct option_rule *option_rule(enum option option)

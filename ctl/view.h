@@ -39,6 +39,7 @@ extern const struct view view_group;
 extern const struct view view_reservation;
 extern const struct view view_grant;
 extern const struct view view_audit;
+extern const struct view view_join_token;
 
 /* The view of a message; NULL: there is none. */
 const struct view *view_find(const ProtobufCMessageDescriptor *descriptor);

@@ -56,6 +56,8 @@ TABLE = [
     ("AccessService/ListGrants", {}, "admin"),
     ("AccessService/DeleteGrant", {"name": "viewer", "dry_run": True},
      "admin"),
+    ("JoinService/ListJoinTokens", {}, "admin"),
+    ("JoinService/DeleteJoinToken", {"name": "h1", "dry_run": True}, "admin"),
     ("AuditService/ListAuditRecords", {}, "admin"),
     ("AuditService/ExportAuditRecords", {"consistency": "CONSISTENCY_STALE"},
      "admin"),
