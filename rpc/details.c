@@ -67,7 +67,7 @@ static void put_error_info(struct bytes *status, const char *reason)
 static size_t fields_length(const char *message)
 {
     size_t len = strspn(message, "abcdefghijklmnopqrstuvwxyz"
-                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.[], ");
+                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.[], ");
 
     return message[len] == ':' && message[len + 1] == ' ' ? len : 0;
 }
