@@ -14,6 +14,7 @@
 
 #include <holdfast/v1/manifest_service.pb-c.h>
 #include <holdfast/v1/plan_service.pb-c.h>
+#include <holdfast/v1/vm_service.pb-c.h>
 
 _Static_assert(DIGEST_BYTES == AUDIT_DIGEST_BYTES, "of tls/ and of state/");
 
@@ -166,20 +167,28 @@ static const char *text_in(const ProtobufCMessage *message, const char *name)
     return text == NULL ? "" : text;
 }
 
-/* The request's own, or that of the object that it brings in field 1. */
+/* The request's own, or that of the one object that it brings; "": it has none,
+ * or several. */
 static const char *name_in(const ProtobufCMessage *request)
 {
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field(request->descriptor, 1);
-    const ProtobufCMessage *object;
+    const ProtobufCMessageDescriptor *descriptor = request->descriptor;
+    const char *name = text_in(request, "name");
 
-    if (field == NULL || field->type != PROTOBUF_C_TYPE_MESSAGE) {
-        const char *name = text_in(request, "name");
-
-        return name[0] == '\0' ? text_in(request, "id") : name;
+    if (name[0] == '\0') {
+        name = text_in(request, "id");
     }
-    memcpy(&object, (const char *)request + field->offset, sizeof(object));
-    return object == NULL ? "" : text_in(object, "name");
+    for (unsigned i = 0; i < descriptor->n_fields && name[0] == '\0'; i++) {
+        const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
+        const ProtobufCMessage *object;
+
+        if (field->type != PROTOBUF_C_TYPE_MESSAGE ||
+            field->label == PROTOBUF_C_LABEL_REPEATED) {
+            continue;
+        }
+        memcpy(&object, (const char *)request + field->offset, sizeof(object));
+        name = object == NULL ? "" : text_in(object, "name");
+    }
+    return name;
 }
 
 /* --- A note --------------------------------------------------------------- */
@@ -242,6 +251,18 @@ static void fields_of_manifest(struct audit_fields *fields,
     }
 }
 
+/* Of several VMs at once: their names. */
+static void fields_of_batch(struct audit_fields *fields,
+                            const Holdfast__V1__BatchCreateVmsRequest *request)
+{
+    for (size_t i = 0; i < request->n_vms; i++) {
+        char path[AUDIT_PATH_BYTES_MAX];
+
+        (void)snprintf(path, sizeof(path), "vm/%s", request->vms[i]->name);
+        audit_fields_add(fields, path, "create", strlen("create"));
+    }
+}
+
 static void look_after(struct audit_note *note, const struct state *state,
                        const struct bytes *response,
                        struct audit_fields *fields)
@@ -254,6 +275,12 @@ static void look_after(struct audit_note *note, const struct state *state,
             fields,
             (const Holdfast__V1__ApplyManifestResponse *)(void *)api_unpack(
                 output, response->data, response->len, &note->arena));
+    }
+    if (note->method->input ==
+        &holdfast__v1__batch_create_vms_request__descriptor) {
+        fields_of_batch(
+            fields, (const Holdfast__V1__BatchCreateVmsRequest *)(const void *)
+                        note->request);
     }
 }
 

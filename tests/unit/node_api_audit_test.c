@@ -184,6 +184,36 @@ static void a_manifest_is_told_by_its_objects(void **unused)
     desk_destroy(desk);
 }
 
+static void several_vms_are_told_by_their_names(void **unused)
+{
+    struct desk *desk = desk_create();
+
+    (void)unused;
+    desk_ok(desk, "BatchCreateVms",
+            "vms: [{name: a, class_name: small, template: {driver: exec, "
+            "command: [/bin/true]}}, {name: b, class_name: small, template: "
+            "{driver: exec, command: [/bin/true]}}]");
+    says(desk, 1, "\"object_kind\":\"vm\"");
+    says(desk, 1, "{\"field\":\"vm/a\",\"after\":\"create\"}");
+    says(desk, 1, "{\"field\":\"vm/b\",\"after\":\"create\"}");
+    desk_destroy(desk);
+}
+
+static void the_object_of_a_request_is_named_wherever_it_stands(void **unused)
+{
+    struct desk *desk = desk_create();
+
+    (void)unused;
+    desk_ok(
+        desk, "CreateReservation",
+        "reservation: {name: spare, zone: z1, class_name: small, count: 2}");
+    desk_ok(desk, "UpdateReservation",
+            "{reservation: {name: spare, count: 3}, update_mask: [count]}");
+    says(desk, 2, "\"object_name\":\"spare\"");
+    says(desk, 2, "{\"field\":\"count\",\"before\":\"2\",\"after\":\"3\"}");
+    desk_destroy(desk);
+}
+
 static void risks_and_words_on_hosts_keep_their_reasons(void **unused)
 {
     struct desk *desk = desk_create();
@@ -467,6 +497,8 @@ int main(void)
         cmocka_unit_test(a_record_says_who_what_when_and_what_differs),
         cmocka_unit_test(every_kind_of_object_is_told),
         cmocka_unit_test(a_manifest_is_told_by_its_objects),
+        cmocka_unit_test(several_vms_are_told_by_their_names),
+        cmocka_unit_test(the_object_of_a_request_is_named_wherever_it_stands),
         cmocka_unit_test(risks_and_words_on_hosts_keep_their_reasons),
         cmocka_unit_test(secrets_are_in_no_record),
         cmocka_unit_test(a_record_is_bounded_and_says_what_is_left_out),
