@@ -125,7 +125,9 @@ static bool read_token(struct join *join)
         (void)fclose(file);
         return false;
     }
-    (void)fgets(text, sizeof(text), file);
+    if (fgets(text, sizeof(text), file) == NULL) {
+        text[0] = '\0'; /* No token, then. */
+    }
     (void)fclose(file);
     text[strcspn(text, "\r\n")] = '\0';
     if (!secret_hash(text, hash)) {

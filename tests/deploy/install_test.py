@@ -40,14 +40,14 @@ def build_type():
 def nouns():
     """Of the command line: each has a manual page."""
     with open(f"{SOURCE}/ctl/command.c", encoding="utf-8") as table:
-        return re.findall(r'^        \{"(\w+)",', table.read(), re.M)
+        return re.findall(r'^        \{"([\w-]+)",', table.read(), re.M)
 
 
 def expected():
     lib = cached("CMAKE_INSTALL_LIBDIR")
     doc = "share/doc/holdfast"
-    public = ("access", "class", "cluster", "group", "host", "manifest",
-              "plan", "reservation", "vm", "watch", "zone")
+    public = ("access", "audit", "class", "cluster", "group", "host", "join",
+              "manifest", "plan", "reservation", "vm", "watch", "zone")
     protos = os.listdir(f"{SOURCE}/proto/holdfast/v1")
     return PROGRAMS | {
         *(f"{lib}/lib{name}.{suffix}" for name in LIBRARIES for suffix in

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -86,7 +87,7 @@ static const struct told *event_at(uint64_t revision)
         }
     }
     fail_msg("no event %llu", (unsigned long long)revision);
-    return NULL;
+    abort();
 }
 
 /* The newest of the object. */
@@ -98,7 +99,7 @@ static const struct told *last(const char *name)
         }
     }
     fail_msg("nothing of %s", name);
-    return NULL;
+    abort();
 }
 
 /* The event has that cause and follows from another one, which is returned. */
