@@ -6,6 +6,7 @@ usage: limits_test.py BINARIES DESCRIPTORS"""
 import shutil
 import sys
 import tempfile
+import time
 import unittest
 
 import grpc
@@ -28,6 +29,11 @@ class LimitedRegion(ThreatRegion):
     def write_config(self, node, settings):
         super().write_config(node, {**settings, "caller_limits": (
             f"{{calls_per_second: {RATE}, streams: {STREAMS}, mib: {MIB}}}")})
+
+    def status(self, node):
+        """Asked for less often than a caller may ask."""
+        time.sleep(5 / RATE)
+        return super().status(node)
 
 
 def patiently(call):
