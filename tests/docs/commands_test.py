@@ -62,6 +62,10 @@ SECURE = [
     ("docs/operations.md", "holdfast export -f fleet.yaml", ["rm -f fleet.yaml"]),
     ("docs/operations.md", "holdfast audit list", []),
     ("docs/operations.md", "holdfast doctor", []),
+    ("docs/operations.md", "holdfast lint", []),
+    ("docs/operations.md", "mkdir logs", [
+        "mkdir logs", "echo started > logs/holdfastd.log"]),
+    ("docs/operations.md", "holdfast host token create", []),
     ("docs/operations.md", "holdfast node list", []),
     ("docs/operations.md", "sudo systemctl restart holdfast-agent", []),
     ("docs/operations.md", "holdfast cluster nodes", []),
@@ -124,8 +128,11 @@ class Reader:
             ["bash", "-c", line], cwd=self.directory, env=self.environment,
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
             check=False, timeout=SECONDS)
-        # A plan's 2 says that something would change; a difference's as well.
-        good = (0, 2) if re.match(r"holdfast (plan|diff)", command) else (0,)
+        # A plan's 2 says that something would change, a difference's as well;
+        # a finding's 1 that there is one.
+        good = ((0, 2) if re.match(r"holdfast (plan|diff)", command) else
+                (0, 1) if re.match(r"holdfast (lint|doctor)", command) else
+                (0,))
         if done.returncode not in good:
             raise Failure(f"{where}: {command}\nexit {done.returncode}\n"
                           f"{done.stdout}{done.stderr}")

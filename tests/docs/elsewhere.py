@@ -24,6 +24,7 @@ BY_OTHERS = {
         ("tests/interop/members_test.py", '"--inspect"'),
     "holdfastd --config /etc/holdfast/node.yaml --recover":
         ("tests/interop/members_test.py", '"--recover"'),
+    "holdfast-agent join": ("tests/interop/join_test.py", '"join"'),
     "deploy/chaos --inventory my.toml --check":
         ("tests/deploy/chaos_parts_test.py", '["--check"]'),
     "deploy/chaos --inventory my.toml --fault leader-kill":
@@ -52,6 +53,7 @@ SYSTEMD = (
     "sudo systemctl restart holdfastd",
     "sudo systemctl restart holdfast-agent",
     "systemctl stop holdfastd",
+    "mkdir logs && journalctl -u holdfastd",
 )
 
 # They need no region.

@@ -47,6 +47,8 @@ class Outages(RegionCase):
         for node in lost:
             node.start()
         self.region.leader()
+        # Its connection to the leader may take a moment more.
+        wait_until(lambda: self.region.serves(survivor), "the survivor serves")
         self.refused("ZoneService/GetZone", {"name": "never"}, "NOT_FOUND",
                      "ZONE_NOT_FOUND", "", client)
 
