@@ -13,6 +13,7 @@
 #include "holdfast/v1/host_service.pb-c.h"
 #include "holdfast/v1/join_service.pb-c.h"
 #include "holdfast/v1/manifest_service.pb-c.h"
+#include "holdfast/v1/operation_service.pb-c.h"
 #include "holdfast/v1/plan_service.pb-c.h"
 #include "holdfast/v1/reservation_service.pb-c.h"
 #include "holdfast/v1/vm_service.pb-c.h"
@@ -39,6 +40,7 @@ const ProtobufCMethodDescriptor *hf_method_find(const char *method)
         &holdfast__v1__vm_service__descriptor,
         &holdfast__v1__group_service__descriptor,
         &holdfast__v1__reservation_service__descriptor,
+        &holdfast__v1__operation_service__descriptor,
         &holdfast__v1__plan_service__descriptor,
         &holdfast__v1__access_service__descriptor,
         &holdfast__v1__audit_service__descriptor,

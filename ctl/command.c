@@ -53,6 +53,7 @@ const char *noun_summary(const char *noun)
         {"audit", "Who changed what"},
         {"apply", "The fleet in a file, made true"},
         {"diff", "The fleet in a file, compared"},
+        {"operation", "What takes time, and how far it is"},
         {"plan", "What would happen"},
         {"capacity", "Room"},
         {"export", "The fleet in a file"},

@@ -38,6 +38,48 @@ const struct command commands_fleet[] = {
          "codes: 0 nothing would change, 2 something would, 1 an error.",
      .method = "ManifestService/ApplyManifest",
      .run = run_diff},
+    {.noun = "operation",
+     .verb = "list",
+     .names = "",
+     .options = READ | ORDER,
+     .summary = "list what is under way, and last drains",
+     .method = "OperationService/ListOperations",
+     .run = run_list},
+    {.noun = "operation",
+     .verb = "get",
+     .names = "NAME...",
+     .name_min = 1,
+     .name_max = MANY,
+     .options = READ,
+     .summary = "show how far operations are, and what they wait for",
+     .method = "OperationService/GetOperation",
+     .run = run_simple},
+    {.noun = "operation",
+     .verb = "wait",
+     .names = "NAME...",
+     .name_min = 1,
+     .name_max = MANY,
+     .options = OPTION(WAIT_TIMEOUT),
+     .summary = "wait until operations are over",
+     .details = "Exit codes: 0 all are done; 1 one failed or was cancelled; 7 "
+                "--wait-timeout\nran out, and Holdfast goes on with them.",
+     .method = "OperationService/WaitOperation",
+     .run = run_operation_wait},
+    {.noun = "operation",
+     .verb = "cancel",
+     .names = "NAME...",
+     .name_min = 1,
+     .name_max = MANY,
+     .options = CHANGE,
+     .summary = "end operations where they stand",
+     .details =
+         "A drain: the VMs that have not left stay. A move: while it waits "
+         "for its turn.\nThe scaling of a group: its count becomes what it "
+         "has. The update of a group:\nmax_unavailable becomes 0, so members "
+         "of the older template stay. Anything else\nonly goes forward.",
+     .method = "OperationService/CancelOperation",
+     .outcome = "cancelled",
+     .run = run_simple},
 };
 
 const size_t commands_fleet_count = ARRAY_LEN(commands_fleet);

@@ -14,9 +14,9 @@
 const struct view *view_find(const ProtobufCMessageDescriptor *descriptor)
 {
     static const struct view *const views[] = {
-        &view_vm,    &view_host,      &view_zone,        &view_class,
-        &view_node,  &view_group,     &view_reservation, &view_grant,
-        &view_audit, &view_join_token};
+        &view_vm,    &view_host,       &view_zone,        &view_class,
+        &view_node,  &view_group,      &view_reservation, &view_grant,
+        &view_audit, &view_join_token, &view_operation};
 
     for (size_t i = 0; i < ARRAY_LEN(views); i++) {
         if (views[i]->descriptor == descriptor) {

@@ -40,6 +40,7 @@ extern const struct view view_reservation;
 extern const struct view view_grant;
 extern const struct view view_audit;
 extern const struct view view_join_token;
+extern const struct view view_operation;
 
 /* The view of a message; NULL: there is none. */
 const struct view *view_find(const ProtobufCMessageDescriptor *descriptor);

@@ -23,6 +23,7 @@
 #include <holdfast/v1/host_service.pb-c.h>
 #include <holdfast/v1/join_service.pb-c.h>
 #include <holdfast/v1/manifest_service.pb-c.h>
+#include <holdfast/v1/operation_service.pb-c.h>
 #include <holdfast/v1/plan_service.pb-c.h>
 #include <holdfast/v1/reservation_service.pb-c.h>
 #include <holdfast/v1/vm_service.pb-c.h>
@@ -146,6 +147,14 @@ const struct api_method api_methods[] = {
      .output = &holdfast__v1__can_iresponse__descriptor,
      .read = api_can_i,
      .permission = PERMISSION_ASK},
+    READ("OperationService", "GetOperation", get_operation, api_get_operation),
+    READ("OperationService", "ListOperations", list_operations,
+         api_list_operations),
+    {METHOD("OperationService", "WaitOperation", wait_operation),
+     .read = api_wait_operation, .wait_ms = api_wait_operation_ms,
+     .permission = PERMISSION_READ},
+    MUTATION(OPERATE, "OperationService", "CancelOperation", cancel_operation,
+             api_cancel_operation),
     {.path = NULL},
 };
 

@@ -83,6 +83,10 @@ struct api_method {
                  struct api_reply *reply);
     const struct api_job *job;
     bool of_leader; /* A read that only the leader can answer. */
+    /* A read that waits first: how long it may, as of this state; 0: it can be
+     * answered, or has failed. NULL: none. */
+    uint32_t (*wait_ms)(const ProtobufCMessage *request,
+                        const struct state *state, struct api_reply *reply);
     enum permission permission;
 };
 
@@ -234,5 +238,17 @@ void api_apply_plan(const ProtobufCMessage *request, struct turn_plan *plan,
                     struct api_reply *reply);
 extern const struct api_job api_make_plan;
 extern const struct api_job api_get_capacity;
+
+void api_get_operation(const ProtobufCMessage *request,
+                       const struct api_view *view, struct api_reply *reply);
+void api_list_operations(const ProtobufCMessage *request,
+                         const struct api_view *view, struct api_reply *reply);
+void api_wait_operation(const ProtobufCMessage *request,
+                        const struct api_view *view, struct api_reply *reply);
+uint32_t api_wait_operation_ms(const ProtobufCMessage *request,
+                               const struct state *state,
+                               struct api_reply *reply);
+void api_cancel_operation(const ProtobufCMessage *request,
+                          struct turn_plan *plan, struct api_reply *reply);
 
 #endif

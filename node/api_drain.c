@@ -5,6 +5,7 @@
  * say that they know: headroom, and the region's quorum. */
 #include "node/api_check.h"
 #include "node/api_headroom.h"
+#include "node/api_operation.h"
 #include "node/view.h"
 
 #include <holdfast/v1/host_service.pb-c.h>
@@ -54,6 +55,8 @@ static void respond_host(struct api_reply *reply, const struct turn_plan *plan,
     arena_init(&arena, OBJECT_ARENA_BYTES);
     drained.host = view_host(&arena, plan->scratch,
                              state_host(plan->scratch, id), NULL, 0);
+    drained.operation_id = api_operation_id(
+        &arena, operation_of_host(state_host(plan->scratch, id)));
     drained.revision = state_revision(plan->scratch);
     ended.host = drained.host;
     ended.revision = drained.revision;
@@ -70,7 +73,7 @@ void api_drain_host(const ProtobufCMessage *message, struct turn_plan *plan,
                                 request->reason};
     const struct host *host =
         api_find_host(reply, plan->scratch, request->name);
-    struct change change = {.kind = CHANGE_HOST_DRAIN};
+    struct change change;
     struct host_id id;
 
     if (host == NULL ||
@@ -85,8 +88,8 @@ void api_drain_host(const ProtobufCMessage *message, struct turn_plan *plan,
         return;
     }
     id.uid = host->uid;
-    change.host_drain =
-        (struct change_host_drain){id, true, deadline_of(plan, &drain)};
+    change = operation_drain_host(host, true, deadline_of(plan, &drain),
+                                  DRAIN_END_NONE);
     turn_change(plan, &change);
     respond_host(reply, plan, id, false);
 }
@@ -98,7 +101,7 @@ void api_cancel_drain_host(const ProtobufCMessage *message,
         (const Holdfast__V1__CancelDrainHostRequest *)(const void *)message;
     const struct host *host =
         api_find_host(reply, plan->scratch, request->name);
-    struct change change = {.kind = CHANGE_HOST_DRAIN};
+    struct change change;
     struct host_id id;
 
     if (host == NULL || !api_check_revision(reply, request->expect_revision,
@@ -107,7 +110,7 @@ void api_cancel_drain_host(const ProtobufCMessage *message,
     }
     id.uid = host->uid;
     if (host->draining) {
-        change.host_drain = (struct change_host_drain){id, false, 0};
+        change = operation_drain_host(host, false, 0, DRAIN_END_CANCELLED);
         turn_change(plan, &change);
     }
     respond_host(reply, plan, id, true);
@@ -125,6 +128,8 @@ static void respond_zone(struct api_reply *reply, const struct turn_plan *plan,
     arena_init(&arena, OBJECT_ARENA_BYTES);
     drained.zone =
         view_zone(&arena, plan->scratch, state_zone(plan->scratch, id), NULL);
+    drained.operation_id = api_operation_id(
+        &arena, operation_of_zone(state_zone(plan->scratch, id)));
     drained.revision = state_revision(plan->scratch);
     ended.zone = drained.zone;
     ended.revision = drained.revision;
@@ -156,7 +161,7 @@ void api_drain_zone(const ProtobufCMessage *message, struct turn_plan *plan,
                                 request->reason};
     const struct zone *zone =
         api_find_zone(reply, plan->scratch, "name", request->name);
-    struct change change = {.kind = CHANGE_ZONE_DRAIN};
+    struct change change;
     struct zone_id id;
 
     if (zone == NULL ||
@@ -172,8 +177,8 @@ void api_drain_zone(const ProtobufCMessage *message, struct turn_plan *plan,
         return;
     }
     id.uid = zone->uid;
-    change.zone_drain =
-        (struct change_zone_drain){id, true, deadline_of(plan, &drain)};
+    change = operation_drain_zone(zone, true, deadline_of(plan, &drain),
+                                  DRAIN_END_NONE);
     turn_change(plan, &change);
     respond_zone(reply, plan, id, false);
 }
@@ -185,7 +190,7 @@ void api_cancel_drain_zone(const ProtobufCMessage *message,
         (const Holdfast__V1__CancelDrainZoneRequest *)(const void *)message;
     const struct zone *zone =
         api_find_zone(reply, plan->scratch, "name", request->name);
-    struct change change = {.kind = CHANGE_ZONE_DRAIN};
+    struct change change;
     struct zone_id id;
 
     if (zone == NULL || !api_check_revision(reply, request->expect_revision,
@@ -194,7 +199,7 @@ void api_cancel_drain_zone(const ProtobufCMessage *message,
     }
     id.uid = zone->uid;
     if (zone->draining) {
-        change.zone_drain = (struct change_zone_drain){id, false, 0};
+        change = operation_drain_zone(zone, false, 0, DRAIN_END_CANCELLED);
         turn_change(plan, &change);
     }
     respond_zone(reply, plan, id, true);

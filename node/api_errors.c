@@ -263,6 +263,19 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
          "kept: it rested for a minute, too many others began, "
          "or another node answers.",
          "List again from the first page."},
+    [API_OPERATION_NOT_FOUND] =
+        {RPC_NOT_FOUND, "OPERATION_NOT_FOUND",
+         "The region does not tell of this operation: it never was, or its "
+         "object had a newer one since.",
+         "Look at the object, or list the operations."},
+    [API_OPERATION_NOT_CANCELLABLE] =
+        {RPC_FAILED_PRECONDITION, "OPERATION_NOT_CANCELLABLE",
+         "The operation is over, or is of a kind that only goes forward.",
+         "Ask for what you want instead; the message says how."},
+    [API_WAITS_BUSY] = {RPC_RESOURCE_EXHAUSTED, "WAITS_BUSY",
+                        "Too many calls wait for operations.",
+                        "Retry after the time that the trailer says, or ask "
+                        "with GetOperation."},
 };
 
 const char *api_error_reason(const char *reason)

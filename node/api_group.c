@@ -6,6 +6,7 @@
 #include "node/api_check.h"
 #include "node/api_group_edit.h"
 #include "node/api_headroom.h"
+#include "node/api_operation.h"
 #include "node/api_page.h"
 #include "node/label_filter.h"
 #include "node/view.h"
@@ -65,18 +66,21 @@ static bool check_headroom(struct api_reply *reply, struct turn_plan *plan,
     return good;
 }
 
-#define RESPOND_GROUP(type, TYPE, plan, reply, id)                     \
-    do {                                                               \
-        Holdfast__V1__##type##Response response =                      \
-            HOLDFAST__V1__##TYPE##_RESPONSE__INIT;                     \
-        struct arena arena;                                            \
-        arena_init(&arena, GROUP_ARENA_BYTES);                         \
-        response.group =                                               \
-            view_group(&arena, (plan)->scratch,                        \
-                       state_group((plan)->scratch, (id)), GROUP_ALL); \
-        response.revision = state_revision((plan)->scratch);           \
-        api_respond((reply), &response.base);                          \
-        arena_close(&arena);                                           \
+#define RESPOND_GROUP(type, TYPE, kind, plan, reply, id)                     \
+    do {                                                                     \
+        Holdfast__V1__##type##Response response =                            \
+            HOLDFAST__V1__##TYPE##_RESPONSE__INIT;                           \
+        struct arena arena;                                                  \
+        arena_init(&arena, GROUP_ARENA_BYTES);                               \
+        response.group =                                                     \
+            view_group(&arena, (plan)->scratch,                              \
+                       state_group((plan)->scratch, (id)), GROUP_ALL);       \
+        response.operation_id = api_operation_id(                            \
+            &arena,                                                          \
+            operation_on_group(state_group((plan)->scratch, (id)), (kind))); \
+        response.revision = state_revision((plan)->scratch);                 \
+        api_respond((reply), &response.base);                                \
+        arena_close(&arena);                                                 \
     } while (0)
 
 static bool check_create(struct api_reply *reply, const struct state *state,
@@ -132,7 +136,8 @@ static void create(struct api_reply *reply, struct turn_plan *plan,
         return;
     }
     id = write_group(plan, group->name, edit);
-    RESPOND_GROUP(CreateGroup, CREATE_GROUP, plan, reply, id);
+    RESPOND_GROUP(CreateGroup, CREATE_GROUP, OPERATION_SCALE_GROUP, plan, reply,
+                  id);
 }
 
 void api_create_group(const ProtobufCMessage *message, struct turn_plan *plan,
@@ -185,7 +190,8 @@ static void update(struct api_reply *reply, struct turn_plan *plan,
         return;
     }
     write_group(plan, request->group->name, edit);
-    RESPOND_GROUP(UpdateGroup, UPDATE_GROUP, plan, reply, id);
+    RESPOND_GROUP(UpdateGroup, UPDATE_GROUP, OPERATION_UPDATE_GROUP, plan,
+                  reply, id);
 }
 
 void api_update_group(const ProtobufCMessage *message, struct turn_plan *plan,
@@ -236,7 +242,8 @@ void api_scale_group(const ProtobufCMessage *message, struct turn_plan *plan,
         if (request->count != group->count) {
             write_group(plan, request->name, &edit);
         }
-        RESPOND_GROUP(ScaleGroup, SCALE_GROUP, plan, reply, id);
+        RESPOND_GROUP(ScaleGroup, SCALE_GROUP, OPERATION_SCALE_GROUP, plan,
+                      reply, id);
     }
     group_edit_close(&edit);
 }
@@ -300,6 +307,8 @@ void api_delete_group(const ProtobufCMessage *message, struct turn_plan *plan,
     }
     arena_init(&arena, GROUP_ARENA_BYTES);
     response.group = view_group(&arena, plan->scratch, group, GROUP_STATUS);
+    response.operation_id = api_operation_id(
+        &arena, operation_on_group(group, OPERATION_DELETE_GROUP));
     delete_group(plan, group);
     response.group->status->deleting = true;
     response.revision = state_revision(plan->scratch);

@@ -6,6 +6,7 @@
 #include "base/container.h"
 #include "node/api_check.h"
 #include "node/api_headroom.h"
+#include "node/api_operation.h"
 #include "node/api_page.h"
 #include "node/failover.h"
 #include "node/label_filter.h"
@@ -29,6 +30,21 @@
         arena_close(&arena);                                 \
     } while (0)
 
+/* Likewise, of what takes time. */
+#define RESPOND_VM_OPERATION(type, TYPE, plan, reply, uid)        \
+    do {                                                          \
+        Holdfast__V1__##type##Response response =                 \
+            HOLDFAST__V1__##TYPE##_RESPONSE__INIT;                \
+        struct arena arena;                                       \
+        arena_init(&arena, VM_ARENA_BYTES);                       \
+        response.vm = view_after(&arena, (plan), (uid));          \
+        response.operation_id =                                   \
+            begun_after(&arena, (plan), (uid), OPERATION_##TYPE); \
+        response.revision = state_revision((plan)->scratch);      \
+        api_respond((reply), &response.base);                     \
+        arena_close(&arena);                                      \
+    } while (0)
+
 static Holdfast__V1__Vm *view_after(struct arena *arena,
                                     const struct turn_plan *plan, uint64_t uid)
 {
@@ -36,6 +52,14 @@ static Holdfast__V1__Vm *view_after(struct arena *arena,
 
     CHECK(vm != NULL);
     return view_vm(arena, plan->scratch, vm, true, plan->placer);
+}
+
+static char *begun_after(struct arena *arena, const struct turn_plan *plan,
+                         uint64_t uid, enum operation_kind kind)
+{
+    const struct vm *vm = state_vm(plan->scratch, (struct vm_id){uid});
+
+    return api_operation_id(arena, operation_on_vm(vm, kind));
 }
 
 void api_get_vm(const ProtobufCMessage *message, const struct api_view *view,
@@ -418,7 +442,7 @@ void api_move_vm(const ProtobufCMessage *message, struct turn_plan *plan,
     }
     give_up_claim(plan, change.vm_move.vm);
     turn_change(plan, &change);
-    RESPOND_VM(MoveVm, MOVE_VM, plan, reply, uid);
+    RESPOND_VM_OPERATION(MoveVm, MOVE_VM, plan, reply, uid);
 }
 
 static void set_desired(struct turn_plan *plan, uint64_t uid,
@@ -462,7 +486,7 @@ void api_start_vm(const ProtobufCMessage *message, struct turn_plan *plan,
     }
     uid = vm->uid;
     if (api_vm_desire(reply, plan, vm, DESIRED_RUNNING, true)) {
-        RESPOND_VM(StartVm, START_VM, plan, reply, uid);
+        RESPOND_VM_OPERATION(StartVm, START_VM, plan, reply, uid);
     }
 }
 
@@ -480,7 +504,7 @@ void api_stop_vm(const ProtobufCMessage *message, struct turn_plan *plan,
     }
     uid = vm->uid;
     set_desired(plan, uid, DESIRED_STOPPED, true);
-    RESPOND_VM(StopVm, STOP_VM, plan, reply, uid);
+    RESPOND_VM_OPERATION(StopVm, STOP_VM, plan, reply, uid);
 }
 
 void api_vm_remove(struct turn_plan *plan, const struct vm *vm)
@@ -514,6 +538,8 @@ void api_delete_vm(const ProtobufCMessage *message, struct turn_plan *plan,
     }
     arena_init(&arena, VM_ARENA_BYTES);
     response.vm = view_vm(&arena, plan->scratch, vm, false, NULL);
+    response.operation_id =
+        api_operation_id(&arena, operation_on_vm(vm, OPERATION_DELETE_VM));
     api_vm_remove(plan, vm);
     response.vm->status->deleting = true;
     /* What a repeated request could not be told once the VM is gone. */

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "node/api_check.h"
 #include "node/api_headroom.h"
+#include "node/api_operation.h"
 #include "node/api_rules.h"
 #include "node/api_size.h"
 #include "node/api_template.h"
@@ -254,6 +255,9 @@ void api_create_vm(const ProtobufCMessage *message, struct turn_plan *plan,
         view_vm(&arena, plan->scratch,
                 state_vm_named(plan->scratch, text_of(request->vm->name)), true,
                 plan->placer);
+    response.operation_id = api_operation_id(
+        &arena, operation_of_vm(
+                    state_vm_named(plan->scratch, text_of(request->vm->name))));
     response.revision = state_revision(plan->scratch);
     api_respond(reply, &response.base);
     arena_close(&arena);

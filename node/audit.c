@@ -138,6 +138,7 @@ static const struct audit_kind *kind_of(const char *path)
         {"AccessService/", "grant", grant_named},
         {"JoinService/", "join_token", join_token_named},
         {"ManifestService/", "manifest", NULL},
+        {"OperationService/", "operation", NULL},
         {"PlanService/", "plan", NULL},
     };
     const char *method = audit_method_name(path);

@@ -178,6 +178,17 @@
 #define CALLER_LOOPBACK_CALLS_PER_SECOND 1000000
 #define CALLER_LOOPBACK_STREAMS          100000
 #define CALLER_LOOPBACK_MIB              1024
+/* How long a call may wait for an operation, and does unless it says so; how
+ * many may, and how often some of them look: a look at a group goes over its
+ * members. */
+#define OPERATION_WAIT_MS_MAX 60000
+#define OPERATION_WAIT_MS     30000
+#define OPERATION_WAITS_MAX   1024
+#define OPERATION_LOOK_MS     50
+#define OPERATION_LOOKS       16
+
+/* Records that one page of operations looks at. */
+#define OPERATION_LOOKS_MAX 100000
 
 /* An order that had no effect is given again after this long. */
 #define ORDER_REPEAT_MS 3000

@@ -6,6 +6,7 @@
 #include "base/planted.h"
 #include "node/limits.h"
 #include "node/move_budget.h"
+#include "node/operation.h"
 #include "node/place.h"
 #include "placement/rebalance.h"
 
@@ -213,9 +214,9 @@ static bool is_over(bool draining, uint64_t deadline_ms,
 /* What is left stays; nothing new comes until somebody says so. */
 static void end_zone_drain(struct turn_plan *plan, struct zone_id id)
 {
-    struct change change = {.kind = CHANGE_ZONE_DRAIN};
+    struct change change = operation_drain_zone(state_zone(plan->scratch, id),
+                                                false, 0, DRAIN_END_DEADLINE);
 
-    change.zone_drain = (struct change_zone_drain){.zone = id};
     turn_change(plan, &change);
     if (!state_zone(plan->scratch, id)->cordoned) {
         change.kind = CHANGE_ZONE_CORDON;
@@ -226,9 +227,9 @@ static void end_zone_drain(struct turn_plan *plan, struct zone_id id)
 
 static void end_host_drain(struct turn_plan *plan, struct host_id id)
 {
-    struct change change = {.kind = CHANGE_HOST_DRAIN};
+    struct change change = operation_drain_host(state_host(plan->scratch, id),
+                                                false, 0, DRAIN_END_DEADLINE);
 
-    change.host_drain = (struct change_host_drain){.host = id};
     turn_change(plan, &change);
     if (!state_host(plan->scratch, id)->cordoned) {
         change.kind = CHANGE_HOST_CORDON;

@@ -176,6 +176,7 @@ void node_pump(struct node *node)
 
     engine_pump(&node->engine, &now);
     node_watch_pump(node);
+    node_api_pump(node);
 }
 
 static void on_check(uv_check_t *check)
@@ -207,13 +208,14 @@ static void on_tick(uv_timer_t *timer)
 static int start_server(struct node *node)
 {
     static const char *const names[] = {
-        "holdfast.v1.ClusterService", "holdfast.v1.ZoneService",
-        "holdfast.v1.ClassService",   "holdfast.v1.HostService",
-        "holdfast.v1.VmService",      "holdfast.v1.GroupService",
-        "holdfast.v1.PlanService",    "holdfast.v1.ReservationService",
-        "holdfast.v1.AccessService",  "holdfast.v1.ManifestService",
-        "holdfast.v1.AuditService",   "holdfast.v1.JoinService",
-        "holdfast.v1.WatchService",   "holdfast.v1.AgentService"};
+        "holdfast.v1.ClusterService",  "holdfast.v1.ZoneService",
+        "holdfast.v1.ClassService",    "holdfast.v1.HostService",
+        "holdfast.v1.VmService",       "holdfast.v1.GroupService",
+        "holdfast.v1.PlanService",     "holdfast.v1.ReservationService",
+        "holdfast.v1.AccessService",   "holdfast.v1.ManifestService",
+        "holdfast.v1.AuditService",    "holdfast.v1.JoinService",
+        "holdfast.v1.WatchService",    "holdfast.v1.AgentService",
+        "holdfast.v1.OperationService"};
     const char *listen = node->config->listen[0] == '\0' ? node->self->address
                                                          : node->config->listen;
     char error[256];

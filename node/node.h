@@ -73,6 +73,9 @@ struct node {
     uint64_t zone_losses_known;
     uint32_t zone_losses[ZONES_MAX];
     struct list watches;
+    struct list waits; /* Calls that wait for operations. */
+    uint32_t wait_count;
+    uint64_t wait_look_ms;          /* When some of them look again. */
     struct list sessions_forwarded; /* Agents' sessions, to... */
     uint64_t leader_last;           /* the last leader that was known. */
 
@@ -146,6 +149,9 @@ int node_http_open(struct node *node, const char *address);
 
 /* Ends the sessions that were passed on to a leader that leads no more. */
 void node_route_drop(struct node *node);
+
+/* Calls that wait look again when it is time. */
+void node_api_pump(struct node *node);
 
 /* New events are in the ring. */
 void node_watch_pump(struct node *node);

@@ -38,6 +38,8 @@ struct api_call {
     struct access_subject subject; /* Who calls. */
     struct rpc_handler *delegate;  /* A read passed on to the leader. */
     bool queued;
+    struct list waiting; /* Among node->waits, while it waits for something. */
+    uint64_t wait_until_ms;
     /* Of a method that is worked out between turns; NULL: not begun. */
     struct api_call_job *job;
 };
@@ -193,6 +195,100 @@ static void plan_call(struct turn_request *request, struct turn_plan *plan)
     api_mutate(call->method, call->message, plan, &call->reply);
 }
 
+/* --- What waits ----------------------------------------------------------- */
+
+/* True when it may not look, or there is nothing (more) to wait for: then it is
+ * answered. */
+static bool answer_if_over(struct api_call *call, uint32_t *wait_ms)
+{
+    const struct state *state = call->node->engine.state;
+    struct access access;
+
+    *wait_ms = 0;
+    if (api_allow(state, call->method->path, call->method->permission,
+                  &call->reply, &access)) {
+        *wait_ms = call->method->wait_ms(call->message, state, &call->reply);
+    }
+    if (*wait_ms == 0 && call->reply.code == RPC_OK) {
+        read_now(call, 0);
+    } else if (*wait_ms == 0) {
+        send_reply(call);
+    }
+    return *wait_ms == 0;
+}
+
+static void queue_wait(struct api_call *call)
+{
+    list_append(&call->node->waits, &call->waiting);
+    call->node->wait_count++;
+}
+
+/* A turn has proved that this node leads. Nothing is held meanwhile but the
+ * call. */
+static void begin_wait(struct api_call *call)
+{
+    struct node *node = call->node;
+    uint32_t wait_ms;
+
+    if (answer_if_over(call, &wait_ms)) {
+        return;
+    }
+    if (node->wait_count >= OPERATION_WAITS_MAX) {
+        refuse_busy(call, API_WAITS_BUSY);
+        return;
+    }
+    call->wait_until_ms = clock_boot_ms() + wait_ms;
+    queue_wait(call);
+}
+
+static void end_wait(struct api_call *call)
+{
+    if (!list_empty(&call->waiting)) {
+        list_remove(&call->waiting);
+        list_init(&call->waiting);
+        call->node->wait_count--;
+    }
+}
+
+/* The longest unseen first. */
+static void look_again(struct api_call *call, uint64_t now_ms)
+{
+    uint32_t wait_ms;
+
+    end_wait(call);
+    if (now_ms >= call->wait_until_ms) {
+        read_now(call, 0);
+    } else if (!answer_if_over(call, &wait_ms)) {
+        queue_wait(call);
+    }
+}
+
+void node_api_pump(struct node *node)
+{
+    uint64_t now_ms = clock_boot_ms();
+    bool leads = node_leads(node) && !node->leaving;
+    uint32_t looks = node->wait_count;
+
+    if (looks == 0 || (leads && now_ms < node->wait_look_ms)) {
+        return;
+    }
+    node->wait_look_ms = now_ms + OPERATION_LOOK_MS;
+    if (leads && looks > OPERATION_LOOKS) {
+        looks = OPERATION_LOOKS;
+    }
+    for (; looks > 0; looks--) {
+        struct api_call *call =
+            list_entry(list_first(&node->waits), struct api_call, waiting);
+
+        if (leads) {
+            look_again(call, now_ms);
+        } else {
+            end_wait(call);
+            node_refuse_no_leader(call->call);
+        }
+    }
+}
+
 /* Quotes would end the value. */
 static void one_line(const char *text, char *line, size_t size)
 {
@@ -323,6 +419,8 @@ static void call_done(struct turn_request *request, int status)
                         entry->cure);
     } else if (status != 0) {
         node_refuse_no_leader(call->call);
+    } else if (call->method->wait_ms != NULL) {
+        begin_wait(call);
     } else if (call->method->read != NULL) {
         read_now(call, 0);
     } else if (call->method->job != NULL) {
@@ -393,7 +491,7 @@ static void on_message(struct rpc_handler *handler,
     if (!api_check_consistency(&call->reply, message)) {
         send_reply(call);
     } else if (call->method->read != NULL && !call->method->of_leader &&
-               api_is_stale_read(message)) {
+               call->method->wait_ms == NULL && api_is_stale_read(message)) {
         read_now(call, stale_age_ms(call->node));
     } else if (node_leads(call->node)) {
         if (call->method->permission == PERMISSION_JOIN &&
@@ -415,6 +513,7 @@ static void on_closed(struct rpc_handler *handler)
     if (call->delegate != NULL) {
         call->delegate->ops->closed(call->delegate);
     }
+    end_wait(call);
     if (call->job != NULL) {
         plan_book_cancel(&call->node->engine.plans, &call->job->job);
         drop_job(call);
@@ -467,6 +566,7 @@ static struct rpc_handler *open_call(struct rpc_service *service,
     call->node = node;
     call->call = rpc_call;
     call->method = api_method_of(node, method);
+    list_init(&call->waiting);
     api_reply_init(&call->reply);
     call->reply.repetition = is_repetition(rpc_call);
     caller_subject(rpc_call, &call->subject);
@@ -483,6 +583,7 @@ void node_api_open(struct node *node)
         count++;
     }
     node->api.open = open_call;
+    list_init(&node->waits);
     node->methods = memory_alloc_array(count, sizeof(*node->methods));
     for (size_t i = 0; i < count; i++) {
         node->methods[i] = (struct rpc_method){

@@ -179,11 +179,19 @@ static void make_change(struct headroom_what_if *job)
 
     if (question->host_slot != SLOT_NONE) {
         change.host_drain = (struct change_host_drain){
-            {state_host_at(state, question->host_slot)->uid}, true, 0};
+            {state_host_at(state, question->host_slot)->uid},
+            true,
+            0,
+            0,
+            DRAIN_END_NONE};
     } else if (question->zone_slot != SLOT_NONE) {
         change.kind = CHANGE_ZONE_DRAIN;
         change.zone_drain = (struct change_zone_drain){
-            {state_zone_at(state, question->zone_slot)->uid}, true, 0};
+            {state_zone_at(state, question->zone_slot)->uid},
+            true,
+            0,
+            0,
+            DRAIN_END_NONE};
     } else {
         change.kind = CHANGE_CLASS_UPDATE;
         change.class_update = (struct change_class_update){

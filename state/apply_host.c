@@ -266,6 +266,19 @@ static void host_fence(struct state *state,
     fence_vms(state, slot, change->proof, sink);
 }
 
+static void set_draining(struct state *state, struct host *host,
+                         const struct change_host_drain *change)
+{
+    state->counts.hosts_draining -= host->draining;
+    host->draining = change->draining;
+    host->drain_deadline_ms = change->draining ? change->deadline_ms : 0;
+    state->counts.hosts_draining += host->draining;
+    if (change->number != 0) {
+        host->drain_number = change->number;
+        host->drain_end = change->draining ? 0 : (uint8_t)change->end;
+    }
+}
+
 void apply_host(struct state *state, const struct change *change,
                 struct event_sink *sink)
 {
@@ -285,11 +298,7 @@ void apply_host(struct state *state, const struct change *change,
                                    : change->host_cordon.host);
     host = record_edit(state, TABLE_HOST, slot);
     if (change->kind == CHANGE_HOST_DRAIN) {
-        state->counts.hosts_draining -= host->draining;
-        host->draining = change->host_drain.draining;
-        host->drain_deadline_ms =
-            host->draining ? change->host_drain.deadline_ms : 0;
-        state->counts.hosts_draining += host->draining;
+        set_draining(state, host, &change->host_drain);
     } else {
         host->cordoned = change->host_cordon.cordoned;
     }

@@ -24,6 +24,10 @@ static void set_draining(struct state *state, struct zone *zone,
     state->counts.zones_draining -= zone->draining;
     zone->draining = change->draining;
     zone->drain_deadline_ms = change->draining ? change->deadline_ms : 0;
+    if (change->number != 0) {
+        zone->drain_number = change->number;
+        zone->drain_end = change->draining ? 0 : (uint8_t)change->end;
+    }
     state->counts.zones_draining += zone->draining;
 }
 

@@ -329,6 +329,8 @@ static int read_fleet_change(const pb_change *in, struct arena *arena,
             {in->host_drain->host},
             in->host_drain->draining,
             in->host_drain->deadline_ms,
+            (uint16_t)in->host_drain->number,
+            (enum drain_end)in->host_drain->end,
         };
         return 0;
     case CHANGE_ZONE_DRAIN:
@@ -336,6 +338,8 @@ static int read_fleet_change(const pb_change *in, struct arena *arena,
             {in->zone_drain->zone},
             in->zone_drain->draining,
             in->zone_drain->deadline_ms,
+            (uint16_t)in->zone_drain->number,
+            (enum drain_end)in->zone_drain->end,
         };
         return 0;
     case CHANGE_GROUP_CREATE:

@@ -83,11 +83,15 @@ struct change_zone_state {
     enum zone_state state;
 };
 
-/* The drain of a zone begins, or ends: cancelled, or at its deadline. */
+/* The drain of a zone begins, or ends: cancelled, or at its deadline. Drains
+ * are counted, so that each has a name: `number` 0, in logs from before that,
+ * leaves number and end as they were. */
 struct change_zone_drain {
     struct zone_id zone;
     bool draining;
     uint64_t deadline_ms; /* Leader's time; 0: none. */
+    uint16_t number;      /* Of this drain, from 1. */
+    enum drain_end end;   /* If it ends. */
 };
 
 /* A new class. The name is free, all zones exist. A custom one has a name that
@@ -150,6 +154,8 @@ struct change_host_drain {
     struct host_id host;
     bool draining;
     uint64_t deadline_ms; /* Leader's time; 0: none. */
+    uint16_t number;
+    enum drain_end end;
 };
 
 /* How it was proved that the host's VMs do not run. LEASE_ENDED is a proof for

@@ -33,6 +33,29 @@ static const void *record_at(const struct state *state, enum table_kind kind,
     return head->revision == 0 ? NULL : head;
 }
 
+/* A hole keeps the uid of its last user, and each user's counts one more. */
+static bool was_uid(const struct state *state, enum table_kind kind,
+                    uint64_t uid)
+{
+    const struct record_head *head;
+
+    if (uid_slot(uid) >= state->tables[kind].slots || uid >> 32 == 0) {
+        return false;
+    }
+    head = table_get(&state->tables[kind], uid_slot(uid));
+    return uid <= head->uid;
+}
+
+bool state_was_vm(const struct state *state, struct vm_id id)
+{
+    return was_uid(state, TABLE_VM, id.uid);
+}
+
+bool state_was_group(const struct state *state, struct group_id id)
+{
+    return was_uid(state, TABLE_GROUP, id.uid);
+}
+
 const struct zone *state_zone(const struct state *state, struct zone_id id)
 {
     return of_uid(state, TABLE_ZONE, id.uid);

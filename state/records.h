@@ -127,6 +127,14 @@ enum pending_reason {
 
 enum on_partition { ON_PARTITION_MOVE = 1, ON_PARTITION_KEEP = 2 };
 
+/* How the last drain of a host or zone ended. */
+enum drain_end {
+    DRAIN_END_NONE = 0,
+    DRAIN_END_EMPTY = 1,     /* Nothing was left. */
+    DRAIN_END_CANCELLED = 2, /* Somebody ended it, with VMs left. */
+    DRAIN_END_DEADLINE = 3   /* Likewise, its deadline. */
+};
+
 enum move_cause {
     MOVE_CAUSE_NONE = 0,
     MOVE_CAUSE_REQUEST = 1,
@@ -223,7 +231,9 @@ struct zone {
     /* Format 2. */
     uint64_t drain_deadline_ms; /* Leader's time; 0: none. */
     uint8_t draining;
-    uint8_t padding2[7];
+    uint8_t drain_end;     /* enum drain_end of the last drain; 0 meanwhile. */
+    uint16_t drain_number; /* Of the present or last drain; 0: not counted. */
+    uint8_t padding2[4];
 };
 
 struct class
@@ -270,7 +280,8 @@ struct host {
     struct amounts named_claimed;
     uint32_t claim_count;
     uint8_t draining;
-    uint8_t padding2[3];
+    uint8_t drain_end;     /* As of a zone. */
+    uint16_t drain_number; /* Likewise. */
 };
 
 struct vm {

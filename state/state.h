@@ -184,6 +184,9 @@ const struct join_token *state_join_token_of(
 uint32_t state_join_token_slots(const struct state *state);
 const struct join_token *state_join_token_at(const struct state *state,
                                              uint32_t slot);
+/* Whether there is, or once was, a record of that uid. */
+bool state_was_vm(const struct state *state, struct vm_id id);
+bool state_was_group(const struct state *state, struct group_id id);
 
 /* By slot, for walks: slots are 0 to state_*_slots() - 1; NULL for a hole. */
 uint32_t state_zone_slots(const struct state *state);

@@ -52,6 +52,8 @@ TABLE = [
         "name": "r", "zone": "z1", "class_name": "small", "count": 1},
         "dry_run": True}, "operator admin"),
     ("ZoneService/CreateZone", {"name": "z9", "dry_run": True}, "admin"),
+    ("OperationService/ListOperations", {},
+     "viewer operator admin drill-runner scoped"),
     ("ClusterService/UpdateSettings", {"dry_run": True}, "admin"),
     ("AccessService/ListGrants", {}, "admin"),
     ("AccessService/DeleteGrant", {"name": "viewer", "dry_run": True},

@@ -19,6 +19,7 @@
 #include <holdfast/v1/host_service.pb-c.h>
 #include <holdfast/v1/join_service.pb-c.h>
 #include <holdfast/v1/manifest_service.pb-c.h>
+#include <holdfast/v1/operation_service.pb-c.h>
 #include <holdfast/v1/plan_service.pb-c.h>
 #include <holdfast/v1/reservation_service.pb-c.h>
 #include <holdfast/v1/vm_service.pb-c.h>
@@ -119,6 +120,7 @@ static void every_public_method_has_a_permission(void **unused)
         &holdfast__v1__host_service__descriptor,
         &holdfast__v1__join_service__descriptor,
         &holdfast__v1__manifest_service__descriptor,
+        &holdfast__v1__operation_service__descriptor,
         &holdfast__v1__plan_service__descriptor,
         &holdfast__v1__reservation_service__descriptor,
         &holdfast__v1__vm_service__descriptor,

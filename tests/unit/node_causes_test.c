@@ -257,7 +257,10 @@ static void a_drain_leads_to_the_moves(void **unused)
     office_assign(office, id, "h-0");
     settle(office);
     change.host_drain = (struct change_host_drain){
-        {office_host_named(office, "h-0")->uid}, true, deadline_ms};
+        .host = {office_host_named(office, "h-0")->uid},
+        .draining = true,
+        .deadline_ms = deadline_ms,
+    };
     office_apply(office, &change);
     is_root(last("h-0"), CAUSE_REQUEST);
     settle(office);

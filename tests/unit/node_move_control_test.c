@@ -217,8 +217,12 @@ static void drain_host(struct office *office, const char *name,
 {
     struct change change = {.kind = CHANGE_HOST_DRAIN};
 
-    change.host_drain = (struct change_host_drain){
-        {office_host_named(office, name)->uid}, true, deadline_ms};
+    change.host_drain =
+        (struct change_host_drain){{office_host_named(office, name)->uid},
+                                   true,
+                                   deadline_ms,
+                                   0,
+                                   DRAIN_END_NONE};
     office_apply(office, &change);
 }
 
@@ -273,8 +277,12 @@ static void a_drained_zone_goes_to_the_others(void **unused)
 
     (void)unused;
     fill_host(office, "h-0", VMS);
-    change.zone_drain = (struct change_zone_drain){
-        {state_zone_at(office->state, 0)->uid}, true, office->now_ms + 30000};
+    change.zone_drain =
+        (struct change_zone_drain){{state_zone_at(office->state, 0)->uid},
+                                   true,
+                                   office->now_ms + 30000,
+                                   0,
+                                   DRAIN_END_NONE};
     office_apply(office, &change);
     run_checked(office, 300);
     assert_int_equal(state_zone_at(office->state, 0)->vm_count, 0);

@@ -478,8 +478,8 @@ static void change_host(struct bench *bench)
         break;
     case 1:
         change.kind = CHANGE_HOST_DRAIN;
-        change.host_drain =
-            (struct change_host_drain){{host->uid}, !host->draining, 0};
+        change.host_drain = (struct change_host_drain){
+            {host->uid}, !host->draining, 0, 0, DRAIN_END_NONE};
         apply(bench, &change);
         break;
     case 2:
@@ -505,8 +505,8 @@ static void change_zone(struct bench *bench)
             (struct change_zone_cordon){{zone->uid}, !zone->cordoned};
     } else if (one_in(bench, 2)) {
         change.kind = CHANGE_ZONE_DRAIN;
-        change.zone_drain =
-            (struct change_zone_drain){{zone->uid}, !zone->draining, 0};
+        change.zone_drain = (struct change_zone_drain){
+            {zone->uid}, !zone->draining, 0, 0, DRAIN_END_NONE};
     } else {
         change.kind = CHANGE_ZONE_STATE;
         change.zone_state = (struct change_zone_state){

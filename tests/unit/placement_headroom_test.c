@@ -627,8 +627,8 @@ static void toggle_host(struct region *region, struct random *random)
         (struct change_host_cordon){{host->uid}, !host->cordoned};
     if (below(random, 3) == 0) {
         change.kind = CHANGE_HOST_DRAIN;
-        change.host_drain =
-            (struct change_host_drain){{host->uid}, !host->draining, 0};
+        change.host_drain = (struct change_host_drain){
+            {host->uid}, !host->draining, 0, 0, DRAIN_END_NONE};
     }
     apply(region, &change);
 }
@@ -643,8 +643,8 @@ static void toggle_zone(struct region *region, struct random *random)
         (struct change_zone_cordon){{zone->uid}, !zone->cordoned};
     if (below(random, 3) == 0) {
         change.kind = CHANGE_ZONE_DRAIN;
-        change.zone_drain =
-            (struct change_zone_drain){{zone->uid}, !zone->draining, 0};
+        change.zone_drain = (struct change_zone_drain){
+            {zone->uid}, !zone->draining, 0, 0, DRAIN_END_NONE};
     }
     apply(region, &change);
 }

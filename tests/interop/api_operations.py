@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operations: what takes time, how far it is, and how it ends."""
+import threading
+
+from api_case import TEMPLATE, RegionCase
+from holdfast_client import Refused
+from holdfast_region import wait_until
+
+GET = "OperationService/GetOperation"
+LIST = "OperationService/ListOperations"
+WAIT = "OperationService/WaitOperation"
+CANCEL = "OperationService/CancelOperation"
+RUNNING, DONE, _, CANCELLED = range(1, 5)
+MEMBERS = {"class_name": "small", "template": TEMPLATE}
+
+
+class Operations(RegionCase):
+    def get(self, name, client=None):
+        return (client or self.leader).call(GET, {"name": name}).operation
+
+    def finish(self, name):
+        """Until it is over; each answer of WaitOperation is bounded."""
+        while True:
+            operation = self.ok(WAIT, {"name": name}).operation
+            if operation.state != RUNNING:
+                return operation
+
+    def refuse_all(self, path):
+        self.fails(path, {"name": "none"}, "name")
+        self.fails(path, {"name": "drain-host.h1.1.01"}, "name")
+        self.refused(path, {"name": "drain-host.h1.4294967296.77"},
+                     "NOT_FOUND", "OPERATION_NOT_FOUND", "name")
+
+    def stuck_drain(self):
+        """Of h1, where a VM of zone 1 has nowhere to go."""
+        vm = self.running_vm(zone="z1")
+        answer = self.ok("HostService/DrainHost", {"name": "h1"})
+        self.addCleanup(self.leader.call, "HostService/CancelDrainHost",
+                        {"name": "h1"})
+        return vm, answer.operation_id
+
+    def test_get_operation(self):
+        _, name = self.stuck_drain()
+        operation = self.ok(GET, {"name": name}).operation
+        self.assertEqual((operation.name, operation.object, operation.kind),
+                         (name, "h1", 1))
+        self.assertEqual(operation.state, RUNNING)
+        self.assertGreater(operation.left_count, 0)
+        self.assertEqual(sum(w.count for w in operation.waits),
+                         operation.left_count)
+        self.assertTrue(operation.cancellable)
+        for follower in self.followers:
+            self.assertEqual(self.get(name, follower).name, name)
+        self.refuse_all(GET)
+
+    def test_list_operations(self):
+        _, name = self.stuck_drain()
+        for fields in ({}, {"active": True}, {"object": "h1"},
+                       {"kind": "OPERATION_KIND_DRAIN_HOST"}):
+            self.assertIn(name, [o.name for o in
+                                 self.ok(LIST, fields).operations])
+        self.assertEqual(
+            len(self.ok(LIST, {"object": "nothing"}).operations), 0)
+        self.fails(LIST, {"page_size": 10001}, "page_size")
+
+    def test_wait_operation(self):
+        vm = self.running_vm()
+        name = self.ok("VmService/StopVm", {"name": vm}).operation_id
+        self.assertEqual(self.finish(name).state, DONE)
+        name = self.ok("VmService/StartVm", {"name": vm}).operation_id
+        self.assertEqual(self.finish(name).state, DONE)
+        name = self.ok("VmService/MoveVm", {"name": vm}).operation_id
+        self.assertEqual(self.finish(name).state, DONE)
+        name = self.ok("VmService/DeleteVm", {"name": vm}).operation_id
+        self.assertEqual(self.finish(name).state, DONE)
+        self.assertEqual(self.finish(name).message, "the VM is deleted")
+        self.refuse_all(WAIT)
+        self.fails(WAIT, {"name": name, "timeout_ms": 60001}, "timeout_ms")
+
+    def test_a_wait_ends_with_its_time(self):
+        _, name = self.stuck_drain()
+        answer = self.ok(WAIT, {"name": name, "timeout_ms": 1}).operation
+        self.assertEqual(answer.state, RUNNING)
+
+    def test_cancel_operation(self):
+        _, name = self.stuck_drain()
+        operation = self.mutate(CANCEL, {"name": name}).operation
+        self.assertEqual(operation.state, CANCELLED)
+        self.assertEqual(self.get(name).state, CANCELLED)
+        self.refuse_all(CANCEL)
+        vm = self.running_vm()
+        name = self.ok("VmService/StopVm", {"name": vm}).operation_id
+        self.refused(CANCEL, {"name": name}, "FAILED_PRECONDITION",
+                     "OPERATION_NOT_CANCELLABLE", "start the VM")
+        # A drain after it is another one.
+        again = self.ok("HostService/DrainHost", {"name": "h1"}).operation_id
+        self.assertNotEqual(again, name)
+
+    def test_operations_of_a_group(self):
+        group = self.name("group")
+        name = self.ok("GroupService/CreateGroup", {"group": {
+            "name": group, "count": 2, "template": MEMBERS}}).operation_id
+        self.assertEqual(self.finish(name).done_count, 2)
+        bigger = self.ok("GroupService/ScaleGroup",
+                         {"name": group, "count": 3}).operation_id
+        self.assertEqual(self.get(name).state, CANCELLED)
+        self.assertEqual(self.finish(bigger).state, DONE)
+        gone = self.ok("GroupService/DeleteGroup",
+                       {"name": group}).operation_id
+        self.assertEqual(self.finish(gone).state, DONE)
+
+    def test_a_wait_is_told_of_a_change_of_leader(self):
+        _, name = self.stuck_drain()
+        told = []
+
+        def wait():
+            try:
+                self.leader.call(WAIT, {"name": name, "timeout_ms": 60000},
+                                 timeout=60)
+                told.append("OK")
+            except Refused as refusal:
+                told.append(refusal.code)
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        while waiting.is_alive():  # It may not have begun to wait at first.
+            self.leader.call("ClusterService/TransferLeadership", {})
+            waiting.join(1)
+        self.assertEqual(told, ["UNAVAILABLE"])
+        self.setUp()
+
+        def known():
+            try:
+                return self.get(name, self.followers[0]).state == RUNNING
+            except Refused:
+                return False
+        wait_until(known, "the operation is known to the new leader")
