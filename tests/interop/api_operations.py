@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operations: what takes time, how far it is, and how it ends."""
+import subprocess
 import threading
 
-from api_case import TEMPLATE, RegionCase
+from api_case import TEMPLATE, RegionCase, Seen
 from holdfast_client import Refused
 from holdfast_region import wait_until
 
@@ -108,6 +109,30 @@ class Operations(RegionCase):
         gone = self.ok("GroupService/DeleteGroup",
                        {"name": group}).operation_id
         self.assertEqual(self.finish(gone).state, DONE)
+
+    def command(self, *words):
+        """What `holdfast operation` says, and its exit code."""
+        run = subprocess.run(
+            [f"{Seen.binaries}/holdfast", "operation", *words, "--endpoint",
+             self.region.nodes[0].address], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+        return run.stdout, run.returncode
+
+    def test_the_command_line_tells_waits_and_cancels(self):
+        _, name = self.stuck_drain()
+        text, code = self.command("list")
+        self.assertEqual(code, 0, text)
+        self.assertIn(name, text)
+        text, code = self.command("get", name)
+        self.assertIn("VM", text)
+        self.assertEqual(code, 0, text)
+        text, code = self.command("wait", name, "--wait-timeout", "1s")
+        self.assertEqual(code, 7, text)
+        text, code = self.command("cancel", name)
+        self.assertEqual(code, 0, text)
+        text, code = self.command("wait", name)
+        self.assertIn("cancelled", text)
+        self.assertEqual(code, 1, text)
 
     def test_a_wait_is_told_of_a_change_of_leader(self):
         _, name = self.stuck_drain()
