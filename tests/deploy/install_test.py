@@ -47,7 +47,7 @@ def expected():
     lib = cached("CMAKE_INSTALL_LIBDIR")
     doc = "share/doc/holdfast"
     public = ("access", "audit", "class", "cluster", "group", "host", "join",
-              "manifest", "plan", "reservation", "vm", "watch", "zone")
+              "manifest", "operation", "plan", "reservation", "vm", "watch", "zone")
     protos = os.listdir(f"{SOURCE}/proto/holdfast/v1")
     return PROGRAMS | {
         *(f"{lib}/lib{name}.{suffix}" for name in LIBRARIES for suffix in

@@ -53,7 +53,9 @@ static void check_sound(void)
                           .zone_create.name = {"z1", 2}};
     struct change region = {.kind = CHANGE_REGION, .region.id = {1, 2}};
     struct change drain = {.kind = CHANGE_ZONE_DRAIN,
-                           .zone_drain = {{UINT64_C(1) << 32}, true, 9}};
+                           .zone_drain = {.zone = {UINT64_C(1) << 32},
+                                          .draining = true,
+                                          .deadline_ms = 9}};
     struct change policy = {.kind = CHANGE_POLICY};
     struct state *state = state_create();
 

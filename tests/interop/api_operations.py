@@ -91,8 +91,9 @@ class Operations(RegionCase):
         self.refuse_all(CANCEL)
         vm = self.running_vm()
         name = self.ok("VmService/StopVm", {"name": vm}).operation_id
+        # It stops, or has stopped: neither can be taken back.
         self.refused(CANCEL, {"name": name}, "FAILED_PRECONDITION",
-                     "OPERATION_NOT_CANCELLABLE", "start the VM")
+                     "OPERATION_NOT_CANCELLABLE")
         # A drain after it is another one.
         again = self.ok("HostService/DrainHost", {"name": "h1"}).operation_id
         self.assertNotEqual(again, name)

@@ -349,9 +349,10 @@ static void large_regions_are_asked_again(void **unused)
     assert_int_equal(ask(placer, state, 0, SLOT_NONE, &slices), HEADROOM_YES);
     assert_int_equal(slices, 0);
     /* But not when another drain has begun, or after a while. */
-    apply(state, (struct change){
-                     .kind = CHANGE_HOST_DRAIN,
-                     .host_drain = {{state_host_at(state, 1)->uid}, true, 0}});
+    apply(state,
+          (struct change){.kind = CHANGE_HOST_DRAIN,
+                          .host_drain = {.host = {state_host_at(state, 1)->uid},
+                                         .draining = true}});
     placer_host_changed(placer, state, 1);
     assert_int_equal(ask(placer, state, 0, SLOT_NONE, &slices), HEADROOM_YES);
     assert_true(slices > 0);

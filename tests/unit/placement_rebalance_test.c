@@ -247,16 +247,17 @@ static void drain_host(struct state *state, const char *name)
 {
     apply(state,
           (struct change){.kind = CHANGE_HOST_DRAIN,
-                          .host_drain = {{host(state, name)->uid}, true, 0}});
+                          .host_drain = {.host = {host(state, name)->uid},
+                                         .draining = true}});
 }
 
 static void drain_zone(struct state *state, const char *name)
 {
-    apply(state,
-          (struct change){
-              .kind = CHANGE_ZONE_DRAIN,
-              .zone_drain = {
-                  {state_zone_named(state, text_of(name))->uid}, true, 0}});
+    apply(state, (struct change){
+                     .kind = CHANGE_ZONE_DRAIN,
+                     .zone_drain = {
+                         .zone = {state_zone_named(state, text_of(name))->uid},
+                         .draining = true}});
 }
 
 /* --- Zones --------------------------------------------------------------- */
