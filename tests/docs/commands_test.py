@@ -62,6 +62,7 @@ SECURE = [
     ("docs/operations.md", "holdfast export -f fleet.yaml", ["rm -f fleet.yaml"]),
     ("docs/operations.md", "holdfast audit list", []),
     ("docs/operations.md", "holdfast doctor", []),
+    ("docs/operations.md", "holdfast operation list", []),
     ("docs/operations.md", "holdfast lint", []),
     ("docs/operations.md", "mkdir logs", [
         "mkdir logs", "echo started > logs/holdfastd.log"]),

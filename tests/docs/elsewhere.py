@@ -24,6 +24,12 @@ BY_OTHERS = {
         ("tests/interop/members_test.py", '"--inspect"'),
     "holdfastd --config /etc/holdfast/node.yaml --recover":
         ("tests/interop/members_test.py", '"--recover"'),
+    "holdfast operation get NAME":
+        ("tests/interop/api_operations.py", '"get", name'),
+    "holdfast operation wait NAME":
+        ("tests/interop/api_operations.py", '"wait", name'),
+    "holdfast operation cancel NAME":
+        ("tests/interop/api_operations.py", '"cancel", name'),
     "holdfast-agent join": ("tests/interop/join_test.py", '"join"'),
     "deploy/chaos --inventory my.toml --check":
         ("tests/deploy/chaos_parts_test.py", '["--check"]'),
