@@ -82,12 +82,12 @@ struct api_method {
     void (*read)(const ProtobufCMessage *request, const struct api_view *view,
                  struct api_reply *reply);
     const struct api_job *job;
-    bool of_leader; /* A read that only the leader can answer. */
     /* A read that waits first: how long it may, as of this state; 0: it can be
      * answered, or has failed. NULL: none. */
     uint32_t (*wait_ms)(const ProtobufCMessage *request,
                         const struct state *state, struct api_reply *reply);
     enum permission permission;
+    bool of_leader; /* A read that only the leader can answer. */
 };
 
 /* All methods of the region's state, ended by one without a path. */

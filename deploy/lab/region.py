@@ -5,6 +5,7 @@ loopback. Zones and hosts are folders; nothing of it needs root."""
 import ctypes
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,15 +29,19 @@ def die_with_parent():
 
 
 def free_ports(count):
-    """Ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports outside of the range from which the kernel serves clients, so that
+    nobody takes them before a node does, or while it is down."""
+    ports = []
+    while len(ports) < count:
+        port = random.SystemRandom().randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
+    return ports
 
 
 def processes():

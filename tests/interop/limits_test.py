@@ -20,7 +20,7 @@ from secure_region import Pki, listens
 from threat_case import Field, ThreatRegion, context_of
 
 BINARIES, STANDARD = sys.argv.pop(1), sys.argv.pop(1)
-RATE, STREAMS, MIB = 20, 3, 8
+RATE, STREAMS, MIB = 50, 3, 8
 LIST = "ZoneService/ListZones"
 STALE = {"consistency": "CONSISTENCY_STALE"}
 
