@@ -124,20 +124,30 @@ uint64_t caller_certificate_end(const struct rpc_call *call)
     return identity == NULL ? 0 : identity->not_after_s;
 }
 
+/* Of a caller that was found. */
+static void subject_of(const struct rpc_call *call, const struct caller *caller,
+                       struct access_subject *subject)
+{
+    memset(subject, 0, sizeof(*subject));
+    if (caller->by_token) {
+        subject->source = SUBJECT_BY_TOKEN;
+        memcpy(subject->secret_hash, caller->secret_hash, SECRET_HASH_BYTES);
+    } else if (rpc_call_identity(call) != NULL) {
+        subject->source = SUBJECT_BY_CERTIFICATE;
+        memcpy(subject->name, caller->name, sizeof(caller->name));
+    }
+}
+
 void caller_subject(const struct rpc_call *call, struct access_subject *subject)
 {
     struct caller caller;
 
-    memset(subject, 0, sizeof(*subject));
-    if (!caller_find(call, &caller)) {
+    if (caller_find(call, &caller)) {
+        subject_of(call, &caller, subject);
+    } else {
         /* Not admitted: nobody's name. */
+        memset(subject, 0, sizeof(*subject));
         subject->source = SUBJECT_BY_CERTIFICATE;
-    } else if (caller.by_token) {
-        subject->source = SUBJECT_BY_TOKEN;
-        memcpy(subject->secret_hash, caller.secret_hash, SECRET_HASH_BYTES);
-    } else if (rpc_call_identity(call) != NULL) {
-        subject->source = SUBJECT_BY_CERTIFICATE;
-        memcpy(subject->name, caller.name, sizeof(caller.name));
     }
 }
 
@@ -276,7 +286,7 @@ static void account_name(struct node *node, struct rpc_call *call,
     const char *port = strrchr(peer, ':');
     struct access_subject subject;
 
-    caller_subject(call, &subject);
+    subject_of(call, caller, &subject);
     if (caller->by_token ? token_is_known(node, &subject)
                          : caller->role != TLS_ROLE_NONE) {
         if (caller->by_token) {

@@ -38,37 +38,62 @@ enum rpc_frame_result rpc_frame_next(const struct bytes *in,
     return RPC_FRAME_READY;
 }
 
+/* Before each pair. */
+struct header_lengths {
+    uint32_t name;
+    uint32_t value;
+};
+
 void rpc_headers_add(struct bytes *headers, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len)
 {
+    struct header_lengths lengths = {(uint32_t)name_len, (uint32_t)value_len};
+
+    bytes_append(headers, &lengths, sizeof(lengths));
     bytes_append(headers, name, name_len);
     bytes_append_u8(headers, 0);
     bytes_append(headers, value, value_len);
     bytes_append_u8(headers, 0);
 }
 
+/* The pair at *cursor, which moves on; NULL at the end. */
+static const char *next_pair(const struct bytes *headers, size_t *cursor,
+                             struct header_lengths *lengths)
+{
+    const char *name;
+
+    if (*cursor >= headers->len) {
+        return NULL;
+    }
+    memcpy(lengths, headers->data + *cursor, sizeof(*lengths));
+    name = (const char *)headers->data + *cursor + sizeof(*lengths);
+    *cursor += sizeof(*lengths) + lengths->name + 1 + lengths->value + 1;
+    return name;
+}
+
 bool rpc_headers_next(const struct bytes *headers, size_t *cursor,
                       const char **name, const char **value)
 {
-    if (*cursor >= headers->len) {
+    struct header_lengths lengths;
+
+    *name = next_pair(headers, cursor, &lengths);
+    if (*name == NULL) {
         return false;
     }
-    *name = (const char *)headers->data + *cursor;
-    *cursor += strlen(*name) + 1;
-    *value = (const char *)headers->data + *cursor;
-    *cursor += strlen(*value) + 1;
+    *value = *name + lengths.name + 1;
     return true;
 }
 
 const char *rpc_headers_get(const struct bytes *headers, const char *name)
 {
+    size_t len = strlen(name);
     size_t cursor = 0;
+    struct header_lengths lengths;
     const char *at;
-    const char *value;
 
-    while (rpc_headers_next(headers, &cursor, &at, &value)) {
-        if (strcmp(at, name) == 0) {
-            return value;
+    while ((at = next_pair(headers, &cursor, &lengths)) != NULL) {
+        if (lengths.name == len && memcmp(at, name, len) == 0) {
+            return at + len + 1;
         }
     }
     return NULL;

@@ -26,7 +26,8 @@ enum rpc_frame_result {
 enum rpc_frame_result rpc_frame_next(const struct bytes *in,
                                      const uint8_t **message, size_t *len);
 
-/* Headers as they came: name, NUL, value, NUL, and so on. */
+/* Headers as they came: the lengths of name and value, name, NUL, value, NUL,
+ * and so on. A call's are looked through several times. */
 void rpc_headers_add(struct bytes *headers, const uint8_t *name,
                      size_t name_len, const uint8_t *value, size_t value_len);
 
