@@ -25,32 +25,17 @@ void bytes_clear(struct bytes *bytes)
     bytes->len = 0;
 }
 
-uint8_t *bytes_reserve(struct bytes *bytes, size_t more)
+uint8_t *bytes_grow(struct bytes *bytes, size_t more)
 {
-    size_t needed;
-    size_t capacity = bytes->capacity;
+    size_t capacity = bytes->capacity < 64 ? 64 : bytes->capacity;
 
     CHECK(more <= SIZE_MAX / 4 - bytes->len);
-    needed = bytes->len + more;
-    if (needed > capacity || bytes->data == NULL) {
-        capacity = capacity < 64 ? 64 : capacity;
-        while (capacity < needed) {
-            capacity *= 2;
-        }
-        bytes->data = memory_realloc_array(bytes->data, capacity, 1);
-        bytes->capacity = capacity;
+    while (capacity < bytes->len + more) {
+        capacity *= 2;
     }
+    bytes->data = memory_realloc_array(bytes->data, capacity, 1);
+    bytes->capacity = capacity;
     return bytes->data + bytes->len;
-}
-
-void bytes_append(struct bytes *bytes, const void *data, size_t len)
-{
-    uint8_t *end = bytes_reserve(bytes, len);
-
-    if (len > 0) {
-        memcpy(end, data, len);
-        bytes->len += len;
-    }
 }
 
 void bytes_append_format(struct bytes *bytes, const char *format, ...)
@@ -72,11 +57,6 @@ void bytes_append_format(struct bytes *bytes, const char *format, ...)
         va_end(arguments);
     }
     bytes->len += (size_t)len;
-}
-
-void bytes_append_u8(struct bytes *bytes, uint8_t value)
-{
-    bytes_append(bytes, &value, 1);
 }
 
 void bytes_append_u16(struct bytes *bytes, uint16_t value)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct bytes {
     uint8_t *data;   /* Owned; NULL while empty. */
@@ -21,17 +22,40 @@ void bytes_close(struct bytes *bytes);
 /* Forgets the content and keeps the memory. */
 void bytes_clear(struct bytes *bytes);
 
+/* As bytes_reserve(), in new memory. */
+uint8_t *bytes_grow(struct bytes *bytes, size_t more);
+
 /* Makes room for `more` bytes behind the content and returns where they start;
  * the caller writes there and adds to `len` what it wrote. */
-uint8_t *bytes_reserve(struct bytes *bytes, size_t more);
+static inline uint8_t *bytes_reserve(struct bytes *bytes, size_t more)
+{
+    if (more > bytes->capacity - bytes->len || bytes->data == NULL) {
+        return bytes_grow(bytes, more);
+    }
+    return bytes->data + bytes->len;
+}
 
-void bytes_append(struct bytes *bytes, const void *data, size_t len);
+static inline void bytes_append(struct bytes *bytes, const void *data,
+                                size_t len)
+{
+    uint8_t *end = bytes_reserve(bytes, len);
+
+    if (len > 0) {
+        memcpy(end, data, len);
+        bytes->len += len;
+    }
+}
 
 /* Text as printf() makes it, without the NUL. */
 void bytes_append_format(struct bytes *bytes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-void bytes_append_u8(struct bytes *bytes, uint8_t value);
+static inline void bytes_append_u8(struct bytes *bytes, uint8_t value)
+{
+    *bytes_reserve(bytes, 1) = value;
+    bytes->len++;
+}
+
 void bytes_append_u16(struct bytes *bytes, uint16_t value);
 void bytes_append_u32(struct bytes *bytes, uint32_t value);
 void bytes_append_u64(struct bytes *bytes, uint64_t value);

@@ -378,6 +378,7 @@ static void digest_of(const audit_record *record, uint8_t digest[DIGEST_BYTES])
     struct bytes line;
 
     bytes_init(&line);
+    bytes_reserve(&line, AUDIT_CONTENT_BYTES_MAX);
     text_json_write(&record->base, 0, &line);
     digest_sha256(line.data, line.len - 1, digest);
     bytes_close(&line);

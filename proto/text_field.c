@@ -11,13 +11,14 @@ bool text_field_is_map(const ProtobufCMessageDescriptor *parent,
                        const ProtobufCFieldDescriptor *field)
 {
     const ProtobufCMessageDescriptor *entry = field->descriptor;
-    size_t parent_len = strlen(parent->name);
+    size_t parent_len;
     size_t len;
 
     if (field->label != PROTOBUF_C_LABEL_REPEATED ||
         field->type != PROTOBUF_C_TYPE_MESSAGE || entry->n_fields != 2) {
         return false;
     }
+    parent_len = strlen(parent->name);
     len = strlen(entry->short_name);
     return len > 5 && strcmp(entry->short_name + len - 5, "Entry") == 0 &&
            strncmp(entry->name, parent->name, parent_len) == 0 &&

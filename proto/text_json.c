@@ -91,11 +91,38 @@ static void put_character(struct bytes *out, const uint8_t *p, size_t len,
     }
 }
 
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
+/* Not 0 when one of eight bytes is below `limit`, which is 128 at most; bytes
+ * from 128 on are not (Bit Twiddling Hacks: haszero, hasless). */
+static uint64_t has_less(uint64_t word, unsigned limit)
+{
+    return (word - EACH_BYTE * limit) & ~word & EACH_BYTE * 0x80;
+}
+
+static uint64_t has_byte(uint64_t word, unsigned byte)
+{
+    return has_less(word ^ EACH_BYTE * byte, 1);
+}
+
+static bool are_plain(const uint8_t *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return ((word & EACH_BYTE * 0x80) | has_less(word, 0x20) |
+            has_byte(word, '"') | has_byte(word, '\\') |
+            has_byte(word, 0x7f)) == 0;
+}
+
 /* How many characters from here on stand for themselves: nearly all do. */
 static size_t count_plain(const uint8_t *p, size_t len)
 {
     size_t count = 0;
 
+    while (count + 8 <= len && are_plain(p + count)) {
+        count += 8;
+    }
     while (count < len && p[count] >= 0x20 && p[count] < 0x7f &&
            p[count] != '"' && p[count] != '\\') {
         count++;
@@ -243,6 +270,15 @@ static void put_colon(struct writer *writer)
     put(writer->out, (writer->flags & TEXT_PRETTY) != 0 ? ": " : ":");
 }
 
+/* Names of fields have no character that would have to be escaped. */
+static void put_name(struct writer *writer, const char *name)
+{
+    bytes_append_u8(writer->out, '"');
+    put(writer->out, name);
+    bytes_append_u8(writer->out, '"');
+    put_colon(writer);
+}
+
 static void write_message(struct writer *writer,
                           const ProtobufCMessage *message);
 
@@ -325,8 +361,7 @@ static void write_message(struct writer *writer,
         }
         next(writer, first);
         first = false;
-        text_json_write_string(field->name, strlen(field->name), writer->out);
-        put_colon(writer);
+        put_name(writer, field->name);
         if (text_field_is_map(descriptor, field)) {
             write_map(writer, message, field, count);
         } else if (list) {
