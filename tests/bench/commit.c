@@ -11,8 +11,8 @@
 #include "hosts.h"
 #include "lab.h"
 #include "load.h"
+#include "options.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +81,7 @@ struct bench {
     struct hosts hosts;
     uint64_t seconds_ms;
     uint64_t warm_ms;
-    unsigned rounds;
+    uint32_t rounds;
     uint32_t host_count;
     const char *directory;
     const char *json;
@@ -579,73 +579,42 @@ static int report(struct bench *bench)
 
 /* --- Arguments ----------------------------------------------------------- */
 
-static bool number_of(const char *text, unsigned long max, unsigned long *value)
+static int parse(struct bench *bench, int argc, char **argv)
 {
-    char *end;
+    uint32_t seconds = 2;
+    const struct bench_option options[] = {
+        {.name = "seconds", .number = &seconds, .most = 60},
+        {.name = "rounds", .number = &bench->rounds, .most = ROUNDS_MAX},
+        {.name = "hosts", .number = &bench->host_count, .most = 10000},
+        {.name = "clients", .number = &bench->only_clients, .most = 256},
+        {.name = "shared", .number = &bench->shared, .most = 256},
+        {.name = "dir", .text = &bench->directory},
+        {.name = "json", .text = &bench->json},
+        {.name = "smoke", .flag = &bench->smoke}};
+    int code = bench_options(options, ARRAY_LEN(options), help, argc, argv);
 
-    *value = strtoul(text, &end, 10);
-    return *end == '\0' && *value >= 1 && *value <= max;
-}
-
-static bool parse(struct bench *bench, int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"seconds", required_argument, NULL, 's'},
-        {"rounds", required_argument, NULL, 'r'},
-        {"hosts", required_argument, NULL, 'h'},
-        {"clients", required_argument, NULL, 'c'},
-        {"shared", required_argument, NULL, 'n'},
-        {"dir", required_argument, NULL, 'd'},
-        {"json", required_argument, NULL, 'j'},
-        {"smoke", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, '?'},
-        {NULL, 0, NULL, 0}};
-    unsigned long value;
-    int option;
-
-    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-        if (option == 's' && number_of(optarg, 60, &value)) {
-            bench->seconds_ms = value * 1000;
-        } else if (option == 'r' && number_of(optarg, ROUNDS_MAX, &value)) {
-            bench->rounds = (unsigned)value;
-        } else if (option == 'h' && number_of(optarg, 10000, &value)) {
-            bench->host_count = (uint32_t)value;
-        } else if (option == 'c' && number_of(optarg, 256, &value)) {
-            bench->only_clients = (uint32_t)value;
-        } else if (option == 'n' && number_of(optarg, 256, &value)) {
-            bench->shared = (uint32_t)value;
-        } else if (option == 'd') {
-            bench->directory = optarg;
-        } else if (option == 'j') {
-            bench->json = optarg;
-        } else if (option == 'k') {
-            bench->smoke = true;
-        } else {
-            return false;
-        }
-    }
+    bench->seconds_ms = (uint64_t)seconds * 1000;
     if (bench->smoke) {
         bench->rounds = 1;
         bench->host_count = 30;
         bench->seconds_ms = 50;
         bench->warm_ms = 50;
     }
-    return optind == argc;
+    return code;
 }
 
 int main(int argc, char **argv)
 {
-    static struct bench bench = {.seconds_ms = 2000,
-                                 .warm_ms = 500,
+    static struct bench bench = {.warm_ms = 500,
                                  .rounds = 3,
                                  .host_count = 300,
                                  .shared = 10,
                                  .directory = "/var/tmp"};
+    int code = parse(&bench, argc, argv);
     char path[LAB_PATH_BYTES];
 
-    if (!parse(&bench, argc, argv)) {
-        fputs(help, stderr);
-        return 2;
+    if (code >= 0) {
+        return code;
     }
     signal(SIGPIPE, SIG_IGN);
     CHECK(uv_loop_init(&bench.loop) == 0);

@@ -7,10 +7,10 @@
 #include "base/container.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "options.h"
 #include "placement/internal.h"
 #include "samples.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -396,48 +396,26 @@ static int report(struct bench *bench, struct run *filled, struct run *churned,
     return met || bench->smoke ? 0 : 3;
 }
 
-static bool number_of(const char *text, unsigned long max, uint32_t *value)
+static int parse(struct bench *bench, int argc, char **argv)
 {
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
+    const struct bench_option options[] = {
+        {.name = "vms", .number = &bench->vms, .most = VMS_MAX / 2},
+        {.name = "hosts", .number = &bench->hosts, .most = HOSTS_MAX},
+        {.name = "json", .text = &bench->json},
+        {.name = "smoke", .flag = &bench->smoke}};
+    int code = bench_options(options, ARRAY_LEN(options), help, argc, argv);
 
-    *value = (uint32_t)number;
-    return *end == '\0' && number >= 1 && number <= max;
-}
-
-static bool parse(struct bench *bench, int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"vms", required_argument, NULL, 'v'},
-        {"hosts", required_argument, NULL, 'h'},
-        {"json", required_argument, NULL, 'j'},
-        {"smoke", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, '?'},
-        {NULL, 0, NULL, 0}};
-    int option;
-
-    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-        if (option == 'v' && number_of(optarg, VMS_MAX / 2, &bench->vms)) {
-            continue;
-        } else if (option == 'h' &&
-                   number_of(optarg, HOSTS_MAX, &bench->hosts)) {
-            continue;
-        } else if (option == 'j') {
-            bench->json = optarg;
-        } else if (option == 'k') {
-            bench->smoke = true;
-            bench->vms = 5000;
-            bench->hosts = 500;
-        } else {
-            return false;
-        }
+    if (bench->smoke) {
+        bench->vms = 5000;
+        bench->hosts = 500;
     }
-    return optind == argc;
+    return code;
 }
 
 int main(int argc, char **argv)
 {
     struct bench bench = {.vms = 1000000, .hosts = 100000};
+    int code = parse(&bench, argc, argv);
     struct samples passes;
     struct samples rebuilds;
     struct run filled;
@@ -445,9 +423,8 @@ int main(int argc, char **argv)
     uint32_t wrong;
     int status;
 
-    if (!parse(&bench, argc, argv)) {
-        fputs(help, stderr);
-        return 2;
+    if (code >= 0) {
+        return code;
     }
     calibrate(&bench);
     random_init(&bench.random, 1);

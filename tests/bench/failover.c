@@ -9,9 +9,9 @@
 #include "base/random.h"
 #include "call.h"
 #include "lab.h"
+#include "options.h"
 #include "samples.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,8 +64,8 @@ struct bench {
     uint64_t number;  /* Of the next VM. */
     uint64_t retries; /* Calls that were not acknowledged. */
     struct samples samples;
-    unsigned rounds;
-    char extra[128];
+    uint32_t rounds;
+    const char *extra;
     const char *directory;
     const char *json;
     bool smoke;
@@ -340,51 +340,32 @@ static int report(struct bench *bench)
     return met || bench->smoke ? 0 : 3;
 }
 
-static bool parse(struct bench *bench, int argc, char **argv)
+static int parse(struct bench *bench, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"rounds", required_argument, NULL, 'r'},
-        {"extra", required_argument, NULL, 'e'},
-        {"dir", required_argument, NULL, 'd'},
-        {"json", required_argument, NULL, 'j'},
-        {"smoke", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, '?'},
-        {NULL, 0, NULL, 0}};
-    int option;
+    const struct bench_option options[] = {
+        {.name = "rounds", .number = &bench->rounds, .most = ROUNDS_MAX},
+        {.name = "extra", .text = &bench->extra},
+        {.name = "dir", .text = &bench->directory},
+        {.name = "json", .text = &bench->json},
+        {.name = "smoke", .flag = &bench->smoke}};
+    int code = bench_options(options, ARRAY_LEN(options), help, argc, argv);
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-        if (option == 'r') {
-            unsigned long rounds = strtoul(optarg, NULL, 10);
-
-            bench->rounds = (unsigned)rounds;
-            if (rounds < 1 || rounds > ROUNDS_MAX) {
-                return false;
-            }
-        } else if (option == 'e') {
-            snprintf(bench->extra, sizeof(bench->extra), "%s", optarg);
-        } else if (option == 'd') {
-            bench->directory = optarg;
-        } else if (option == 'j') {
-            bench->json = optarg;
-        } else if (option == 'k') {
-            bench->smoke = true;
-            bench->rounds = 2;
-        } else {
-            return false;
-        }
+    if (bench->smoke) {
+        bench->rounds = 2;
     }
-    return optind == argc;
+    return code;
 }
 
 int main(int argc, char **argv)
 {
-    static struct bench bench = {.rounds = 20, .directory = "/var/tmp"};
+    static struct bench bench = {
+        .rounds = 20, .extra = "", .directory = "/var/tmp"};
+    int code = parse(&bench, argc, argv);
     char lines[160];
     bool ok;
 
-    if (!parse(&bench, argc, argv)) {
-        fputs(help, stderr);
-        return 2;
+    if (code >= 0) {
+        return code;
     }
     signal(SIGPIPE, SIG_IGN);
     CHECK(uv_loop_init(&bench.loop) == 0);

@@ -7,9 +7,9 @@
 #include "base/container.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "options.h"
 #include "placement/evacuate.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -759,37 +759,18 @@ static int run_all(const struct options *options)
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {{"hosts", 1, NULL, 'n'},
-                                          {"json", 1, NULL, 'j'},
-                                          {"smoke", 0, NULL, 's'},
-                                          {"help", 0, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
     struct options options = {0};
-    int option;
+    const struct bench_option known[] = {
+        {.name = "hosts",
+         .number = &options.hosts,
+         .least = 3,
+         .most = HOSTS_MAX},
+        {.name = "json", .text = &options.json},
+        {.name = "smoke", .flag = &options.smoke}};
+    int code = bench_options(known, ARRAY_LEN(known), help, argc, argv);
 
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        switch (option) {
-        case 'n':
-            options.hosts = (uint32_t)strtoul(optarg, NULL, 10);
-            break;
-        case 'j':
-            options.json = optarg;
-            break;
-        case 's':
-            options.smoke = true;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return 0;
-        default:
-            fputs(help, stderr);
-            return 2;
-        }
-    }
-    if (optind < argc || (options.hosts != 0 &&
-                          (options.hosts < 3 || options.hosts > HOSTS_MAX))) {
-        fputs(help, stderr);
-        return 2;
+    if (code >= 0) {
+        return code;
     }
     return run_all(&options);
 }

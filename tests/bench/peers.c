@@ -4,11 +4,12 @@
  * one checker for what either of them decides. */
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "options.h"
 #include "placement/rebalance.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -630,55 +631,35 @@ static void clean(const char *directory)
     }
 }
 
-static bool number_of(const char *text, uint32_t *value)
+static int parse(struct bench *bench, int argc, char **argv)
 {
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
+    const struct bench_option options[] = {
+        {.name = "new", .number = &bench->fresh, .most = 100000},
+        {.name = "hbal-seconds",
+         .number = &bench->hbal_seconds,
+         .most = 100000},
+        {.name = "json", .text = &bench->json},
+        {.name = "smoke", .flag = &bench->smoke}};
+    int code = bench_options(options, ARRAY_LEN(options), help, argc, argv);
 
-    *value = (uint32_t)number;
-    return *end == '\0' && number >= 1 && number <= 100000;
-}
-
-static bool parse(struct bench *bench, int argc, char **argv)
-{
-    static const struct option known[] = {
-        {"new", required_argument, NULL, 'n'},
-        {"hbal-seconds", required_argument, NULL, 's'},
-        {"json", required_argument, NULL, 'j'},
-        {"smoke", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, '?'},
-        {NULL, 0, NULL, 0}};
-    int option;
-
-    while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
-        if (option == 'n' && number_of(optarg, &bench->fresh)) {
-            continue;
-        } else if (option == 's' && number_of(optarg, &bench->hbal_seconds)) {
-            continue;
-        } else if (option == 'j') {
-            bench->json = optarg;
-        } else if (option == 'k') {
-            bench->smoke = true;
-            bench->fresh = 2;
-            bench->hbal_seconds = 30;
-        } else {
-            return false;
-        }
+    if (bench->smoke) {
+        bench->fresh = 2;
+        bench->hbal_seconds = 30;
     }
-    return optind == argc;
+    return code;
 }
 
 int main(int argc, char **argv)
 {
     static const uint32_t nodes[] = {50, 100, 200};
     struct bench bench = {.fresh = 10, .hbal_seconds = 300};
+    int code = parse(&bench, argc, argv);
     char directory[] = "/var/tmp/holdfast-peers.XXXXXX";
     FILE *json = NULL;
     bool met = true;
 
-    if (!parse(&bench, argc, argv)) {
-        fputs(help, stderr);
-        return 2;
+    if (code >= 0) {
+        return code;
     }
     if (bench.json != NULL && (json = fopen(bench.json, "we")) == NULL) {
         perror(bench.json);

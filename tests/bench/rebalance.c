@@ -3,9 +3,10 @@
  * Zones that are lost and come back, 1,000 times: how many VMs are moved, and
  * does anything go to and fro? */
 #include "placement/rebalance.h"
+#include "base/container.h"
 #include "cycles.h"
+#include "options.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,47 +171,24 @@ static void print_json(FILE *json, const struct fleet *fleet,
 
 struct options {
     uint32_t cycles;
-    uint64_t seed;
+    uint32_t seed;
     const char *json;
     bool smoke;
 };
 
-static bool number_of(const char *text, uint64_t *value)
+static int parse(struct options *options, int argc, char **argv)
 {
-    char *end;
+    const struct bench_option known[] = {
+        {.name = "cycles", .number = &options->cycles, .most = 1000000},
+        {.name = "seed", .number = &options->seed, .most = 1000000},
+        {.name = "json", .text = &options->json},
+        {.name = "smoke", .flag = &options->smoke}};
+    int code = bench_options(known, ARRAY_LEN(known), help, argc, argv);
 
-    *value = strtoull(text, &end, 10);
-    return *end == '\0' && *value >= 1 && *value <= 1000000;
-}
-
-static bool parse(struct options *options, int argc, char **argv)
-{
-    static const struct option known[] = {
-        {"cycles", required_argument, NULL, 'c'},
-        {"seed", required_argument, NULL, 's'},
-        {"json", required_argument, NULL, 'j'},
-        {"smoke", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, '?'},
-        {NULL, 0, NULL, 0}};
-    int option;
-
-    while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
-        uint64_t number = 0;
-
-        if (option == 'c' && number_of(optarg, &number)) {
-            options->cycles = (uint32_t)number;
-        } else if (option == 's' && number_of(optarg, &number)) {
-            options->seed = number;
-        } else if (option == 'j') {
-            options->json = optarg;
-        } else if (option == 'k') {
-            options->smoke = true;
-            options->cycles = FLEETS;
-        } else {
-            return false;
-        }
+    if (options->smoke) {
+        options->cycles = FLEETS;
     }
-    return optind == argc;
+    return code;
 }
 
 static uint32_t cycles_of(const struct options *options,
@@ -224,12 +202,12 @@ static uint32_t cycles_of(const struct options *options,
 int main(int argc, char **argv)
 {
     struct options options = {.cycles = 1000, .seed = 1};
+    int code = parse(&options, argc, argv);
     FILE *json = NULL;
     bool met = true;
 
-    if (!parse(&options, argc, argv)) {
-        fputs(help, stderr);
-        return 2;
+    if (code >= 0) {
+        return code;
     }
     if (options.json != NULL && (json = fopen(options.json, "we")) == NULL) {
         perror(options.json);

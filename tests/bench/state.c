@@ -9,10 +9,10 @@
 #include "call.h"
 #include "lab.h"
 #include "load.h"
+#include "options.h"
 #include "region.h"
 #include "state/snapshot.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -555,48 +555,23 @@ static int report(const struct bench *bench)
     return met || bench->smoke ? 0 : 3;
 }
 
-static bool number_of(const char *text, unsigned long max, uint32_t *value)
+static int parse(struct bench *bench, int argc, char **argv)
 {
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
+    const struct bench_option options[] = {
+        {.name = "vms", .number = &bench->vms, .most = VMS_MAX / 2},
+        {.name = "hosts", .number = &bench->hosts, .most = HOSTS_MAX},
+        {.name = "dir", .text = &bench->directory},
+        {.name = "json", .text = &bench->json},
+        {.name = "smoke", .flag = &bench->smoke}};
+    int code = bench_options(options, ARRAY_LEN(options), help, argc, argv);
 
-    *value = (uint32_t)number;
-    return *end == '\0' && number >= 1 && number <= max;
-}
-
-static bool parse(struct bench *bench, int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"vms", required_argument, NULL, 'v'},
-        {"hosts", required_argument, NULL, 'h'},
-        {"dir", required_argument, NULL, 'd'},
-        {"json", required_argument, NULL, 'j'},
-        {"smoke", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, '?'},
-        {NULL, 0, NULL, 0}};
-    int option;
-
-    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-        if (option == 'v' && number_of(optarg, VMS_MAX / 2, &bench->vms)) {
-            continue;
-        } else if (option == 'h' &&
-                   number_of(optarg, HOSTS_MAX, &bench->hosts)) {
-            continue;
-        } else if (option == 'd') {
-            bench->directory = optarg;
-        } else if (option == 'j') {
-            bench->json = optarg;
-        } else if (option == 'k') {
-            bench->smoke = true;
-            bench->vms = 2000;
-            bench->hosts = 200;
-            bench->restarts = 1;
-            bench->snapshot_entries = 100;
-        } else {
-            return false;
-        }
+    if (bench->smoke) {
+        bench->vms = 2000;
+        bench->hosts = 200;
+        bench->restarts = 1;
+        bench->snapshot_entries = 100;
     }
-    return optind == argc;
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -606,12 +581,12 @@ int main(int argc, char **argv)
                                  .snapshot_entries = 3000,
                                  .restarts = RESTARTS_MAX,
                                  .directory = "/var/tmp"};
+    int code = parse(&bench, argc, argv);
     char extra[64];
     bool ok;
 
-    if (!parse(&bench, argc, argv)) {
-        fputs(help, stderr);
-        return 2;
+    if (code >= 0) {
+        return code;
     }
     signal(SIGPIPE, SIG_IGN);
     CHECK(uv_loop_init(&bench.loop) == 0);

@@ -9,8 +9,8 @@
 #include "call.h"
 #include "lab.h"
 #include "load.h"
+#include "options.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -97,7 +97,7 @@ struct bench {
     struct samples samples;
     uint64_t seconds_ms;
     uint64_t warm_ms;
-    unsigned rounds;
+    uint32_t rounds;
     const char *directory;
     const char *json;
     bool smoke;
@@ -567,60 +567,34 @@ static bool write_json(const struct bench *bench)
 
 /* --- Arguments ----------------------------------------------------------- */
 
-static bool number_of(const char *text, unsigned long max, unsigned long *value)
+static int parse(struct bench *bench, int argc, char **argv)
 {
-    char *end;
+    uint32_t seconds = 2;
+    const struct bench_option options[] = {
+        {.name = "seconds", .number = &seconds, .most = 60},
+        {.name = "rounds", .number = &bench->rounds, .most = ROUNDS_MAX},
+        {.name = "dir", .text = &bench->directory},
+        {.name = "json", .text = &bench->json},
+        {.name = "smoke", .flag = &bench->smoke}};
+    int code = bench_options(options, ARRAY_LEN(options), help, argc, argv);
 
-    *value = strtoul(text, &end, 10);
-    return *end == '\0' && *value >= 1 && *value <= max;
-}
-
-static bool parse(struct bench *bench, int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"seconds", required_argument, NULL, 's'},
-        {"rounds", required_argument, NULL, 'r'},
-        {"dir", required_argument, NULL, 'd'},
-        {"json", required_argument, NULL, 'j'},
-        {"smoke", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, '?'},
-        {NULL, 0, NULL, 0}};
-    unsigned long value;
-    int option;
-
-    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-        if (option == 's' && number_of(optarg, 60, &value)) {
-            bench->seconds_ms = value * 1000;
-        } else if (option == 'r' && number_of(optarg, ROUNDS_MAX, &value)) {
-            bench->rounds = (unsigned)value;
-        } else if (option == 'd') {
-            bench->directory = optarg;
-        } else if (option == 'j') {
-            bench->json = optarg;
-        } else if (option == 'k') {
-            bench->smoke = true;
-        } else {
-            return false;
-        }
-    }
+    bench->seconds_ms = (uint64_t)seconds * 1000;
     if (bench->smoke) {
         bench->rounds = 1;
         bench->seconds_ms = 300;
         bench->warm_ms = 50;
     }
-    return optind == argc;
+    return code;
 }
 
 int main(int argc, char **argv)
 {
-    static struct bench bench = {.seconds_ms = 2000,
-                                 .warm_ms = 500,
-                                 .rounds = 3,
-                                 .directory = "/var/tmp"};
+    static struct bench bench = {
+        .warm_ms = 500, .rounds = 3, .directory = "/var/tmp"};
+    int code = parse(&bench, argc, argv);
 
-    if (!parse(&bench, argc, argv)) {
-        fputs(help, stderr);
-        return 2;
+    if (code >= 0) {
+        return code;
     }
     signal(SIGPIPE, SIG_IGN);
     CHECK(uv_loop_init(&bench.loop) == 0);

@@ -4,9 +4,10 @@
  * with topology wishes a real fleet takes, by our placer and by simple
  * policies. */
 #include "traces.h"
+#include "base/container.h"
+#include "options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,49 +94,28 @@ struct options {
     bool smoke;
 };
 
-static bool number_of(const char *text, uint32_t max, uint32_t *value)
+static int parse(struct options *options, int argc, char **argv)
 {
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
+    const struct bench_option known[] = {
+        {.name = "azure", .text = &options->azure.path},
+        {.name = "topology",
+         .text = options->paths,
+         .count = &options->path_count,
+         .most = PATHS_MAX},
+        {.name = "host-cpus",
+         .number = &options->azure.host_cpus,
+         .most = 4096},
+        {.name = "host-gib", .number = &options->azure.host_gib, .most = 65536},
+        {.name = "json", .text = &options->json},
+        {.name = "smoke", .flag = &options->smoke}};
+    int code = bench_options(known, ARRAY_LEN(known), help, argc, argv);
 
-    *value = (uint32_t)number;
-    return *end == '\0' && number >= 1 && number <= max;
-}
-
-static bool parse(struct options *options, int argc, char **argv)
-{
-    static const struct option known[] = {
-        {"azure", required_argument, NULL, 'a'},
-        {"topology", required_argument, NULL, 't'},
-        {"host-cpus", required_argument, NULL, 'c'},
-        {"host-gib", required_argument, NULL, 'g'},
-        {"json", required_argument, NULL, 'j'},
-        {"smoke", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, '?'},
-        {NULL, 0, NULL, 0}};
-    int option;
-
-    while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
-        if (option == 'a') {
-            options->azure.path = optarg;
-        } else if (option == 't' && options->path_count < PATHS_MAX) {
-            options->paths[options->path_count++] = optarg;
-        } else if (option == 'c' &&
-                   number_of(optarg, 4096, &options->azure.host_cpus)) {
-            continue;
-        } else if (option == 'g' &&
-                   number_of(optarg, 65536, &options->azure.host_gib)) {
-            continue;
-        } else if (option == 'j') {
-            options->json = optarg;
-        } else if (option == 'k') {
-            options->smoke = true;
-        } else {
-            return false;
-        }
+    if (code < 0 && !options->smoke && options->azure.path == NULL &&
+        options->path_count == 0) {
+        fputs("neither --azure nor --topology; --help says more\n", stderr);
+        return 2;
     }
-    return optind == argc && (options->smoke || options->azure.path != NULL ||
-                              options->path_count > 0);
+    return code;
 }
 
 static void take_samples(struct options *options)
@@ -151,13 +131,13 @@ static void take_samples(struct options *options)
 int main(int argc, char **argv)
 {
     struct options options = {.azure = {NULL, 64, 192}};
+    int code = parse(&options, argc, argv);
     FILE *json = NULL;
     int azure = 0;
     int topology = 0;
 
-    if (!parse(&options, argc, argv)) {
-        fputs(help, stderr);
-        return 2;
+    if (code >= 0) {
+        return code;
     }
     if (options.smoke) {
         take_samples(&options);

@@ -5,12 +5,13 @@
  * same run and beside the optimum. */
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/memory.h"
+#include "options.h"
 #include "placement/evacuate_internal.h"
 #include "zone_loss_fleet.h"
 #include "zone_loss_milp.h"
 
-#include <getopt.h>
 #include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -500,63 +501,33 @@ static void run_milp(struct bench *bench)
 
 /* --- Main ----------------------------------------------------------------- */
 
-static bool number_of(const char *text, unsigned long max, uint32_t *value)
+static int parse(struct bench *bench, int argc, char **argv)
 {
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
+    uint32_t milp = 8;
+    bool with_milp = false;
+    const struct bench_option options[] = {
+        {.name = "hosts",
+         .number = &bench->hosts,
+         .least = 3,
+         .most = HOSTS_MAX},
+        {.name = "sweep-hosts",
+         .number = &bench->sweep_hosts,
+         .least = 3,
+         .most = HOSTS_MAX},
+        {.name = "milp", .number = &milp, .most = 1000, .flag = &with_milp},
+        {.name = "only-milp", .flag = &bench->only_milp},
+        {.name = "json", .text = &bench->json_path},
+        {.name = "smoke", .flag = &bench->smoke}};
+    int code = bench_options(options, ARRAY_LEN(options), help, argc, argv);
 
-    *value = (uint32_t)number;
-    return *end == '\0' && number >= 3 && number <= max;
-}
-
-static bool take_option(struct bench *bench, int option)
-{
-    switch (option) {
-    case 'h':
-        return number_of(optarg, HOSTS_MAX, &bench->hosts);
-    case 's':
-        return number_of(optarg, HOSTS_MAX, &bench->sweep_hosts);
-    case 'm':
-        bench->milp = 8;
-        return optarg == NULL || number_of(optarg, 1000, &bench->milp);
-    case 'o':
-        bench->only_milp = true;
-        return true;
-    case 'j':
-        bench->json_path = optarg;
-        return true;
-    case 'k':
-        bench->smoke = true;
+    if (with_milp || bench->only_milp) {
+        bench->milp = milp;
+    }
+    if (bench->smoke) {
         bench->hosts = 900;
         bench->sweep_hosts = 300;
-        return true;
-    default:
-        return false;
     }
-}
-
-static bool parse(struct bench *bench, int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"hosts", required_argument, NULL, 'h'},
-        {"sweep-hosts", required_argument, NULL, 's'},
-        {"milp", optional_argument, NULL, 'm'},
-        {"only-milp", no_argument, NULL, 'o'},
-        {"json", required_argument, NULL, 'j'},
-        {"smoke", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, '?'},
-        {NULL, 0, NULL, 0}};
-    int option;
-
-    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-        if (!take_option(bench, option)) {
-            return false;
-        }
-    }
-    if (bench->only_milp && bench->milp == 0) {
-        bench->milp = 8;
-    }
-    return optind == argc;
+    return code;
 }
 
 static bool open_json(struct bench *bench)
@@ -590,10 +561,10 @@ static bool close_json(struct bench *bench)
 int main(int argc, char **argv)
 {
     struct bench bench = {.hosts = 99999, .sweep_hosts = SWEEP_HOSTS};
+    int code = parse(&bench, argc, argv);
 
-    if (!parse(&bench, argc, argv)) {
-        fputs(help, stderr);
-        return 2;
+    if (code >= 0) {
+        return code;
     }
     /* Freed memory stays with the process, as in a server that has run for a
      * while: on virtual machines a page's first touch costs up to 15 us, more
