@@ -79,7 +79,7 @@ class Contexts(Case):
     def test_options_come_before_the_environment_before_the_context(self):
         self.holdfast("context", "set", "good", "-e", self.here)
         self.holdfast("context", "set", "bad", "-e", NOBODY, "-o", "json")
-        list_zones = ("zone", "list", "--timeout", "300ms")
+        list_zones = ("zone", "list", "--timeout", "1s")
         self.holdfast(*list_zones)
         self.holdfast(*list_zones, HOLDFAST_ENDPOINTS=NOBODY, code=5)
         self.holdfast(*list_zones, HOLDFAST_CONTEXT="bad", code=5)

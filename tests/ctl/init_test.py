@@ -6,6 +6,7 @@ usage: init_test.py BINARIES MANIFEST_AGAIN [-v]"""
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "interop"))
-from holdfast_region import free_ports  # noqa: E402  (of the folder above)
+from holdfast_region import free_ports, processes  # noqa: E402
 
 BINARIES, AGAIN = map(os.path.abspath, sys.argv[1:3])
 
@@ -31,6 +32,10 @@ class Init(unittest.TestCase):
         for child in self.children:
             child.kill()
             child.wait()
+        # What an agent started goes on without it, until its lease ends.
+        for pid, line in processes().items():
+            if str(self.folder) in line:
+                os.kill(pid, signal.SIGKILL)
 
     def run_in(self, folder, *command, code=0, **more):
         done = subprocess.run(

@@ -2,15 +2,18 @@
 """A region of real processes for a test: nodes and agents that can be killed,
 stopped and started again, in a directory of their own."""
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 import holdfast_client
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                             "..", "..", "deploy", "lab"))
+from region import free_ports, processes  # noqa: E402,F401  (for the tests)
 
 SECONDS = 60  # Longer than anything here takes; a hang is a failure.
 
@@ -25,22 +28,6 @@ def wait_until(condition, what, seconds=SECONDS):
         if time.monotonic() > end:
             raise AssertionError(f"it never came: {what}")
         time.sleep(0.02)
-
-
-def free_ports(count):
-    """Ports outside of the range from which the kernel serves clients, so that
-    nobody takes them while a node is down."""
-    ports = []
-    while len(ports) < count:
-        port = random.SystemRandom().randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in ports:
-            ports.append(port)
-    return ports
 
 
 class Process:
