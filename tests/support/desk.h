@@ -20,6 +20,7 @@ struct desk {
     struct bytes json; /* The last answer, with a NUL. */
     uint64_t now_ms;
     const struct access_subject *caller; /* NULL: may do everything. */
+    bool repetition; /* What is called says that it is one. */
 };
 
 /* Leads a region of zones z1, z2 and z3 with hosts h1, h2 and h3 of 8 CPUs and
@@ -27,6 +28,13 @@ struct desk {
  * CPU and 1 GiB. */
 struct desk *desk_create(void);
 void desk_destroy(struct desk *desk);
+
+/* The same without zones, hosts and classes; and that class. */
+struct desk *desk_create_empty(void);
+void desk_class(struct desk *desk);
+
+/* A method by its name, which is served. */
+const struct api_method *desk_method(const char *name);
 
 /* Another host like these; `named` as "name=amount", or NULL. */
 void desk_host(struct desk *desk, const char *name, const char *zone,

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/sim_internal.h"
 
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint64_t some_node(struct sim_cluster *cluster)
@@ -165,4 +170,24 @@ void sim_cluster_chaos(struct sim_cluster *cluster, uint64_t us)
             sim_cluster_start(cluster, id);
         }
     }
+}
+
+int sim_cluster_seeds(int argc, char **argv,
+                      bool (*run)(uint64_t seed, bool print))
+{
+    uint64_t count;
+    uint64_t first;
+    uint64_t bad = 0;
+
+    if (argc < 3 || strcmp(argv[1], "--seeds") != 0) {
+        return -1;
+    }
+    count = strtoull(argv[2], NULL, 10);
+    first = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
+    log_set_level(count == 1 ? LOG_DEBUG : LOG_ERROR);
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        bad += run(seed, count <= 10) ? 0 : 1;
+    }
+    printf("%" PRIu64 " of %" PRIu64 " seeds failed\n", bad, count);
+    return bad == 0 ? 0 : 1;
 }

@@ -160,4 +160,10 @@ void sim_cluster_sweep(struct sim_cluster *cluster);
  * Ends healed, with all members running. */
 void sim_cluster_chaos(struct sim_cluster *cluster, uint64_t us);
 
+/* Of a test's command line: --seeds COUNT [FIRST] runs so many, and of few
+ * tells how each went. `run` says whether it was well. -1: nobody asked; else
+ * the test's exit code. */
+int sim_cluster_seeds(int argc, char **argv,
+                      bool (*run)(uint64_t seed, bool print));
+
 #endif

@@ -469,18 +469,24 @@ void check_derived(const struct state *state)
     assert_true(state_hash_recomputed(state) == state_hash(state));
 }
 
-void check_restore(const struct state *state, struct random *random)
+static void write_snapshot(const struct state *state, struct bytes *stream)
 {
     struct snapshot_writer writer;
+
+    bytes_init(stream);
+    snapshot_writer_init(&writer, state);
+    while (snapshot_writer_next(&writer, stream, 1000)) {
+    }
+}
+
+void check_restore(const struct state *state, struct random *random)
+{
     struct snapshot_reader *reader = snapshot_reader_create();
     struct state *restored;
     struct bytes stream;
     size_t at = 0;
 
-    bytes_init(&stream);
-    snapshot_writer_init(&writer, state);
-    while (snapshot_writer_next(&writer, &stream, 1000)) {
-    }
+    write_snapshot(state, &stream);
     while (at < stream.len) {
         size_t len = 1 + random_below(random, 5000);
 
@@ -496,5 +502,25 @@ void check_restore(const struct state *state, struct random *random)
     assert_int_equal(restored->claims.count, state->claims.count);
     check_derived(restored);
     state_destroy(restored);
+    bytes_close(&stream);
+}
+
+void check_changed_bytes(const struct state *state)
+{
+    struct bytes stream;
+
+    write_snapshot(state, &stream);
+    for (size_t i = 0; i < stream.len; i++) {
+        struct snapshot_reader *reader = snapshot_reader_create();
+        struct state *restored;
+
+        stream.data[i] ^= 1;
+        (void)snapshot_reader_feed(reader, stream.data, stream.len);
+        restored = snapshot_reader_finish(reader);
+        assert_true(restored == NULL ||
+                    state_hash(restored) == state_hash(state));
+        state_destroy(restored);
+        stream.data[i] ^= 1;
+    }
     bytes_close(&stream);
 }

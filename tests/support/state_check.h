@@ -28,4 +28,8 @@ void check_derived(const struct state *state);
 /* A snapshot of it, read in random pieces, is the same state. */
 void check_restore(const struct state *state, struct random *random);
 
+/* A snapshot of it of which any one byte is another is refused, or says the
+ * same: some bits change nothing, such as which varint says zero. */
+void check_changed_bytes(const struct state *state);
+
 #endif

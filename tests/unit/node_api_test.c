@@ -2,10 +2,9 @@
  *
  * The API's methods against a real turn whose log commits at once: what is
  * answered, what is refused and why, and that a refusal leaves no trace. */
-#include "base/check.h"
 #include "base/memory.h"
-#include "node/api.h"
 #include "node/api_check.h"
+#include "support/desk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,151 +19,46 @@
 #include <holdfast/v1/vm_service.pb-c.h>
 #include <holdfast/v1/zone_service.pb-c.h>
 
+/* A region at the desk, and the last answer as a message. */
 struct node {
-    struct turn_log log;
-    struct state *state;
-    const struct state *applied;
-    struct turn turn;
-    struct leases leases;
-    struct bytes entry;
-    struct api_reply reply;
-    struct arena arena;
+    struct desk *desk;
     ProtobufCMessage *response;
-    uint64_t now_ms;
-    bool repetition; /* What is called says that it is one. */
 };
 
-struct mutation {
-    struct turn_request request;
-    const struct api_method *method;
-    const ProtobufCMessage *message;
-    struct node *node;
-};
-
-static bool log_ready(struct turn_log *log)
+static void forget(struct node *node)
 {
-    (void)log;
-    return true;
-}
-
-static int log_submit(struct turn_log *log, const void *data, size_t len)
-{
-    struct node *node = container_of(log, struct node, log);
-
-    bytes_clear(&node->entry);
-    bytes_append(&node->entry, data, len);
-    return 0;
-}
-
-static int log_barrier(struct turn_log *log)
-{
-    return log_submit(log, "", 0);
-}
-
-static void plan_mutation(struct turn_request *request, struct turn_plan *plan)
-{
-    struct mutation *mutation = container_of(request, struct mutation, request);
-
-    api_mutate(mutation->method, mutation->message, plan,
-               &mutation->node->reply);
-}
-
-static void mutation_done(struct turn_request *request, int status)
-{
-    (void)request;
-    assert_int_equal(status, 0);
-}
-
-static const struct api_method *method_of(const char *name)
-{
-    for (const struct api_method *at = api_methods; at->path != NULL; at++) {
-        if (strcmp(strrchr(at->path, '/') + 1, name) == 0) {
-            return at;
-        }
-    }
-    fail_msg("no method %s", name);
-    return NULL;
-}
-
-static void commit(struct node *node)
-{
-    struct batch batch;
-    struct arena arena;
-
-    if (node->entry.len > 0) {
-        arena_init(&arena, BATCH_ARENA_BYTES);
-        assert_int_equal(
-            batch_decode(node->entry.data, node->entry.len, &arena, &batch), 0);
-        assert_int_equal(state_apply_batch(node->state, &batch, NULL), 0);
-        arena_close(&arena);
-    }
-    turn_finished(&node->turn, 0);
-}
-
-static void decode_response(struct node *node, const struct api_method *method)
-{
-    node->response = NULL;
-    if (node->reply.code == RPC_OK) {
-        node->response = protobuf_c_message_unpack(method->output, NULL,
-                                                   node->reply.response.len,
-                                                   node->reply.response.data);
-        assert_non_null(node->response);
-    }
-}
-
-/* Carries one method out; the answer is in node->reply and node->response. */
-static enum rpc_code call(struct node *node, const char *name,
-                          const ProtobufCMessage *message)
-{
-    const struct api_method *method = method_of(name);
-    struct mutation mutation = {
-        .method = method, .message = message, .node = node};
-    struct api_view view = {.state = node->state, .arena = &node->arena};
-
     if (node->response != NULL) {
         protobuf_c_message_free_unpacked(node->response, NULL);
     }
-    api_reply_close(&node->reply);
-    api_reply_init(&node->reply);
-    node->reply.repetition = node->repetition;
-    if (method->read != NULL) {
-        method->read(message, &view, &node->reply);
-    } else {
-        uint64_t before = state_hash(node->state);
-
-        mutation.request.plan = plan_mutation;
-        mutation.request.done = mutation_done;
-        assert_int_equal(
-            turn_submit(&node->turn, LANE_MUTATION, &mutation.request), 0);
-        node->now_ms++;
-        turn_run(&node->turn, node->now_ms, node->now_ms);
-        commit(node);
-        /* Rule 9: a refusal changes nothing, unless it is itself kept. */
-        assert_true(node->reply.code == RPC_OK || node->reply.kept ||
-                    state_hash(node->state) == before);
-    }
-    decode_response(node, method);
-    return node->reply.code;
+    node->response = NULL;
 }
 
-static void create_zone(struct node *node, const char *name)
+/* Carries one method out; the answer is in node->desk->reply and
+ * node->response. */
+static enum rpc_code call(struct node *node, const char *name,
+                          const ProtobufCMessage *message)
 {
-    Holdfast__V1__CreateZoneRequest request =
-        HOLDFAST__V1__CREATE_ZONE_REQUEST__INIT;
-    char copy[NAME_BYTES];
+    const struct api_reply *reply = &node->desk->reply;
 
-    snprintf(copy, sizeof(copy), "%s", name);
-    request.name = copy;
-    assert_int_equal(call(node, "CreateZone", &request.base), RPC_OK);
+    forget(node);
+    desk_send(node->desk, name, message);
+    if (reply->code == RPC_OK) {
+        node->response = protobuf_c_message_unpack(desk_method(name)->output,
+                                                   NULL, reply->response.len,
+                                                   reply->response.data);
+        assert_non_null(node->response);
+    }
+    return reply->code;
 }
 
 static void add_host(struct node *node, const char *name, uint32_t zone)
 {
+    struct desk *desk = node->desk;
     struct change change = {.kind = CHANGE_HOST_REGISTER};
 
     change.host_register = (struct change_host_register){
         .name = text_of(name),
-        .zone = {state_zone_at(node->state, zone)->uid},
+        .zone = {state_zone_at(desk->state, zone)->uid},
         .host_id = text_of(name),
         .boot_id = {"b", 1},
         .fault_domain = {"", 0},
@@ -173,61 +67,33 @@ static void add_host(struct node *node, const char *name, uint32_t zone)
         .capacity = {8000, 8192, 0, 0},
         .driver_mask = 1 << DRIVER_EXEC,
     };
-    state_apply(node->state, &change, NULL);
-    leases_registered(&node->leases,
-                      state_host_named(node->state, text_of(name)),
-                      node->now_ms, 5000);
+    desk_apply(desk, &change);
+    leases_registered(&desk->leases,
+                      state_host_named(desk->state, text_of(name)),
+                      desk->now_ms, 5000);
 }
 
 static struct node *node_create(void)
 {
     struct node *node = memory_alloc(sizeof(*node));
-    struct change policy = {0};
-    Holdfast__V1__CreateClassRequest request =
-        HOLDFAST__V1__CREATE_CLASS_REQUEST__INIT;
-    Holdfast__V1__Class class = HOLDFAST__V1__CLASS__INIT;
-    Holdfast__V1__Resources resources = HOLDFAST__V1__RESOURCES__INIT;
-    char name[] = "small";
+    struct desk *desk = desk_create_empty();
+    struct change policy = {.kind = CHANGE_POLICY};
 
-    node->log = (struct turn_log){log_ready, log_submit, log_barrier};
-    node->state = state_create();
-    node->applied = node->state;
-    node->now_ms = 100000;
-    leases_init(&node->leases);
-    bytes_init(&node->entry);
-    api_reply_init(&node->reply);
-    arena_init(&node->arena, 64 << 20);
-    turn_init(&node->turn, &node->log, &node->applied, NULL, 0);
-    node->turn.leases = &node->leases;
-    turn_lead(&node->turn, true);
-    policy.kind = CHANGE_POLICY; /* As a region's first turn does. */
-    policy_init(&policy.policy.policy);
-    state_apply(node->state, &policy, NULL);
-    create_zone(node, "z1");
-    create_zone(node, "z2");
+    node->desk = desk;
+    policy_init(&policy.policy.policy); /* As a region's first turn does. */
+    desk_apply(desk, &policy);
+    desk_ok(desk, "CreateZone", "name: z1");
+    desk_ok(desk, "CreateZone", "name: z2");
     add_host(node, "h1", 0);
     add_host(node, "h2", 1);
-    resources.cpu_milli = 1000;
-    resources.memory_mib = 1024;
-    class.name = name;
-    class.resources = &resources;
-    request.vm_class = &class;
-    assert_int_equal(call(node, "CreateClass", &request.base), RPC_OK);
+    desk_class(desk);
     return node;
 }
 
 static void node_destroy(struct node *node)
 {
-    if (node->response != NULL) {
-        protobuf_c_message_free_unpacked(node->response, NULL);
-    }
-    turn_lead(&node->turn, false);
-    turn_close(&node->turn);
-    leases_close(&node->leases);
-    bytes_close(&node->entry);
-    api_reply_close(&node->reply);
-    arena_close(&node->arena);
-    state_destroy(node->state);
+    forget(node);
+    desk_destroy(node->desk);
     free(node);
 }
 
@@ -288,7 +154,7 @@ static void a_created_vm_is_placed_in_the_same_turn(void **unused)
     assert_string_equal(created(node)->template_->command[0], "/bin/sleep");
     assert_int_equal(call(node, "CreateVm", &c.request.base),
                      RPC_ALREADY_EXISTS);
-    assert_string_equal(node->reply.reason, "NAME_TAKEN");
+    assert_string_equal(node->desk->reply.reason, "NAME_TAKEN");
     node_destroy(node);
 }
 
@@ -325,15 +191,15 @@ static void a_repeated_request_has_one_effect_and_the_first_answer(
     snprintf(c.request_id, sizeof(c.request_id), "req-1");
     assert_int_equal(call(node, "CreateVm", &c.request.base), RPC_OK);
     uid = created(node)->uid;
-    revision = state_revision(node->state);
+    revision = state_revision(node->desk->state);
     assert_int_equal(call(node, "CreateVm", &c.request.base), RPC_OK);
     assert_int_equal(created(node)->uid, uid);
     assert_string_equal(created(node)->template_->command[0], "/bin/sleep");
-    assert_int_equal(state_revision(node->state), revision);
+    assert_int_equal(state_revision(node->desk->state), revision);
     snprintf(c.name, sizeof(c.name), "other");
     assert_int_equal(call(node, "CreateVm", &c.request.base),
                      RPC_INVALID_ARGUMENT);
-    assert_string_equal(node->reply.reason, "REQUEST_ID_REUSED");
+    assert_string_equal(node->desk->reply.reason, "REQUEST_ID_REUSED");
     node_destroy(node);
 }
 
@@ -351,19 +217,20 @@ static void a_refused_repetition_stays_refused(void **unused)
     assert_int_equal(call(node, "CreateVm", &c.request.base), RPC_OK);
     /* The first attempt is late; its repetition is refused, and that counts. */
     snprintf(c.request_id, sizeof(c.request_id), "req-1");
-    node->repetition = true;
+    node->desk->repetition = true;
     assert_int_equal(call(node, "CreateVm", &c.request.base),
                      RPC_ALREADY_EXISTS);
-    assert_true(node->reply.kept);
-    node->repetition = false;
+    assert_true(node->desk->reply.kept);
+    node->desk->repetition = false;
     delete.name = c.name;
     assert_int_equal(call(node, "DeleteVm", &delete.base), RPC_OK);
-    revision = state_revision(node->state);
+    revision = state_revision(node->desk->state);
     assert_int_equal(call(node, "CreateVm", &c.request.base),
                      RPC_ALREADY_EXISTS);
-    assert_string_equal(node->reply.reason, "NAME_TAKEN");
-    assert_non_null(strstr(node->reply.message, "there is a VM 'vm' already"));
-    assert_int_equal(state_revision(node->state), revision);
+    assert_string_equal(node->desk->reply.reason, "NAME_TAKEN");
+    assert_non_null(
+        strstr(node->desk->reply.message, "there is a VM 'vm' already"));
+    assert_int_equal(state_revision(node->desk->state), revision);
     /* The same id is not good for anything else. */
     snprintf(c.name, sizeof(c.name), "other");
     assert_int_equal(call(node, "CreateVm", &c.request.base),
@@ -386,15 +253,15 @@ static void refusals_of_first_attempts_and_of_nonsense_are_not_kept(
     delete.name = c.name;
     delete.request_id = id;
     assert_int_equal(call(node, "DeleteVm", &delete.base), RPC_NOT_FOUND);
-    assert_false(node->reply.kept);
+    assert_false(node->desk->reply.kept);
     assert_int_equal(call(node, "CreateVm", &c.request.base), RPC_OK);
     assert_int_equal(call(node, "DeleteVm", &delete.base), RPC_OK);
-    node->repetition = true;
+    node->desk->repetition = true;
     snprintf(c.request_id, sizeof(c.request_id), "req-3");
     c.vm.name = name;
     assert_int_equal(call(node, "CreateVm", &c.request.base),
                      RPC_INVALID_ARGUMENT);
-    assert_false(node->reply.kept);
+    assert_false(node->desk->reply.kept);
     node_destroy(node);
 }
 
@@ -428,7 +295,7 @@ static void a_repeated_request_may_have_its_labels_in_another_order(
     text[1][0] = '3';
     assert_int_equal(call(node, "CreateVm", &c.request.base),
                      RPC_INVALID_ARGUMENT);
-    assert_string_equal(node->reply.reason, "REQUEST_ID_REUSED");
+    assert_string_equal(node->desk->reply.reason, "REQUEST_ID_REUSED");
     node_destroy(node);
 }
 
@@ -441,10 +308,10 @@ static void a_dry_run_answers_and_changes_nothing(void **unused)
     (void)unused;
     vm_case_init(&c, "dry");
     c.request.dry_run = 1;
-    before = state_hash(node->state);
+    before = state_hash(node->desk->state);
     assert_int_equal(call(node, "CreateVm", &c.request.base), RPC_OK);
     assert_string_equal(created(node)->status->host, "h1");
-    assert_true(state_hash(node->state) == before);
+    assert_true(state_hash(node->desk->state) == before);
     node_destroy(node);
 }
 
@@ -452,8 +319,8 @@ static void expect(struct node *node, struct vm_case *c, enum rpc_code code,
                    const char *words)
 {
     assert_int_equal(call(node, "CreateVm", &c->request.base), code);
-    if (strstr(node->reply.message, words) == NULL) {
-        fail_msg("'%s' is not in '%s'", words, node->reply.message);
+    if (strstr(node->desk->reply.message, words) == NULL) {
+        fail_msg("'%s' is not in '%s'", words, node->desk->reply.message);
     }
 }
 
@@ -526,15 +393,15 @@ static void stop_start_move_and_delete_follow_the_life_of_a_vm(void **unused)
     move.host = &host[2];
     assert_int_equal(call(node, "MoveVm", &move.base), RPC_OK);
     assert_int_equal(call(node, "MoveVm", &move.base), RPC_FAILED_PRECONDITION);
-    assert_string_equal(node->reply.reason, "VM_MOVING");
+    assert_string_equal(node->desk->reply.reason, "VM_MOVING");
     stop.expect_revision = 1;
     assert_int_equal(call(node, "StopVm", &stop.base), RPC_ABORTED);
     stop.expect_revision = 0;
     assert_int_equal(call(node, "StopVm", &stop.base), RPC_OK);
     assert_int_equal(call(node, "DeleteVm", &delete.base), RPC_OK);
-    assert_true(state_vm_named(node->state, text_of("life"))->deleting);
+    assert_true(state_vm_named(node->desk->state, text_of("life"))->deleting);
     assert_int_equal(call(node, "StopVm", &stop.base), RPC_FAILED_PRECONDITION);
-    assert_string_equal(node->reply.reason, "VM_DELETING");
+    assert_string_equal(node->desk->reply.reason, "VM_DELETING");
     node_destroy(node);
 }
 
@@ -548,7 +415,7 @@ static void refuse_move(struct node *node, char *vm, const char *host,
     move.name = vm;
     move.host = name;
     assert_int_equal(call(node, "MoveVm", &move.base), RPC_FAILED_PRECONDITION);
-    assert_non_null(strstr(node->reply.message, word));
+    assert_non_null(strstr(node->desk->reply.message, word));
 }
 
 /* What does not hold for CHANGE_VM_MOVE must not be tried either. */
@@ -567,15 +434,16 @@ static void moves_to_its_own_a_full_or_a_lost_host_are_refused(void **unused)
         vm_case_init(&c, name);
         assert_int_equal(call(node, "CreateVm", &c.request.base), RPC_OK);
     }
-    vm = state_vm_named(node->state, text_of("vm-0"));
-    other = state_host_at(node->state, 1 - vm->host)->name;
+    vm = state_vm_named(node->desk->state, text_of("vm-0"));
+    other = state_host_at(node->desk->state, 1 - vm->host)->name;
     snprintf(name, sizeof(name), "vm-0");
-    refuse_move(node, name, state_host_at(node->state, vm->host)->name,
+    refuse_move(node, name, state_host_at(node->desk->state, vm->host)->name,
                 "already");
     refuse_move(node, name, other, "too little free CPU");
-    fence.host_fence.host.uid = state_host_at(node->state, 1 - vm->host)->uid;
+    fence.host_fence.host.uid =
+        state_host_at(node->desk->state, 1 - vm->host)->uid;
     fence.host_fence.proof = FENCE_DECLARED;
-    state_apply(node->state, &fence, NULL);
+    state_apply(node->desk->state, &fence, NULL);
     refuse_move(node, name, other, "lost");
     node_destroy(node);
 }
@@ -634,31 +502,31 @@ static void settings_that_could_make_two_copies_are_refused(void **unused)
     struct node *node = node_create();
 
     (void)unused;
-    node->turn.settings_since_ms = node->now_ms;
+    node->desk->turn.settings_since_ms = node->desk->now_ms;
     request.settings = &settings;
     request.update_mask = mask;
     request.n_update_mask = 1;
     settings.lease_wait_ms = 4000;
     assert_int_equal(call(node, "UpdateSettings", &request.base),
                      RPC_INVALID_ARGUMENT);
-    assert_string_equal(node->reply.reason, "UNSAFE_SETTINGS");
+    assert_string_equal(node->desk->reply.reason, "UNSAFE_SETTINGS");
     settings.lease_wait_ms = 3000;
     settings.lease_run_ms = 2400;
     settings.renew_ms = 800;
     request.n_update_mask = 3;
     assert_int_equal(call(node, "UpdateSettings", &request.base),
                      RPC_INVALID_ARGUMENT);
-    assert_non_null(strstr(node->reply.message, "second change"));
+    assert_non_null(strstr(node->desk->reply.message, "second change"));
     mask[0] = renew;
     request.n_update_mask = 2;
     assert_int_equal(call(node, "UpdateSettings", &request.base), RPC_OK);
-    node->turn.settings_since_ms = node->now_ms;
+    node->desk->turn.settings_since_ms = node->desk->now_ms;
     mask[0] = wait;
     request.n_update_mask = 1;
     assert_int_equal(call(node, "UpdateSettings", &request.base),
                      RPC_FAILED_PRECONDITION);
-    assert_string_equal(node->reply.reason, "SETTINGS_UNSETTLED");
-    node->now_ms += 5000;
+    assert_string_equal(node->desk->reply.reason, "SETTINGS_UNSETTLED");
+    node->desk->now_ms += 5000;
     assert_int_equal(call(node, "UpdateSettings", &request.base), RPC_OK);
     mask[0] = wrong;
     assert_int_equal(call(node, "UpdateSettings", &request.base),
@@ -680,10 +548,10 @@ static void a_host_that_is_heard_cannot_be_declared_dead(void **unused)
     request.confirm = name;
     assert_int_equal(call(node, "DeclareHostDead", &request.base),
                      RPC_FAILED_PRECONDITION);
-    assert_string_equal(node->reply.reason, "HOST_ALIVE");
-    node->now_ms += 3000;
+    assert_string_equal(node->desk->reply.reason, "HOST_ALIVE");
+    node->desk->now_ms += 3000;
     assert_int_equal(call(node, "DeclareHostDead", &request.base), RPC_OK);
-    assert_int_equal(state_host_named(node->state, text_of("h1"))->state,
+    assert_int_equal(state_host_named(node->desk->state, text_of("h1"))->state,
                      HOST_LOST);
     node_destroy(node);
 }
@@ -702,7 +570,7 @@ static void a_class_in_use_cannot_be_deleted(void **unused)
     request.name = name;
     assert_int_equal(call(node, "DeleteClass", &request.base),
                      RPC_FAILED_PRECONDITION);
-    assert_string_equal(node->reply.reason, "CLASS_IN_USE");
+    assert_string_equal(node->desk->reply.reason, "CLASS_IN_USE");
     node_destroy(node);
 }
 

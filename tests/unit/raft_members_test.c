@@ -503,17 +503,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(one_survivor_goes_on_alone_and_grows_again),
         cmocka_unit_test(nothing_is_lost_when_members_change_in_chaos),
     };
+    int code;
+
     log_set_level(LOG_ERROR);
-    if (argc >= 3 && strcmp(argv[1], "--seeds") == 0) {
-        uint64_t count = strtoull(argv[2], NULL, 10);
-        uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
-        uint64_t bad = 0;
-        log_set_level(count == 1 ? LOG_DEBUG : LOG_ERROR);
-        for (uint64_t seed = first; seed < first + count; seed++) {
-            bad += chaos(seed, count <= 10) ? 0 : 1;
-        }
-        printf("%" PRIu64 " of %" PRIu64 " seeds failed\n", bad, count);
-        return bad == 0 ? 0 : 1;
-    }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    code = sim_cluster_seeds(argc, argv, chaos);
+    return code >= 0 ? code : cmocka_run_group_tests(tests, NULL, NULL);
 }
