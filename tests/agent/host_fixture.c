@@ -8,11 +8,11 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "tests/support/folder.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -85,15 +85,6 @@ int host_setup(void **state)
     host_lease_in(host, 60000);
     *state = host;
     return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *info, int flag,
-                        struct FTW *ftw)
-{
-    (void)info;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
 }
 
 static void kill_exactly(const struct process_id *id)
@@ -196,7 +187,7 @@ int host_teardown(void **state)
         snprintf(path, sizeof(path), "%s/full", host->dir);
         umount2(path, MNT_DETACH);
     }
-    nftw(host->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    folder_remove(host->dir);
     free(host);
     return 0;
 }

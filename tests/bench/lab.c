@@ -6,11 +6,11 @@
 #include "base/container.h"
 #include "call.h"
 #include "etcd.pb-c.h"
+#include "tests/support/folder.h"
 #include "tls/pki.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -441,22 +441,13 @@ void lab_kill(struct lab *lab, int number)
     member->pid = 0;
 }
 
-static int remove_entry(const char *path, const struct stat *stat, int type,
-                        struct FTW *where)
-{
-    (void)stat;
-    (void)type;
-    (void)where;
-    return remove(path);
-}
-
 void lab_stop(struct lab *lab, bool keep)
 {
     for (int i = 0; i < LAB_MEMBERS; i++) {
         lab_kill(lab, i);
     }
     if (lab->directory[0] != '\0' && !keep) {
-        nftw(lab->directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        folder_remove(lab->directory);
     }
     tls_destroy(lab->tls);
     lab->tls = NULL;

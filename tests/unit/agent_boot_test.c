@@ -6,10 +6,10 @@
 #include "agent/files.h"
 #include "base/container.h"
 #include "base/error.h"
+#include "tests/support/folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,19 +30,10 @@ static int make_dir(void **state)
     return mkdtemp(dir) == NULL ? -1 : 0;
 }
 
-static int remove_entry(const char *path, const struct stat *info, int flag,
-                        struct FTW *ftw)
-{
-    (void)info;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
 static int remove_dir(void **state)
 {
     (void)state;
-    return nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(dir);
 }
 
 static void the_judgement_has_one_row_a_rule(void **state)
@@ -214,7 +205,7 @@ static void remove_path(const char *name)
     char path[96];
 
     snprintf(path, sizeof(path), "%s/%s", dir, name);
-    assert_int_equal(nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(folder_remove(path), 0);
 }
 
 static void the_same_run_dir_is_the_same_boot(void **state)

@@ -11,9 +11,9 @@
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/error.h"
+#include "tests/support/folder.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -38,19 +38,10 @@ static int make_dir(void **state)
     return mkdtemp(dir) == NULL ? -1 : 0;
 }
 
-static int remove_entry(const char *path, const struct stat *info, int flag,
-                        struct FTW *ftw)
-{
-    (void)info;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
 static int remove_dir(void **state)
 {
     (void)state;
-    return nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return folder_remove(dir);
 }
 
 static int open_dir(void)
