@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "raft/log_internal.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/container.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "raft/limits.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -83,23 +85,61 @@ int segment_open_last(struct log_store *store, struct failure *failure)
     return rv == 0 ? 0 : failure_io(failure, rv, "open", path.text);
 }
 
-/* A whole file in memory. */
-static int read_all(struct file *file, const char *path, uint8_t **data,
-                    size_t *len, struct failure *failure)
+static bool all_zero(const uint8_t *data, size_t len)
+{
+    return len == 0 || (data[0] == 0 && memcmp(data, data + 1, len - 1) == 0);
+}
+
+/* So much of a file is read at once. */
+#define PIECE_BYTES (1u << 20)
+
+/* Adds what stands at `at`; what is between it and what came before is zeros,
+ * as is all behind the content in the end. */
+static int read_piece(struct file *file, uint64_t at, size_t len,
+                      struct bytes *content, uint8_t *piece)
+{
+    size_t got;
+    int rv = file_read(file, piece, len, at, &got);
+    if (rv == 0 && !all_zero(piece, got)) {
+        size_t gap = (size_t)at - content->len;
+        memset(bytes_reserve(content, gap + got), 0, gap);
+        content->len += gap;
+        bytes_append(content, piece, got);
+    }
+    return rv;
+}
+
+/* Whatever begins in the content ends in it: the payload of a record may be
+ * zeros to its end. */
+static void add_zeros(struct bytes *content, uint64_t file_bytes)
+{
+    uint64_t behind = file_bytes - content->len;
+    size_t most = record_bytes(RAFT_ENTRY_BYTES_MAX);
+    size_t more = behind < most ? (size_t)behind : most;
+    memset(bytes_reserve(content, more), 0, more);
+    content->len += more;
+}
+
+/* A whole file in memory, but for most of the zeros at its end: a new log file
+ * is nothing else. They are read all the same, not taken for granted. */
+static int read_all(struct file *file, const char *path, struct bytes *content,
+                    struct failure *failure)
 {
     uint64_t bytes;
-    *data = NULL;
+    bytes_init(content);
     int rv = file_size(file, &bytes);
+    uint8_t *piece = memory_alloc(PIECE_BYTES);
+    for (uint64_t at = 0; rv == 0 && at < bytes; at += PIECE_BYTES) {
+        size_t len =
+            bytes - at < PIECE_BYTES ? (size_t)(bytes - at) : PIECE_BYTES;
+        rv = read_piece(file, at, len, content, piece);
+    }
+    free(piece);
     if (rv != 0) {
+        bytes_close(content);
         return failure_io(failure, rv, "read", path);
     }
-    *data = memory_alloc((size_t)bytes + 1);
-    rv = file_read(file, *data, (size_t)bytes, 0, len);
-    if (rv != 0) {
-        free(*data);
-        *data = NULL;
-        return failure_io(failure, rv, "read", path);
-    }
+    add_zeros(content, bytes);
     return 0;
 }
 
@@ -191,11 +231,6 @@ static int scan_begin(const struct log_store *store, struct scan *scan,
     return 0;
 }
 
-static bool all_zero(const uint8_t *data, size_t len)
-{
-    return len == 0 || (data[0] == 0 && memcmp(data, data + 1, len - 1) == 0);
-}
-
 static int refuse(const struct scan *scan, struct failure *failure)
 {
     return failure_set(
@@ -236,7 +271,7 @@ static int load_segment(struct log_store *store, size_t i, struct scan *scan,
 {
     struct path path;
     struct file *file;
-    uint8_t *data;
+    struct bytes content;
     uint64_t first = store->segments[i];
     uint64_t chain_before = scan->last_chain;
     path_numbered(&path, store->options.directory, "log", first, ".seg");
@@ -244,13 +279,14 @@ static int load_segment(struct log_store *store, size_t i, struct scan *scan,
     if (rv != 0) {
         return failure_io(failure, rv, "open", path.text);
     }
-    rv = read_all(file, path.text, &data, &scan->len, failure);
+    rv = read_all(file, path.text, &content, failure);
     file_close(file);
     if (rv != 0) {
         return rv;
     }
     scan->path = path.text;
-    scan->data = data;
+    scan->data = content.data;
+    scan->len = content.len;
     rv = scan_begin(store, scan, first, failure);
     if (rv == 0 && i > 0 && scan->last_chain != chain_before) {
         rv = failure_set(failure, REPLICA_FAILED_CORRUPT,
@@ -270,7 +306,7 @@ static int load_segment(struct log_store *store, size_t i, struct scan *scan,
             rv = refuse(scan, failure);
         }
     }
-    free(data);
+    bytes_close(&content);
     scan->data = NULL;
     scan->path = NULL;
     return rv;
@@ -304,15 +340,16 @@ int segment_find(struct log_store *store, uint64_t index, uint64_t *offset,
 {
     struct path path;
     struct scan scan = {0};
-    uint8_t *data;
+    struct bytes content;
     uint64_t first = store->segments[store->segment_count - 1];
     path_numbered(&path, store->options.directory, "log", first, ".seg");
     scan.path = path.text;
-    int rv = read_all(store->file, path.text, &data, &scan.len, failure);
+    int rv = read_all(store->file, path.text, &content, failure);
     if (rv != 0) {
         return rv;
     }
-    scan.data = data;
+    scan.data = content.data;
+    scan.len = content.len;
     rv = scan_begin(store, &scan, first, failure);
     if (rv == 0) {
         scan_records(&scan, index, NULL);
@@ -321,6 +358,6 @@ int segment_find(struct log_store *store, uint64_t index, uint64_t *offset,
         }
     }
     *offset = scan.at;
-    free(data);
+    bytes_close(&content);
     return rv;
 }
