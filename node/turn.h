@@ -23,15 +23,16 @@ enum turn_lane { LANE_FAILOVER, LANE_MUTATION, LANE_READ, LANE_COUNT };
 
 /* What a request or controller decides with. */
 struct turn_plan {
-    struct state *scratch;      /* Applied state plus this turn's decisions. */
-    struct placer *placer;      /* Of the scratch. */
-    uint64_t time_ms;           /* Leader's stamp of this turn, wall clock. */
-    uint64_t now_ms;            /* Leader's boot clock. */
-    uint64_t settings_since_ms; /* See struct turn. */
-    struct leases *leases;      /* Of the owner; NULL in tests. */
-    uint64_t zones_needed;      /* See struct turn. */
-    bool dry_run;               /* Only the scratch may change. */
-    struct bytes entry;         /* What is decided so far. */
+    struct state *scratch; /* Applied state plus this turn's decisions. */
+    struct placer *placer; /* Of the scratch. */
+    uint64_t time_ms;      /* Leader's stamp of this turn, wall clock. */
+    uint64_t now_ms;       /* Leader's boot clock. */
+    uint64_t
+        settings_since_ms; /* See struct turn; now, once it changes them. */
+    struct leases *leases; /* Of the owner; NULL in tests. */
+    uint64_t zones_needed; /* See struct turn. */
+    bool dry_run;          /* Only the scratch may change. */
+    struct bytes entry;    /* What is decided so far. */
     size_t change_count;
     struct event_sink sink;   /* Keeps the placer current. */
     struct turn_trial *trial; /* It is the plan of this; or NULL. */

@@ -121,6 +121,10 @@ void turn_plan_event(struct event_sink *sink, const struct event *event)
         slot = uid_slot(event->zone->uid);
     } else if (event->kind == EVENT_CLASS) {
         slot = uid_slot(event->class->uid);
+    } else if (event->kind == EVENT_SETTINGS) {
+        /* What the next request of the same turn finds in force has been so for
+         * no time: leases under what this one changes may run (rule 1). */
+        plan->settings_since_ms = plan->now_ms;
     }
     tell(plan->placer, plan->scratch, event->kind, slot);
 }

@@ -22,7 +22,7 @@ struct mutation {
     struct turn_request request;
     const struct api_method *method;
     const ProtobufCMessage *message;
-    struct desk *desk;
+    struct api_reply *reply;
 };
 
 static bool log_ready(struct turn_log *log)
@@ -49,8 +49,7 @@ static void plan_mutation(struct turn_request *request, struct turn_plan *plan)
 {
     struct mutation *mutation = container_of(request, struct mutation, request);
 
-    api_mutate(mutation->method, mutation->message, plan,
-               &mutation->desk->reply);
+    api_mutate(mutation->method, mutation->message, plan, mutation->reply);
 }
 
 static void mutation_done(struct turn_request *request, int status)
@@ -84,25 +83,51 @@ static void commit(struct desk *desk)
     turn_finished(&desk->turn, 0);
 }
 
+static void run_turn(struct desk *desk)
+{
+    desk->now_ms++;
+    turn_run(&desk->turn, desk->now_ms, desk->now_ms);
+    commit(desk);
+}
+
+static void submit(struct desk *desk, struct mutation *mutation)
+{
+    mutation->request =
+        (struct turn_request){.plan = plan_mutation, .done = mutation_done};
+    assert_int_equal(
+        turn_submit(&desk->turn, LANE_MUTATION, &mutation->request), 0);
+}
+
 static void mutate(struct desk *desk, const struct api_method *method,
                    const ProtobufCMessage *message)
 {
     struct mutation mutation = {
-        .request = {.plan = plan_mutation, .done = mutation_done},
-        .method = method,
-        .message = message,
-        .desk = desk,
-    };
+        .method = method, .message = message, .reply = &desk->reply};
     uint64_t before = state_hash(desk->state);
 
-    assert_int_equal(turn_submit(&desk->turn, LANE_MUTATION, &mutation.request),
-                     0);
-    desk->now_ms++;
-    turn_run(&desk->turn, desk->now_ms, desk->now_ms);
-    commit(desk);
+    submit(desk, &mutation);
+    run_turn(desk);
     /* Rule 9: a refusal changes nothing, unless it is itself kept. */
     assert_true(desk->reply.code == RPC_OK || desk->reply.kept ||
                 state_hash(desk->state) == before);
+}
+
+void desk_send_pair(struct desk *desk, const char *method,
+                    const ProtobufCMessage *first,
+                    const ProtobufCMessage *second, struct api_reply replies[2])
+{
+    struct mutation mutations[2] = {
+        {.method = desk_method(method), .message = first, .reply = &replies[0]},
+        {.method = desk_method(method),
+         .message = second,
+         .reply = &replies[1]},
+    };
+
+    for (int i = 0; i < 2; i++) {
+        api_reply_init(&replies[i]);
+        submit(desk, &mutations[i]);
+    }
+    run_turn(desk);
 }
 
 static void write_answer(struct desk *desk, const struct api_method *method)

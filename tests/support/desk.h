@@ -59,6 +59,13 @@ void desk_refused(struct desk *desk, const char *method, const char *yaml,
 void desk_send(struct desk *desk, const char *method,
                const ProtobufCMessage *message);
 
+/* Two mutations in one turn, as when both come while another is under way; the
+ * caller closes the replies. */
+void desk_send_pair(struct desk *desk, const char *method,
+                    const ProtobufCMessage *first,
+                    const ProtobufCMessage *second,
+                    struct api_reply replies[2]);
+
 /* Fails the test unless the words stand in the last answer. */
 void desk_says(const struct desk *desk, const char *words);
 void desk_says_not(const struct desk *desk, const char *words);

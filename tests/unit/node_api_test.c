@@ -534,6 +534,43 @@ static void settings_that_could_make_two_copies_are_refused(void **unused)
     node_destroy(node);
 }
 
+/* Requests that come while a turn is under way are decided together in the
+ * next. */
+static void what_a_turn_sets_is_not_settled_for_its_next_request(void **unused)
+{
+    Holdfast__V1__UpdateSettingsRequest requests[2] = {
+        HOLDFAST__V1__UPDATE_SETTINGS_REQUEST__INIT,
+        HOLDFAST__V1__UPDATE_SETTINGS_REQUEST__INIT};
+    Holdfast__V1__Settings settings = HOLDFAST__V1__SETTINGS__INIT;
+    char run[] = "lease_run_ms";
+    char renew[] = "renew_ms";
+    char wait[] = "lease_wait_ms";
+    char *first[] = {run, renew};
+    char *second[] = {wait};
+    struct node *node = node_create();
+    struct api_reply replies[2];
+
+    (void)unused;
+    node->desk->now_ms += 1000000;
+    settings.lease_run_ms = 500;
+    settings.renew_ms = 100;
+    settings.lease_wait_ms = 1100;
+    for (int i = 0; i < 2; i++) {
+        requests[i].settings = &settings;
+        requests[i].update_mask = i == 0 ? first : second;
+        requests[i].n_update_mask = i == 0 ? 2 : 1;
+    }
+    desk_send_pair(node->desk, "UpdateSettings", &requests[0].base,
+                   &requests[1].base, replies);
+    assert_int_equal(replies[0].code, RPC_OK);
+    assert_string_equal(replies[1].reason, "SETTINGS_UNSETTLED");
+    assert_int_equal(state_settings(node->desk->state)->lease_run_ms, 500);
+    assert_int_equal(state_settings(node->desk->state)->lease_wait_ms, 5000);
+    api_reply_close(&replies[0]);
+    api_reply_close(&replies[1]);
+    node_destroy(node);
+}
+
 static void a_host_that_is_heard_cannot_be_declared_dead(void **unused)
 {
     Holdfast__V1__DeclareHostDeadRequest request =
@@ -606,6 +643,7 @@ int main(void)
         cmocka_unit_test(moves_to_its_own_a_full_or_a_lost_host_are_refused),
         cmocka_unit_test(lists_page_and_filter),
         cmocka_unit_test(settings_that_could_make_two_copies_are_refused),
+        cmocka_unit_test(what_a_turn_sets_is_not_settled_for_its_next_request),
         cmocka_unit_test(a_host_that_is_heard_cannot_be_declared_dead),
         cmocka_unit_test(a_class_in_use_cannot_be_deleted),
         cmocka_unit_test(every_error_has_its_words),
