@@ -13,7 +13,7 @@
 
 /* What the leases say of one zone. */
 struct zone_view {
-    uint32_t hosts; /* Known hosts. */
+    uint32_t hosts; /* Known hosts but for retired ones. */
     uint32_t up;    /* UP in the state, lease live or not. */
     uint32_t late;  /* UP in the state, renewals missing. */
     uint32_t ended; /* UP in the state, lease ended; these are late too. */
@@ -25,6 +25,14 @@ struct fenced {
     uint32_t vms; /* That were on them. */
 };
 
+/* Lost, and not to be used when it comes back: it will not. It says nothing of
+ * its zone, which would else be lost, with a host that lives, as soon as its
+ * node is restarted. */
+static bool is_retired(const struct host *host)
+{
+    return host->state != HOST_UP && (host->cordoned || host->draining);
+}
+
 static void look(const struct judge *judge, const struct state *state,
                  uint64_t now_ms, struct zone_view *views)
 {
@@ -35,7 +43,7 @@ static void look(const struct judge *judge, const struct state *state,
         const struct host *host = state_host_at(state, slot);
         const struct lease *lease = leases_get(judge->leases, slot);
 
-        if (host == NULL) {
+        if (host == NULL || is_retired(host)) {
             continue;
         }
         views[host->zone].hosts++;
@@ -233,6 +241,20 @@ void judge_reset(struct judge *judge)
     judge_init(judge, judge->leases);
 }
 
+/* A walk over all hosts, for a lost zone that has some again without its node:
+ * that does not last. */
+static uint32_t retired_hosts(const struct state *state, uint32_t zone)
+{
+    uint32_t count = 0;
+
+    for (uint32_t slot = 0; slot < state_host_slots(state); slot++) {
+        const struct host *host = state_host_at(state, slot);
+
+        count += host != NULL && host->zone == zone && is_retired(host);
+    }
+    return count;
+}
+
 static bool zone_is_due(const struct judge *judge, const struct state *state,
                         uint32_t slot, uint64_t time_ms)
 {
@@ -244,8 +266,13 @@ static bool zone_is_due(const struct judge *judge, const struct state *state,
     if (zone->state == ZONE_HELD) {
         return time_ms >= zone->state_time_ms + settings->zone_hold_ms;
     }
-    return zone->state == ZONE_LOST && view.up > 0 &&
-           !zone_is_lost(judge, slot, &view, settings);
+    if (zone->state != ZONE_LOST || view.up == 0) {
+        return false;
+    }
+    if (!reachable(judge, slot)) {
+        view.hosts -= retired_hosts(state, slot);
+    }
+    return !zone_is_lost(judge, slot, &view, settings);
 }
 
 bool judge_is_due(const struct judge *judge, const struct state *state,

@@ -98,16 +98,13 @@ static void begin(struct loss *loss, const uint32_t vms[LOSS_HOSTS])
     loss->now_ms += state_settings(loss->state)->lease_wait_ms + 1;
 }
 
-/* A turn as the judge alone decides it; false when no turn is due. */
-static bool turn(struct loss *loss)
+/* A turn as the judge alone decides it. */
+static void plan_turn(struct loss *loss)
 {
     struct turn_plan plan = {.time_ms = loss->now_ms, .now_ms = loss->now_ms};
     const struct zone *zone = state_zone_at(loss->state, 0);
     uint32_t vms = zone->vm_count;
 
-    if (!judge_is_due(&loss->judge, loss->state, loss->now_ms, loss->now_ms)) {
-        return false;
-    }
     plan.scratch = state_clone(loss->state);
     plan.placer = placer_create();
     plan.sink.event = turn_plan_event;
@@ -121,6 +118,15 @@ static bool turn(struct loss *loss)
     vms -= state_zone_at(loss->state, 0)->vm_count;
     loss->most = vms > loss->most ? vms : loss->most;
     loss->turns++;
+}
+
+/* False when no turn is due. */
+static bool turn(struct loss *loss)
+{
+    if (!judge_is_due(&loss->judge, loss->state, loss->now_ms, loss->now_ms)) {
+        return false;
+    }
+    plan_turn(loss);
     return true;
 }
 
@@ -174,12 +180,62 @@ static void a_host_of_more_than_that_is_fenced_alone(void **unused)
     assert_int_equal(loss.most, FENCE_VMS_MAX + 1);
 }
 
+static void set_flag(struct loss *loss, enum change_kind kind, uint32_t host)
+{
+    struct change change = {.kind = kind};
+    struct host_id id = {state_host_at(loss->state, host)->uid};
+
+    if (kind == CHANGE_HOST_FENCE) {
+        change.host_fence = (struct change_host_fence){id, FENCE_LEASE_ENDED};
+    } else {
+        change.host_cordon = (struct change_host_cordon){id, true};
+    }
+    apply(loss, &change);
+}
+
+/* Two hosts are retired, one lives, and the zone's node is being restarted. */
+static void retired_hosts_do_not_make_a_zone_lost(void **unused)
+{
+    static const uint32_t vms[] = {0, 0, 1};
+    struct change change = {.kind = CHANGE_SETTINGS};
+    struct loss loss;
+
+    (void)unused;
+    begin(&loss, vms);
+    change.settings.settings = *state_settings(loss.state);
+    change.settings.settings.zone_loss_permille = 600;
+    apply(&loss, &change);
+    loss.now_ms = 100;
+    for (uint32_t host = 0; host < 2; host++) {
+        set_flag(&loss, CHANGE_HOST_FENCE, host);
+        set_flag(&loss, CHANGE_HOST_CORDON, host);
+    }
+    leases_reset(&loss.leases, loss.state, loss.now_ms);
+    loss.judge.more = true; /* A look is wanted, whatever for. */
+    loss.judge.next_look_ms = 0;
+    plan_turn(&loss);
+    assert_int_equal(state_zone_at(loss.state, 0)->state, ZONE_UP);
+    /* When it goes too, that is all the zone has. */
+    loss.now_ms += state_settings(loss.state)->lease_wait_ms + 1;
+    assert_true(turn(&loss));
+    assert_int_equal(state_zone_at(loss.state, 0)->state, ZONE_LOST);
+    /* And when it is back, it is back. */
+    add_host(&loss, 2);
+    loss.now_ms += 100;
+    leases_reset(&loss.leases, loss.state, loss.now_ms);
+    assert_true(turn(&loss));
+    assert_int_equal(state_zone_at(loss.state, 0)->state, ZONE_HELD);
+    leases_close(&loss.leases);
+    state_destroy(loss.state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hosts_of_few_vms_are_fenced_together),
         cmocka_unit_test(hosts_of_many_vms_are_fenced_in_several_turns),
         cmocka_unit_test(a_host_of_more_than_that_is_fenced_alone),
+        cmocka_unit_test(retired_hosts_do_not_make_a_zone_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
