@@ -312,6 +312,31 @@ X509 *pki_make_leaf(const struct pki_request *request, EVP_PKEY *key,
     return leaf;
 }
 
+EVP_PKEY *pki_read_key(const char *path, char *error, size_t size)
+{
+    BIO *file = BIO_new_file(path, "r");
+    EVP_PKEY *key = NULL;
+    struct stat found;
+
+    if (file != NULL && stat(path, &found) == 0 &&
+        (found.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
+        snprintf(error, size,
+                 "%s: others can read or change this key: chmod 600 it, and "
+                 "make another if they may have",
+                 path);
+        BIO_free(file);
+        return NULL;
+    }
+    if (file != NULL) {
+        key = PEM_read_bio_PrivateKey(file, NULL, NULL, NULL);
+    }
+    BIO_free(file);
+    if (key == NULL) {
+        (void)fail(error, size, HF_ERROR_NOT_FOUND, path);
+    }
+    return key;
+}
+
 static int load_authority(const char *dir, enum pki_role role,
                           X509 **certificate, EVP_PKEY **key, char *error,
                           size_t size)
@@ -330,12 +355,9 @@ static int load_authority(const char *dir, enum pki_role role,
         return fail(error, size, HF_ERROR_NOT_FOUND, path);
     }
     path_of(path, dir, name, ".key");
-    file = BIO_new_file(path, "r");
-    *key =
-        file == NULL ? NULL : PEM_read_bio_PrivateKey(file, NULL, NULL, NULL);
-    BIO_free(file);
+    *key = pki_read_key(path, error, size);
     if (*key == NULL) {
-        return fail(error, size, HF_ERROR_NOT_FOUND, path);
+        return HF_ERROR_NOT_FOUND;
     }
     if (X509_check_private_key(*certificate, *key) != 1) {
         ERR_clear_error();

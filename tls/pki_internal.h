@@ -11,6 +11,10 @@
 /* A new one on P-256. */
 EVP_PKEY *pki_make_key(void);
 
+/* A private key from a file that only its owner, and who has its group, may
+ * read. NULL: `error` says why not. */
+EVP_PKEY *pki_read_key(const char *path, char *error, size_t size);
+
 /* 0, or HF_ERROR_INVALID with the field. */
 int pki_check_request(const struct pki_request *request, char *error,
                       size_t size);

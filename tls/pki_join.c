@@ -32,32 +32,6 @@ static int fail(char *error, size_t size, int code, const char *what)
     return code;
 }
 
-/* NULL: told. */
-static EVP_PKEY *read_key(const char *path, char *error, size_t size)
-{
-    BIO *file = BIO_new_file(path, "r");
-    EVP_PKEY *key = NULL;
-    struct stat found;
-
-    if (file != NULL && stat(path, &found) == 0 &&
-        (found.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
-        snprintf(error, size,
-                 "%s: others can read or change this key: chmod 600 it, and "
-                 "make another if they may have",
-                 path);
-        BIO_free(file);
-        return NULL;
-    }
-    if (file != NULL) {
-        key = PEM_read_bio_PrivateKey(file, NULL, NULL, NULL);
-    }
-    BIO_free(file);
-    if (key == NULL) {
-        (void)fail(error, size, 0, path);
-    }
-    return key;
-}
-
 /* --- A node's end --------------------------------------------------------- */
 
 struct pki_signer *pki_signer_create(const char *certificate, const char *key,
@@ -74,7 +48,7 @@ struct pki_signer *pki_signer_create(const char *certificate, const char *key,
         pki_signer_destroy(signer);
         return NULL;
     }
-    signer->key = read_key(key, error, size);
+    signer->key = pki_read_key(key, error, size);
     if (signer->key != NULL &&
         X509_check_private_key(signer->authority, signer->key) != 1) {
         ERR_clear_error();
@@ -207,7 +181,7 @@ int pki_join_begin(const char *dir, const char *name, struct bytes *csr,
     }
     (void)make_path(path, dir, name, ".key");
     if (stat(path, &found) == 0) {
-        key = read_key(path, error, size);
+        key = pki_read_key(path, error, size);
         rv = key == NULL ? HF_ERROR_INVALID : 0;
     } else {
         key = pki_make_key();
@@ -241,7 +215,7 @@ int pki_join_end(const char *dir, const char *name, const char *pem,
     int rv = HF_ERROR_INVALID;
 
     (void)make_path(path, dir, name, ".key");
-    key = read_key(path, error, size);
+    key = pki_read_key(path, error, size);
     if (key == NULL) {
         goto out;
     }

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import select
+import tempfile
 import time
 
 from ctl_case import Case, command, environment, main
@@ -70,6 +71,21 @@ class Lists(Case):
         self.assertIn("start, stop", self.refused(2, "vm", "st", "a"))
         self.assertIn("in full", self.refused(2, "vm", "del", "a"))
         self.assertIn("a", self.names())
+
+
+class Keys(Case):
+    def test_an_authority_whose_key_others_can_read_issues_nothing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            issue = ("cert", "issue", "client", "b", "--dir", f"{folder}/ca",
+                     "--out", f"{folder}/b")
+            self.ok("ca", "init", "--dir", f"{folder}/ca", "--region", "r")
+            for mode in (0o644, 0o620, 0o606):
+                os.chmod(f"{folder}/ca/client-ca.key", mode)
+                self.assertIn("others can read or change this key",
+                              self.refused(3, *issue))
+                self.assertFalse(os.path.exists(f"{folder}/b"))
+            os.chmod(f"{folder}/ca/client-ca.key", 0o640)
+            self.ok(*issue)
 
 
 class Questions(Case):
