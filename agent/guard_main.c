@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/standard_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -184,6 +185,7 @@ int main(int argc, char **argv)
     struct process_priority got;
     int error;
 
+    standard_files_open();
     parse(&program, argc, argv);
     setsid(); /* Fails harmlessly when the agent did it. */
     umask(0077);

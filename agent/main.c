@@ -4,6 +4,7 @@
 #include "agent/agent.h"
 #include "agent/join.h"
 #include "base/check.h"
+#include "base/standard_files.h"
 #include "rpc/notify.h"
 
 #include <signal.h>
@@ -64,6 +65,7 @@ int main(int argc, char **argv)
     char error[AGENT_CONFIG_ERROR_BYTES];
     int result;
 
+    standard_files_open();
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
         return EXIT_OK;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/standard_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -247,6 +248,7 @@ int main(int argc, char **argv)
     };
     int error;
 
+    standard_files_open();
     parse(&shim.options, argc, argv);
     setsid(); /* Fails harmlessly when the agent did it. */
     umask(0077);

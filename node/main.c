@@ -3,6 +3,7 @@
  * holdfastd: one control-plane node. */
 #include "base/check.h"
 #include "base/log.h"
+#include "base/standard_files.h"
 #include "node/api.h"
 #include "node/api_errors.h"
 #include "node/config.h"
@@ -289,6 +290,7 @@ int main(int argc, char **argv)
 {
     static struct wanted wanted;
 
+    standard_files_open();
     for (int i = 1; i < argc; i++) {
         int rv = print_wanted(argv[i]);
 
