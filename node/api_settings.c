@@ -182,7 +182,8 @@ static bool check_shorter_wait(struct api_reply *reply,
                             : merged->lease_run_ms;
     if (settings_check(&both) != NULL) {
         api_fail(reply, API_UNSAFE_SETTINGS,
-                 "settings: leases of %u ms are given out already, and "
+                 "settings.lease_wait_ms: leases of %u ms are given out "
+                 "already, and "
                  "lease_wait_ms %u would not wait for them; lower "
                  "lease_run_ms first, then lease_wait_ms in a second change",
                  now->lease_run_ms, merged->lease_wait_ms);
@@ -190,7 +191,7 @@ static bool check_shorter_wait(struct api_reply *reply,
     }
     if (settled_ms < now->lease_wait_ms) {
         api_fail(reply, API_SETTINGS_UNSETTLED,
-                 "settings: lease_wait_ms can be lowered in %" PRIu64
+                 "settings.lease_wait_ms: can be lowered in %" PRIu64
                  " ms; leases under former settings may run until then",
                  now->lease_wait_ms - settled_ms);
         return false;
@@ -205,12 +206,16 @@ static bool check_settings(struct api_reply *reply,
     const char *fault = settings_check(&merged->settings);
 
     if (fault != NULL) {
-        api_fail(reply, API_UNSAFE_SETTINGS, "settings: %s", fault);
+        api_fail(reply,
+                 settings_lease_is_safe(&merged->settings)
+                     ? API_INVALID_FIELD
+                     : API_UNSAFE_SETTINGS,
+                 "settings.%s", fault);
         return false;
     }
     fault = policy_check(&merged->policy);
     if (fault != NULL) {
-        api_fail(reply, API_INVALID_FIELD, "settings: %s", fault);
+        api_fail(reply, API_INVALID_FIELD, "settings.%s", fault);
         return false;
     }
     return api_check_range(reply, "settings.audit_records_max",

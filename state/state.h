@@ -300,9 +300,13 @@ struct reply_record {
 bool state_reply(const struct state *state, struct text request_id,
                  struct reply_record *reply);
 
-/* NULL when the settings are safe and in range; else one sentence that names
- * the field, in static memory. DESIGN.md section 6: L(1+2e) + K + M <= T. */
+/* NULL when the settings are safe and in range; else "field: must be ...", in
+ * static memory. */
 const char *settings_check(const struct settings *settings);
+
+/* Whether the leader waits for longer than any lease can last: DESIGN.md section
+ * 6, L(1+2e) + K + M <= T. */
+bool settings_lease_is_safe(const struct settings *settings);
 
 /* The defaults of resources.proto. */
 void settings_init(struct settings *settings);

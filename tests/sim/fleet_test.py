@@ -106,7 +106,7 @@ class FleetTest(unittest.TestCase):
         for zone in self.report(slow, "--seeds", "3")["zone_losses"]:
             self.assertGreater(zone["start_order_ms"]["worst"], 9000)
         self.wrong(fleet(settings={"lease_run_ms": 20000}),
-                   "the region refuses the fleet: settings: lease_wait")
+                   "the region refuses the fleet: settings.lease_wait")
 
     def test_cordoned_hosts_take_nothing(self):
         manifest = fleet(vms=24)

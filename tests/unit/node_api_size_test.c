@@ -264,7 +264,7 @@ static void settings_of_both_kinds_change_as_one(void **unused)
     desk_refused(desk, "UpdateSettings",
                  "{settings: {zone_moves: 5, start_parallel: 5000}, "
                  "update_mask: [zone_moves, start_parallel]}",
-                 "UNSAFE_SETTINGS", "start_parallel");
+                 "INVALID_FIELD", "settings.start_parallel: ");
     desk_ok(desk, "GetSettings", "{}");
     desk_says(desk, "\"zone_moves\":10");
     desk_says(desk, "\"start_parallel\":9");
