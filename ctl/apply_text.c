@@ -26,6 +26,14 @@ static const struct {
 };
 static const char *const actions[ACTION_COUNT] = {
     "?", "created", "updated", "unchanged", "deleted", "kept"};
+static const char *const outlooks[ACTION_COUNT] = {
+    "?", "would create", "would update", "unchanged", "would delete", "kept"};
+
+/* What is done, or would be. */
+static const char *word_of(const struct apply_text *text, unsigned action)
+{
+    return text->would ? outlooks[action] : actions[action];
+}
 
 static unsigned kind_of(const Holdfast__V1__ManifestObject *object)
 {
@@ -240,7 +248,7 @@ static void put_row(const struct apply_text *text,
     unsigned action = action_of(object);
 
     colour(text, out, colour_of(action));
-    put(out, actions[action]);
+    put(out, word_of(text, action));
     colour(text, out, COLOUR_NONE);
     bytes_append_u8(out, ' ');
     put_name(object, out);
@@ -270,7 +278,7 @@ static void put_rows(const struct apply_text *text, unsigned action,
     }
     if (count > text->row_max) {
         bytes_append_format(out, "%s %zu more (--all shows them)\n",
-                            actions[action], count - text->row_max);
+                            word_of(text, action), count - text->row_max);
     }
 }
 

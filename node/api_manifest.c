@@ -77,6 +77,25 @@ static bool check_expected(const Holdfast__V1__ApplyManifestRequest *request,
     return request->expect_revision <= revision;
 }
 
+/* An empty file is rather a slip than the wish to have no fleet. */
+static bool check_prune(const Holdfast__V1__ApplyManifestRequest *request,
+                        struct api_reply *reply)
+{
+    const Holdfast__V1__Manifest *manifest = request->manifest;
+
+    if (request->prune && manifest->n_zones + manifest->n_classes +
+                                  manifest->n_groups + manifest->n_vms +
+                                  manifest->n_reservations ==
+                              0) {
+        api_fail(reply, API_INVALID_FIELD,
+                 "prune: the manifest names no zone, class, group, VM or "
+                 "reservation; this would delete all that there is. Name the "
+                 "zones, if that is meant");
+        return false;
+    }
+    return true;
+}
+
 struct application {
     struct api_whole whole;
     const Holdfast__V1__ApplyManifestRequest *request;
@@ -120,7 +139,7 @@ void api_apply_manifest(const ProtobufCMessage *message, struct turn_plan *plan,
         api_fail(reply, API_INVALID_FIELD, "manifest: must be given");
         return;
     }
-    if (check_expected(request, plan, reply)) {
+    if (check_prune(request, reply) && check_expected(request, plan, reply)) {
         api_whole_decide(&application.whole, plan, request->dry_run);
     }
 }

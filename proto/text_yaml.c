@@ -80,11 +80,20 @@ static int read_stream(struct reader *reader,
     return result;
 }
 
+/* Length of the mark that some editors put before UTF-8. libyaml skips it only
+ * when it finds the encoding by itself. */
+static size_t byte_order_mark(const struct text_source *source)
+{
+    return source->len >= 3 && memcmp(source->text, "\xef\xbb\xbf", 3) == 0 ? 3
+                                                                            : 0;
+}
+
 static int read_text(const ProtobufCMessageDescriptor *descriptor,
                      struct reader *reader, ProtobufCMessage **message)
 {
     const struct text_source *source = reader->source;
     struct text_error *error = reader->error;
+    size_t mark;
     int result;
 
     *message = NULL;
@@ -98,8 +107,10 @@ static int read_text(const ProtobufCMessageDescriptor *descriptor,
     }
     CHECK(yaml_parser_initialize(&reader->parser));
     yaml_parser_set_encoding(&reader->parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(
-        &reader->parser, (const unsigned char *)source->text, source->len);
+    mark = byte_order_mark(source);
+    yaml_parser_set_input_string(&reader->parser,
+                                 (const unsigned char *)source->text + mark,
+                                 source->len - mark);
     result = read_stream(reader, descriptor, message);
     yaml_event_delete(&reader->event);
     yaml_parser_delete(&reader->parser);

@@ -117,7 +117,9 @@ static void the_first_thing_wrong_refuses_all_and_is_named(void **unused)
         {"reservations: [{name: r, zone: z1, class_name: small}]",
          "INVALID_FIELD", "reservations[0].count: "},
         {"settings: {lease_run_ms: 5000}, zones: [{name: z9}]",
-         "UNSAFE_SETTINGS", "settings: "},
+         "UNSAFE_SETTINGS", "settings.lease_wait_ms: "},
+        {"settings: {storm_permille: 1001}", "INVALID_FIELD",
+         "settings.storm_permille: must be 1 to 1000"},
         {"settings: {revision: 5}", "INVALID_FIELD", "settings.revision: "},
     };
     struct desk *desk = desk_create();
@@ -130,6 +132,9 @@ static void the_first_thing_wrong_refuses_all_and_is_named(void **unused)
         desk_refused(desk, APPLY, yaml, rows[i].reason, rows[i].words);
     }
     desk_refused(desk, APPLY, "{}", "INVALID_FIELD", "manifest: must be given");
+    desk_refused(desk, APPLY,
+                 "{manifest: {settings: {headroom: off}}, prune: true}",
+                 "INVALID_FIELD", "prune: the manifest names no zone");
     desk_destroy(desk);
 }
 
@@ -231,7 +236,8 @@ static void prune_deletes_what_is_not_named_and_tells_what_stays(void **unused)
     assert_true(desk_vm(desk, "runs")->deleting);
     assert_null(state_group_named(desk->state, text_of("web")));
     /* What is on its way out is not named again. */
-    desk_ok(desk, APPLY, "{manifest: {}, prune: true, dry_run: true}");
+    desk_ok(desk, APPLY,
+            "{manifest: {zones: [{name: z1}]}, prune: true, dry_run: true}");
     desk_says(desk, "\"deleted_count\":1");
     desk_says(desk, "\"name\":\"small\",\"action\":\"deleted\"");
     desk_refused(desk, APPLY,

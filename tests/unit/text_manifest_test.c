@@ -97,6 +97,7 @@ static void nothing_at_all_is_an_empty_fleet(void **unused)
     assert_reads("# later\n", "{}");
     assert_reads("---\n---\n~\n---\n{}\n...\n", "{}");
     assert_reads("zones: []\nvms:\nsettings: ~\n", "{}");
+    assert_reads("\xef\xbb\xbfzones: []\r\nvms:\r\n", "{}");
 }
 
 static void documents_are_merged_in_order(void **unused)
