@@ -45,7 +45,7 @@ void agent_tls_tick(struct agent *agent)
         log_info("tls.reloaded", "not_after_s=%" PRIu64,
                  tls_not_after_s(agent->tls));
     } else if (rv < 0) {
-        log_error("tls.reload_failed", "reason=\"%s\" the former stay in use",
+        log_error("tls.reload_failed", "reason=\"%s; the former stay in use\"",
                   error);
     }
 }

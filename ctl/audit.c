@@ -148,11 +148,10 @@ static enum exit_code verify_end(struct invocation *invocation,
                       chain->last_number, chain->last_digest);
         return EXIT_FAILED;
     }
-    output_line(invocation,
-                "ok: %" PRIu64 " records, %" PRIu64 " to %" PRIu64 "\n"
-                "follows digest %s\nlast digest    %s",
-                chain->count, chain->first_number, chain->last_number,
-                chain->first_previous, chain->last_digest);
+    output_line(invocation, "ok: %" PRIu64 " records, %" PRIu64 " to %" PRIu64,
+                chain->count, chain->first_number, chain->last_number);
+    output_line(invocation, "follows digest %s", chain->first_previous);
+    output_line(invocation, "last digest    %s", chain->last_digest);
     return EXIT_OK;
 }
 

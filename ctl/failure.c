@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/failure.h"
 
+#include "base/container.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -58,23 +60,55 @@ static bool has_verb(const char *noun, const char *verb)
     return command_find(words, 2) != NULL;
 }
 
+/* The command that lists what was not found: what is missing need not be what
+ * the command is about. NULL: none does. */
+static const char *list_of(const struct failure *failure)
+{
+    static const struct {
+        const char *reason;
+        const char *list;
+    } lists[] = {
+        {"CLASS_NOT_FOUND", "class list"},
+        {"GROUP_NOT_FOUND", "group list"},
+        {"HOST_NOT_FOUND", "host list"},
+        {"JOIN_TOKEN_NOT_FOUND", "host token list"},
+        {"NODE_NOT_FOUND", "cluster nodes"},
+        {"OPERATION_NOT_FOUND", "operation list"},
+        {"RESERVATION_NOT_FOUND", "reservation list"},
+        {"VM_NOT_FOUND", "vm list"},
+        {"ZONE_NOT_FOUND", "zone list"},
+    };
+    const char *noun = failure->command->noun;
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        if (strcmp(failure->status->reason, lists[i].reason) == 0) {
+            return lists[i].list;
+        }
+    }
+    if (strcmp(failure->status->reason, "GRANT_NOT_FOUND") == 0) {
+        return strcmp(noun, "token") == 0 ? "token list" : "grant list";
+    }
+    return NULL;
+}
+
 static void put_list(const struct failure *failure, struct bytes *out)
 {
     const char *noun = failure->command->noun;
+    const char *list = list_of(failure);
 
-    if (strcmp(noun, "cluster") == 0) {
-        bytes_append_format(
-            out, "  `holdfast cluster nodes` shows what there is.\n");
-    } else if (strcmp(failure->status->reason, "PLAN_NOT_FOUND") == 0) {
+    if (strcmp(failure->status->reason, "PLAN_NOT_FOUND") == 0) {
         bytes_append_format(
             out, "  The leader that made a plan keeps it for ten minutes; make "
                  "it again.\n");
+    } else if (list != NULL) {
+        bytes_append_format(out, "  `holdfast %s` shows what there is.\n",
+                            list);
+    } else if (strcmp(noun, "cluster") == 0) {
+        bytes_append_format(
+            out, "  `holdfast cluster nodes` shows what there is.\n");
     } else if (has_verb(noun, "list")) {
         bytes_append_format(out, "  `holdfast %s list` shows what there is.\n",
                             noun);
-    } else if (strcmp(noun, "capacity") == 0) {
-        bytes_append_format(out,
-                            "  `holdfast class list` shows what there is.\n");
     }
 }
 

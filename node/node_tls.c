@@ -71,7 +71,7 @@ void node_tls_tick(struct node *node)
         log_info("tls.reloaded", "not_after_s=%" PRIu64,
                  tls_not_after_s(node->tls));
     } else if (rv < 0) {
-        log_error("tls.reload_failed", "reason=\"%s\" the former stay in use",
+        log_error("tls.reload_failed", "reason=\"%s; the former stay in use\"",
                   error);
     }
     warn_of_end(node, now_ms);

@@ -3,6 +3,7 @@
 leader and a follower, tokens without a certificate, and the command line.
 Arguments: the directory of the programs, the standard services' messages."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -257,8 +258,9 @@ class Access(unittest.TestCase):
             out.write(more.stdout)
         good = self.holdfast(None, "audit", "verify", file)
         self.assertEqual(good.returncode, 0, good.stderr)
-        self.assertIn(f"ok: {len(lines)} records, 1 to {len(lines)}",
-                      good.stdout)
+        self.assertRegex(good.stdout, re.compile(
+            rf"ok: {len(lines)} records, 1 to {len(lines)}\n"
+            r"follows digest [0-9a-f]{64}\nlast digest    [0-9a-f]{64}\n\Z"))
         digest = good.stdout.split()[-1]
         self.assertEqual(self.holdfast(None, "audit", "verify", "--last",
                                        digest, file).returncode, 0)

@@ -10,11 +10,21 @@
 #include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+/* As docs/operations.md says: it is asked about, and written in full. */
+static bool deletes(const struct command *command)
+{
+    const char *verb = command->verb == NULL ? "" : command->verb;
+    size_t len = strlen(verb);
+
+    return len >= 6 && strcmp(verb + len - 6, "delete") == 0;
+}
 
 /* No line is wider than a terminal. */
 static void assert_narrow(const struct bytes *text)
@@ -45,6 +55,10 @@ static void every_command_can_be_found_run_and_explained(void **unused)
         assert_int_equal(command->names[0] == '\0', command->name_max == 0);
         assert_true(islower((unsigned char)command->summary[0]));
         assert_int_equal(command->options & OPTIONS_GLOBAL, 0);
+        assert_true(command->destroys || !deletes(command));
+        assert_int_equal(command->destroys,
+                         (command->options & OPTION(YES)) != 0 &&
+                             strcmp(command->noun, "apply") != 0);
         if (command->method != NULL) {
             assert_non_null(hf_method_find(command->method));
         }
