@@ -233,8 +233,12 @@ static bool set_setting(struct invocation *invocation,
         similar_init(&similar, key);
         for (unsigned i = 0; i < request->settings->base.descriptor->n_fields;
              i++) {
-            similar_offer(&similar,
-                          request->settings->base.descriptor->fields[i].name);
+            const char *name =
+                request->settings->base.descriptor->fields[i].name;
+
+            if (strcmp(name, "revision") != 0) {
+                similar_offer(&similar, name);
+            }
         }
         (void)usage_error(invocation, "there is no setting `%s`%s%s%s", key,
                           similar.best == NULL

@@ -2,6 +2,7 @@
 #include "ctl/complete.h"
 
 #include "base/container.h"
+#include "holdfast/v1/access_service.pb-c.h"
 #include "holdfast/v1/diagnosis.pb-c.h"
 #include "holdfast/v1/resources.pb-c.h"
 #include "holdfast/v1/watch_service.pb-c.h"
@@ -69,10 +70,13 @@ static void set_settings(struct complete *complete)
 
     complete->text[0] = '\0';
     for (unsigned i = 0; i < settings->n_fields; i++) {
+        const char *name = settings->fields[i].name;
         char key[TEXT_NAME_MAX + 1];
-        int len = snprintf(key, sizeof(key), "%s=", settings->fields[i].name);
+        int len = snprintf(key, sizeof(key), "%s=", name);
 
-        add_word(complete, key, (size_t)len);
+        if (strcmp(name, "revision") != 0) { /* Is none: of its record. */
+            add_word(complete, key, (size_t)len);
+        }
     }
 }
 
@@ -122,6 +126,11 @@ void complete_value(enum option option, struct complete *complete)
         set_enum(complete, &holdfast__v1__kind__descriptor);
     } else if (option == OPTION_FAIL_ON) {
         set_enum(complete, &holdfast__v1__severity__descriptor);
+    } else if (option == OPTION_ROLE) {
+        set_enum(complete, &holdfast__v1__access_role__descriptor);
+        complete->kind = COMPLETE_WORDS;
+    } else if (option == OPTION_IGNORE) {
+        *complete = (struct complete){.kind = COMPLETE_NOTHING};
     } else if (option == OPTION_CONTEXT) {
         set(complete, COMPLETE_NAMES, "context");
     } else if (option == OPTION_ADDRESS) {

@@ -168,7 +168,13 @@ static void put_environment(struct bytes *out)
         {"HOLDFAST_ENDPOINTS", "nodes to ask: HOST:PORT, a list with commas"},
         {"HOLDFAST_TLS_CA, HOLDFAST_TLS_CERT, HOLDFAST_TLS_KEY",
          "files for TLS, as the options name them"},
+        {"HOLDFAST_TOKEN", "a token, in place of a certificate"},
+        {"HOLDFAST_TOKEN_FILE",
+         "a file with it, which others must not be able to read"},
         {"HOLDFAST_CONTEXT", "the context, instead of the one in use"},
+        {"XDG_CONFIG_HOME",
+         "where contexts are: in holdfast/config.yaml there; default "
+         "~/.config"},
         {"NO_COLOR", "if not empty: no colours"},
     };
 

@@ -304,8 +304,8 @@ bool state_reply(const struct state *state, struct text request_id,
  * static memory. */
 const char *settings_check(const struct settings *settings);
 
-/* Whether the leader waits for longer than any lease can last: DESIGN.md section
- * 6, L(1+2e) + K + M <= T. */
+/* Whether the leader waits for longer than any lease can last: DESIGN.md
+ * section 6, L(1+2e) + K + M <= T. */
 bool settings_lease_is_safe(const struct settings *settings);
 
 /* The defaults of resources.proto. */

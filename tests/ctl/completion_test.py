@@ -133,6 +133,11 @@ class Bash(Completion):
                          ["film.txt", "fleet.yaml"])
         self.assertEqual(self.offered("holdfast ca init --dir "), ["sub"])
         self.assertEqual(self.offered("holdfast vm create --image "), [])
+        self.assertEqual(self.offered("holdfast grant create a --role "),
+                         ["admin", "drill_runner", "operator", "viewer"])
+        self.assertEqual(self.offered("holdfast lint --ignore "), [])
+        self.assertNotIn("revision=",
+                         self.offered("holdfast cluster settings set "))
 
     def test_names_come_from_the_region(self):
         self.vm("web-1")
@@ -151,6 +156,10 @@ class Bash(Completion):
             ["lease_wait_ms="])
         self.assertEqual(self.offered("holdfast cert issue a"), ["agent"])
         self.assertEqual(self.offered("holdfast cert issue agent "), [])
+
+    def test_words_that_are_none_bring_no_error_to_the_prompt(self):
+        for line in ("holdfast xx ", "holdfast z show ", "holdfast vm xx a"):
+            self.assertEqual(self.offered(line), [])  # output() sees errors.
 
     def test_the_endpoint_of_the_line_is_asked(self):
         here = self.endpoints()[0]
