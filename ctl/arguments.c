@@ -96,6 +96,12 @@ static bool add_option(struct arguments *arguments, enum option option,
     if (arguments->option_count == ARGUMENTS_OPTIONS_MAX) {
         return refuse(arguments, "more than %d options", ARGUMENTS_OPTIONS_MAX);
     }
+    /* Which of two was meant, nobody knows. */
+    if (value != NULL && arguments_has(arguments, option) &&
+        !option_is_repeatable(option)) {
+        return refuse(arguments, "option %s is given twice",
+                      option_rule(option)->name);
+    }
     arguments->options[arguments->option_count].option = option;
     arguments->options[arguments->option_count].value = value;
     arguments->option_count++;

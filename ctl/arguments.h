@@ -152,6 +152,9 @@ struct option_rule {
 
 const struct option_rule *option_rule(enum option option);
 
+/* Its help says so. */
+bool option_is_repeatable(enum option option);
+
 #define ARGUMENTS_NAMES_MAX   1024
 #define ARGUMENTS_OPTIONS_MAX 256
 #define ARGUMENTS_ERROR_MAX   512

@@ -249,6 +249,12 @@ static bool set_setting(struct invocation *invocation,
                           similar.best == NULL ? "" : "`?");
         return false;
     }
+    for (size_t i = 0; i < request->n_update_mask; i++) {
+        if (strcmp(request->update_mask[i], key) == 0) {
+            (void)usage_error(invocation, "`%s` is given twice", key);
+            return false;
+        }
+    }
     return request_set(invocation, &request->settings->base, key, equals + 1,
                        key) &&
            request_add(invocation, &request->base, "update_mask", key, key);

@@ -174,11 +174,6 @@ void complete_name(const struct command *command, unsigned place,
     }
 }
 
-bool complete_is_repeatable(enum option option)
-{
-    return strstr(option_rule(option)->help, "repeatable") != NULL;
-}
-
 /* The word of the command behind `path`; NULL: it does not begin with that, or
  * is that. `*last`: nothing follows the word. */
 static const char *word_behind(const struct command *command, const char *path,

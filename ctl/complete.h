@@ -34,9 +34,6 @@ void complete_value(enum option option, struct complete *complete);
 void complete_name(const struct command *command, unsigned place,
                    struct complete *complete);
 
-/* Whether the option may be given more than once. */
-bool complete_is_repeatable(enum option option);
-
 /* The words that may follow `path` ("", "vm", "cluster settings") in the order
  * of the table: calls `each` with the word and the command that it completes,
  * or NULL when it is only the beginning of some. */

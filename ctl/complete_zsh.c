@@ -60,7 +60,7 @@ static void put_action(struct bytes *out, const char *form,
 static void put_option(struct bytes *out, enum option option)
 {
     const struct option_rule *rule = option_rule(option);
-    const char *many = complete_is_repeatable(option) ? "*" : "";
+    const char *many = option_is_repeatable(option) ? "*" : "";
     const char *short_sign = rule->value == NULL ? "" : "+";
     const char *long_sign = rule->value == NULL ? "" : "=";
     struct complete complete;

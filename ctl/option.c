@@ -3,6 +3,8 @@
 #include "base/container.h"
 #include "ctl/arguments.h"
 
+#include <string.h>
+
 static const struct option_rule rules[OPTION_MAX] = {
     [OPTION_ENDPOINT] = {"--endpoint", 'e', "HOST:PORT",
                          "node to ask; repeatable, or a list with commas "
@@ -270,4 +272,9 @@ const struct option_rule *option_rule(enum option option)
 {
     CHECK((size_t)option < ARRAY_LEN(rules));
     return &rules[option];
+}
+
+bool option_is_repeatable(enum option option)
+{
+    return strstr(option_rule(option)->help, "repeatable") != NULL;
 }

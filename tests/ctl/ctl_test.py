@@ -717,6 +717,10 @@ class Helping(Case):
                 (["vm", "show"], "needs: NAME..."),
                 (["vm", "list", "-o", "jsn"], "did you mean `json`"),
                 (["vm", "list", "--watch=1"], "takes no value"),
+                (["vm", "list", "--state", "running", "--state=pending"],
+                 "option --state is given twice"),
+                (["cluster", "settings", "set", "zone_hold_ms=1",
+                  "zone_hold_ms=2"], "`zone_hold_ms` is given twice"),
                 (["vm", "list", "--zone"], "needs a value")):
             self.assertIn(words, self.refused(2, *arguments))
 
