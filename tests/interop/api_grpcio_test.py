@@ -34,8 +34,6 @@ UNPROVOKED = {
     "HEADROOM_UNKNOWN",
     # A node is behind for moments only; node_membership_test.c.
     "NODE_BEHIND",
-    # 1,024 calls that wait at once.
-    "WAITS_BUSY",
     # Only a region with certificates says them; tls_test.py provokes both.
     "UNAUTHENTICATED", "NOT_ALLOWED",
     # Likewise; join_test.py.

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operations: what takes time, how far it is, and how it ends."""
+import concurrent.futures
 import subprocess
 import threading
 
+import grpc
+import holdfast_client
 from api_case import TEMPLATE, RegionCase, Seen
 from holdfast_client import Refused
 from holdfast_region import wait_until
@@ -12,6 +15,7 @@ LIST = "OperationService/ListOperations"
 WAIT = "OperationService/WaitOperation"
 CANCEL = "OperationService/CancelOperation"
 RUNNING, DONE, _, CANCELLED = range(1, 5)
+WAITS_MAX = 1024  # OPERATION_WAITS_MAX of node/limits.h.
 MEMBERS = {"class_name": "small", "template": TEMPLATE}
 
 
@@ -134,6 +138,54 @@ class Operations(RegionCase):
         text, code = self.command("wait", name)
         self.assertIn("cancelled", text)
         self.assertEqual(code, 1, text)
+
+    def test_only_so_many_wait_at_once(self):
+        """Over several connections, for one bears 256 calls; the first that
+        is refused ends it."""
+        _, name = self.stuck_drain()
+        address = self.region.leader().address
+        clients = [holdfast_client.Client(address)
+                   for _ in range(WAITS_MAX // 200 + 1)]
+        calls = []
+        for client in clients:
+            self.addCleanup(client.close)
+            calls += [client.future(WAIT, {"name": name, "timeout_ms": 60000})
+                      for _ in range(200)]
+        over, waiting = concurrent.futures.wait(
+            [self.watched(call) for call in calls], 30,
+            concurrent.futures.FIRST_COMPLETED)
+        refusal = over.pop().result()
+        self.check_refusal(WAIT, refusal, "RESOURCE_EXHAUSTED", "WAITS_BUSY",
+                           "")
+        self.assertEqual(refusal.retry_ms, "500")
+        for call in calls:
+            call.cancel()
+        concurrent.futures.wait(waiting, 30)
+        # Who went away waits no more: others may again.
+        wait_until(lambda: self.waits(name), "a wait finds a place again")
+
+    @staticmethod
+    def watched(call):
+        """A future of the standard library for one of grpcio's: Refused, or
+        None when it was answered or given up."""
+        future = concurrent.futures.Future()
+
+        def ended(call):
+            if call.cancelled():
+                future.set_result(None)
+                return
+            error = call.exception()
+            future.set_result(Refused(error) if isinstance(
+                error, grpc.RpcError) else None)
+        call.add_done_callback(ended)
+        return future
+
+    def waits(self, name):
+        try:
+            self.leader.call(WAIT, {"name": name, "timeout_ms": 1})
+            return True
+        except Refused:
+            return False
 
     def test_a_wait_is_told_of_a_change_of_leader(self):
         _, name = self.stuck_drain()
