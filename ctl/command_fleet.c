@@ -41,8 +41,11 @@ const struct command commands_fleet[] = {
     {.noun = "operation",
      .verb = "list",
      .names = "",
-     .options = READ | ORDER,
+     .options = READ | ORDER | OPTION(OPERATION_KIND) | OPTION(ACTIVE) |
+                OPTION(OPERATION_OBJECT),
      .summary = "list what is under way, and last drains",
+     .details = "  holdfast operation list --active --kind drain_host\n"
+                "  holdfast operation list --object web",
      .method = "OperationService/ListOperations",
      .run = run_list},
     {.noun = "operation",

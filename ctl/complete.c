@@ -4,6 +4,7 @@
 #include "base/container.h"
 #include "holdfast/v1/access_service.pb-c.h"
 #include "holdfast/v1/diagnosis.pb-c.h"
+#include "holdfast/v1/operation_service.pb-c.h"
 #include "holdfast/v1/resources.pb-c.h"
 #include "holdfast/v1/watch_service.pb-c.h"
 #include "proto/text_field.h"
@@ -124,6 +125,8 @@ void complete_value(enum option option, struct complete *complete)
         set_enum(complete, &holdfast__v1__vm_state__descriptor);
     } else if (option == OPTION_KIND) {
         set_enum(complete, &holdfast__v1__kind__descriptor);
+    } else if (option == OPTION_OPERATION_KIND) {
+        set_enum(complete, &holdfast__v1__operation_kind__descriptor);
     } else if (option == OPTION_FAIL_ON) {
         set_enum(complete, &holdfast__v1__severity__descriptor);
     } else if (option == OPTION_ROLE) {

@@ -199,15 +199,19 @@ static bool set_list_options(struct invocation *invocation,
     static const struct {
         const char *field;
         enum option option;
-    } fields[] = {{"zone", OPTION_ZONE},     {"host", OPTION_HOST},
-                  {"state", OPTION_STATE},   {"state", OPTION_HOST_STATE},
-                  {"group", OPTION_GROUP},   {"caller", OPTION_CALLER},
-                  {"method", OPTION_METHOD}, {"object", OPTION_OBJECT}};
+    } fields[] = {
+        {"zone", OPTION_ZONE},           {"host", OPTION_HOST},
+        {"state", OPTION_STATE},         {"state", OPTION_HOST_STATE},
+        {"group", OPTION_GROUP},         {"caller", OPTION_CALLER},
+        {"method", OPTION_METHOD},       {"object", OPTION_OBJECT},
+        {"kind", OPTION_OPERATION_KIND}, {"object", OPTION_OPERATION_OBJECT}};
 
     if (!set_filter(invocation, request) || !set_since(invocation, request) ||
         (arguments_has(invocation->arguments, OPTION_UNHEALTHY) &&
          !request_set(invocation, request, "healthy", "false",
-                      "--unhealthy"))) {
+                      "--unhealthy")) ||
+        (arguments_has(invocation->arguments, OPTION_ACTIVE) &&
+         !request_set(invocation, request, "active", "true", "--active"))) {
         return false;
     }
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {

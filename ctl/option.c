@@ -265,6 +265,13 @@ static const struct option_rule rules[OPTION_MAX] = {
                              "the first record must follow this digest"},
     [OPTION_LAST_DIGEST] = {"--last", 0, "DIGEST",
                             "the last record must have this digest"},
+    [OPTION_OPERATION_KIND] = {"--kind", 0, "KIND",
+                               "only of this kind, such as drain_host or "
+                               "move_vm"},
+    [OPTION_OPERATION_OBJECT] = {"--object", 0, "NAME",
+                                 "only about the zone, host, group or VM of "
+                                 "this name"},
+    [OPTION_ACTIVE] = {"--active", 0, NULL, "only what is under way"},
     [OPTION_TTL] = {"--ttl", 0, "TIME", "how long it is good (default 1h)"},
 };
 

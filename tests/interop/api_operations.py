@@ -128,6 +128,12 @@ class Operations(RegionCase):
         text, code = self.command("list")
         self.assertEqual(code, 0, text)
         self.assertIn(name, text)
+        for words in (["--active"], ["--kind", "drain_host"],
+                      ["--object", "h1"]):
+            self.assertIn(name, self.command("list", *words)[0], words)
+        for words in (["--kind", "drain_zone"], ["--object", "h2"]):
+            self.assertNotIn(name, self.command("list", *words)[0], words)
+        self.assertEqual(self.command("list", "--kind", "nap")[1], 2)
         text, code = self.command("get", name)
         self.assertIn("VM", text)
         self.assertEqual(code, 0, text)
@@ -135,6 +141,7 @@ class Operations(RegionCase):
         self.assertEqual(code, 7, text)
         text, code = self.command("cancel", name)
         self.assertEqual(code, 0, text)
+        self.assertNotIn(name, self.command("list", "--active")[0])
         text, code = self.command("wait", name)
         self.assertIn("cancelled", text)
         self.assertEqual(code, 1, text)
