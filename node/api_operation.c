@@ -67,7 +67,8 @@ static Holdfast__V1__Operation *view_operation(
 }
 
 static bool find(struct api_reply *reply, const struct state *state,
-                 const char *name, bool brief, struct operation *operation)
+                 const char *name, enum operation_depth depth,
+                 struct operation *operation)
 {
     struct operation_ref ref;
 
@@ -78,7 +79,7 @@ static bool find(struct api_reply *reply, const struct state *state,
                  name);
         return false;
     }
-    if (!operation_judge(state, &ref, brief, operation)) {
+    if (!operation_judge(state, &ref, depth, operation)) {
         api_fail(reply, API_OPERATION_NOT_FOUND,
                  "name: the region does not tell of '%s': it never was, or "
                  "'%s' had a newer one of its kind since",
@@ -99,7 +100,7 @@ void api_get_operation(const ProtobufCMessage *message,
         HOLDFAST__V1__GET_OPERATION_RESPONSE__INIT;
     struct operation operation;
 
-    if (find(reply, view->state, request->name, false, &operation)) {
+    if (find(reply, view->state, request->name, OPERATION_WHOLE, &operation)) {
         response.operation = view_operation(view->arena, &operation);
         response.age_ms = view->age_ms;
         response.revision = state_revision(view->state);
@@ -116,7 +117,7 @@ void api_wait_operation(const ProtobufCMessage *message,
         HOLDFAST__V1__WAIT_OPERATION_RESPONSE__INIT;
     struct operation operation;
 
-    if (find(reply, view->state, request->name, false, &operation)) {
+    if (find(reply, view->state, request->name, OPERATION_WHOLE, &operation)) {
         response.operation = view_operation(view->arena, &operation);
         response.revision = state_revision(view->state);
         api_respond(reply, &response.base);
@@ -133,7 +134,7 @@ uint32_t api_wait_operation_ms(const ProtobufCMessage *message,
 
     if (!api_check_range(reply, "timeout_ms", request->timeout_ms, 0,
                          OPERATION_WAIT_MS_MAX) ||
-        !find(reply, state, request->name, true, &operation) ||
+        !find(reply, state, request->name, OPERATION_ENDED, &operation) ||
         operation.state != OPERATION_RUNNING) {
         return 0;
     }
@@ -163,12 +164,23 @@ static void add(struct listing *listing, struct operation_ref ref)
         (request->kind != 0 && (int)request->kind != (int)ref.kind) ||
         (request->object[0] != '\0' &&
          strcmp(request->object, ref.object) != 0) ||
-        !operation_judge(listing->view->state, &ref, true, &operation) ||
+        !operation_judge(listing->view->state, &ref, OPERATION_BRIEF,
+                         &operation) ||
         (request->active && operation.state != OPERATION_RUNNING)) {
         return;
     }
     listing->response.operations[listing->response.n_operations++] =
         view_operation(listing->view->arena, &operation);
+}
+
+/* Each is a walk over what is pending. */
+static void add_loss(struct listing *listing, struct operation_ref ref)
+{
+    if (ref.kind != OPERATION_NONE) {
+        listing->work +=
+            state_counts(listing->view->state)->vms_by_state[VM_PENDING];
+        add(listing, ref);
+    }
 }
 
 /* Of one record: at most two operations. Returns the next position. */
@@ -182,7 +194,7 @@ static uint32_t look(struct listing *listing, uint32_t at)
 
         if (zone != NULL) {
             add(listing, operation_of_zone(zone));
-            add(listing, operation_of_loss(zone));
+            add_loss(listing, operation_of_loss(zone));
         }
         return at + 1 < state_zone_slots(state) ? at + 1 : HOSTS_BEGIN;
     }
@@ -191,6 +203,8 @@ static uint32_t look(struct listing *listing, uint32_t at)
 
         if (host != NULL) {
             add(listing, operation_of_host(host));
+            add_loss(listing,
+                     operation_of_host_loss(listing->view->state, host));
         }
         return at + 1 - HOSTS_BEGIN < state_host_slots(state) ? at + 1
                                                               : GROUPS_BEGIN;
@@ -309,6 +323,7 @@ static bool check_cancellable(struct api_reply *reply,
         [OPERATION_STOP_VM] = "start the VM instead",
         [OPERATION_MOVE_VM] = "the VM has left its host, or is leaving it",
         [OPERATION_DELETE_VM] = "a delete is final",
+        [OPERATION_RECOVER_HOST] = "VMs of a lost host are always restarted",
     };
 
     if (operation->cancellable || operation->state == OPERATION_CANCELLED) {
@@ -336,7 +351,8 @@ void api_cancel_operation(const ProtobufCMessage *message,
     struct operation_ref ref;
     struct arena arena;
 
-    if (!find(reply, plan->scratch, request->name, true, &operation) ||
+    if (!find(reply, plan->scratch, request->name, OPERATION_BRIEF,
+              &operation) ||
         !api_check_revision(reply, request->expect_revision, operation.revision,
                             operation.ref.object) ||
         !check_cancellable(reply, &operation)) {
@@ -345,7 +361,8 @@ void api_cancel_operation(const ProtobufCMessage *message,
     ref = operation.ref;
     if (operation.state == OPERATION_RUNNING) {
         cancel(plan, &operation);
-        if (!operation_judge(plan->scratch, &ref, true, &operation)) {
+        if (!operation_judge(plan->scratch, &ref, OPERATION_BRIEF,
+                             &operation)) {
             CHECK_UNREACHABLE("what was there is told of");
         }
     }

@@ -18,7 +18,8 @@ static const char *const kinds[OPERATION_KIND_COUNT] = {"",
                                                         "start-vm",
                                                         "stop-vm",
                                                         "move-vm",
-                                                        "delete-vm"};
+                                                        "delete-vm",
+                                                        "recover-host"};
 
 const char *operation_reason_name(uint32_t reason)
 {
@@ -139,6 +140,16 @@ struct operation_ref operation_of_loss(const struct zone *zone)
                ? (struct operation_ref){.kind = OPERATION_NONE}
                : make_ref(OPERATION_RECOVER_ZONE, zone->name, zone->uid,
                           zone->state_time_ms);
+}
+
+struct operation_ref operation_of_host_loss(const struct state *state,
+                                            const struct host *host)
+{
+    return host->state != HOST_LOST ||
+                   state_zone_at(state, host->zone)->state == ZONE_LOST
+               ? (struct operation_ref){.kind = OPERATION_NONE}
+               : make_ref(OPERATION_RECOVER_HOST, host->name, host->uid,
+                          host->state_time_ms);
 }
 
 struct operation_ref operation_on_group(const struct group *group,

@@ -23,9 +23,10 @@ enum operation_kind {
     OPERATION_START_VM = 7,
     OPERATION_STOP_VM = 8,
     OPERATION_MOVE_VM = 9,
-    OPERATION_DELETE_VM = 10
+    OPERATION_DELETE_VM = 10,
+    OPERATION_RECOVER_HOST = 11
 };
-#define OPERATION_KIND_COUNT 11
+#define OPERATION_KIND_COUNT 12
 
 enum operation_state {
     OPERATION_RUNNING = 1,
@@ -66,8 +67,18 @@ void operation_name(const struct operation_ref *ref,
 /* False when it is no operation's name. */
 bool operation_parse(const char *name, struct operation_ref *ref);
 
+/* How much is wanted, for some of it takes walks. */
+enum operation_depth {
+    /* Only whether it is over: the first VM that is left decides. */
+    OPERATION_ENDED,
+    /* Without what a drain waits for, which is a walk over its VMs. */
+    OPERATION_BRIEF,
+    OPERATION_WHOLE
+};
+
 struct operation {
     struct operation_ref ref;
+    enum operation_depth depth; /* To which the rest was judged. */
     enum operation_state state;
     uint32_t done;
     uint32_t total; /* 0: not known. */
@@ -80,17 +91,18 @@ struct operation {
     bool cancellable;
 };
 
-/* How it stands. `brief`: what a drain or recovery waits for, which is a walk
- * over its VMs, is left out. False when the state does not tell of it (any
- * more). */
+/* How it stands. False when the state does not tell of it (any more). */
 bool operation_judge(const struct state *state, const struct operation_ref *ref,
-                     bool brief, struct operation *operation);
+                     enum operation_depth depth, struct operation *operation);
 
 /* The operations that an object's record tells of now; kind OPERATION_NONE:
  * none. */
 struct operation_ref operation_of_host(const struct host *host);
 struct operation_ref operation_of_zone(const struct zone *zone);
 struct operation_ref operation_of_loss(const struct zone *zone);
+/* Unless its zone is lost as well. */
+struct operation_ref operation_of_host_loss(const struct state *state,
+                                            const struct host *host);
 struct operation_ref operation_of_group(const struct state *state,
                                         const struct group *group);
 struct operation_ref operation_of_vm(const struct vm *vm);

@@ -17,6 +17,9 @@ say(struct operation *operation, enum operation_state state, const char *format,
     va_list args;
 
     operation->state = state;
+    if (operation->depth == OPERATION_ENDED) {
+        return; /* Words are for people. */
+    }
     va_start(args, format);
     vsnprintf(operation->message, sizeof(operation->message), format, args);
     va_end(args);
@@ -90,6 +93,12 @@ static void count_waits(const struct state *state, const struct host *host,
                          : (uint32_t)PENDING_NO_CAPACITY] += free;
 }
 
+static bool shows_waits(const struct operation *operation)
+{
+    return operation->state == OPERATION_RUNNING &&
+           operation->depth == OPERATION_WHOLE;
+}
+
 static bool judge_drain(const struct drain_facts *facts,
                         struct operation *operation)
 {
@@ -117,7 +126,7 @@ static bool judge_drain(const struct drain_facts *facts,
     return true;
 }
 
-static bool judge_drain_host(const struct state *state, bool brief,
+static bool judge_drain_host(const struct state *state,
                              struct operation *operation)
 {
     const struct host *host =
@@ -133,13 +142,13 @@ static bool judge_drain_host(const struct state *state, bool brief,
     if (!judge_drain(&facts, operation)) {
         return false;
     }
-    if (operation->state == OPERATION_RUNNING && !brief) {
+    if (shows_waits(operation)) {
         count_waits(state, host, false, operation);
     }
     return true;
 }
 
-static bool judge_drain_zone(const struct state *state, bool brief,
+static bool judge_drain_zone(const struct state *state,
                              struct operation *operation)
 {
     const struct zone *zone =
@@ -155,9 +164,8 @@ static bool judge_drain_zone(const struct state *state, bool brief,
     if (!judge_drain(&facts, operation)) {
         return false;
     }
-    for (uint32_t slot = 0; operation->state == OPERATION_RUNNING && !brief &&
-                            slot < state_host_slots(state);
-         slot++) {
+    for (uint32_t slot = 0;
+         shows_waits(operation) && slot < state_host_slots(state); slot++) {
         const struct host *host = state_host_at(state, slot);
 
         if (host != NULL && host->zone == uid_slot(zone->uid)) {
@@ -167,46 +175,57 @@ static bool judge_drain_zone(const struct state *state, bool brief,
     return true;
 }
 
-/* --- A lost zone ---------------------------------------------------------- */
+/* --- Lost zones and hosts --------------------------------------------------
+ */
 
-static void count_recovering(const struct state *state, uint32_t zone_slot,
+struct loss {
+    bool of_zone;
+    uint32_t slot;
+    bool lost;         /* It still is. */
+    uint64_t since_ms; /* It is, or is back. */
+    uint32_t held;     /* VMs that still belong there. */
+    uint64_t revision;
+};
+
+/* VMs that were there and have no host. */
+static void count_recovering(const struct state *state, const struct loss *loss,
                              struct operation *operation)
 {
-    for (uint32_t slot = state_pending_first(state); slot != SLOT_NONE;) {
+    for (uint32_t slot = state_pending_first(state);
+         slot != SLOT_NONE &&
+         (operation->depth != OPERATION_ENDED || operation->left == 0);) {
         const struct vm *vm = state_vm_at(state, slot);
-        const struct host *host = vm->last_host == SLOT_NONE
-                                      ? NULL
-                                      : state_host_at(state, vm->last_host);
+        uint32_t last = vm->last_host;
 
         slot = vm->host_next;
-        if (vm->recovering && host != NULL && host->zone == zone_slot) {
+        if (!vm->recovering || last == SLOT_NONE) {
+            continue;
+        }
+        if (loss->of_zone ? state_host_at(state, last)->zone == loss->slot
+                          : last == loss->slot) {
             operation->waits[reason_of(vm)]++;
             operation->left++;
         }
     }
 }
 
-static bool judge_recovery(const struct state *state,
-                           struct operation *operation)
+static bool judge_loss(const struct state *state, const struct loss *loss,
+                       struct operation *operation)
 {
-    const struct zone *zone =
-        state_zone(state, (struct zone_id){operation->ref.uid});
-
-    if (zone == NULL || strcmp(zone->name, operation->ref.object) != 0 ||
-        zone->state_time_ms < operation->ref.mark ||
-        (zone->state == ZONE_LOST &&
-         zone->state_time_ms != operation->ref.mark)) {
+    if (loss->since_ms < operation->ref.mark ||
+        (loss->lost && loss->since_ms != operation->ref.mark)) {
         return false;
     }
-    operation->revision = zone->revision;
+    operation->revision = loss->revision;
     operation->begin_ms = operation->ref.mark;
-    if (zone->state != ZONE_LOST) {
-        say(operation, OPERATION_DONE, "the zone is back");
+    if (!loss->lost) {
+        say(operation, OPERATION_DONE, "the %s is back",
+            loss->of_zone ? "zone" : "host");
         return true;
     }
-    operation->waits[PENDING_HELD_BY_POLICY] = zone->vm_count;
-    operation->left = zone->vm_count;
-    count_recovering(state, uid_slot(zone->uid), operation);
+    operation->waits[PENDING_HELD_BY_POLICY] = loss->held;
+    operation->left = loss->held;
+    count_recovering(state, loss, operation);
     if (operation->left == 0) {
         say(operation, OPERATION_DONE, "each of its VMs has another host");
     } else {
@@ -214,6 +233,44 @@ static bool judge_recovery(const struct state *state,
             operation->left, operation->left == 1 ? "" : "s");
     }
     return true;
+}
+
+static bool judge_recover_zone(const struct state *state,
+                               struct operation *operation)
+{
+    const struct zone *zone =
+        state_zone(state, (struct zone_id){operation->ref.uid});
+    struct loss loss;
+
+    if (zone == NULL || strcmp(zone->name, operation->ref.object) != 0) {
+        return false;
+    }
+    loss = (struct loss){true,
+                         uid_slot(zone->uid),
+                         zone->state == ZONE_LOST,
+                         zone->state_time_ms,
+                         zone->vm_count,
+                         zone->revision};
+    return judge_loss(state, &loss, operation);
+}
+
+static bool judge_recover_host(const struct state *state,
+                               struct operation *operation)
+{
+    const struct host *host =
+        state_host(state, (struct host_id){operation->ref.uid});
+    struct loss loss;
+
+    if (host == NULL || strcmp(host->name, operation->ref.object) != 0) {
+        return false;
+    }
+    loss = (struct loss){false,
+                         uid_slot(host->uid),
+                         host->state == HOST_LOST,
+                         host->state_time_ms,
+                         host->vm_count,
+                         host->revision};
+    return judge_loss(state, &loss, operation);
 }
 
 /* --- Groups --------------------------------------------------------------- */
@@ -436,16 +493,18 @@ static bool judge_vm(const struct state *state, struct operation *operation)
 }
 
 bool operation_judge(const struct state *state, const struct operation_ref *ref,
-                     bool brief, struct operation *operation)
+                     enum operation_depth depth, struct operation *operation)
 {
-    *operation = (struct operation){.ref = *ref};
+    *operation = (struct operation){.ref = *ref, .depth = depth};
     switch (ref->kind) {
     case OPERATION_DRAIN_HOST:
-        return judge_drain_host(state, brief, operation);
+        return judge_drain_host(state, operation);
     case OPERATION_DRAIN_ZONE:
-        return judge_drain_zone(state, brief, operation);
+        return judge_drain_zone(state, operation);
     case OPERATION_RECOVER_ZONE:
-        return judge_recovery(state, operation);
+        return judge_recover_zone(state, operation);
+    case OPERATION_RECOVER_HOST:
+        return judge_recover_host(state, operation);
     case OPERATION_SCALE_GROUP:
     case OPERATION_UPDATE_GROUP:
     case OPERATION_DELETE_GROUP:

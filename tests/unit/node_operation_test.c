@@ -31,7 +31,8 @@ static enum operation_state state_of(const struct office *office,
     operation_name(&ref, name);
     assert_true(operation_parse(name, &read));
     assert_memory_equal(&read, &ref, sizeof(ref));
-    assert_true(operation_judge(office->state, &read, false, operation));
+    assert_true(
+        operation_judge(office->state, &read, OPERATION_WHOLE, operation));
     return operation->state;
 }
 
@@ -104,7 +105,8 @@ static void each_drain_is_an_operation_of_its_own(void **unused)
     drain(office, true);
     second = operation_of_host(office_host_named(office, "h-0"));
     assert_int_equal(second.mark, first.mark + 1);
-    assert_false(operation_judge(office->state, &first, false, &operation));
+    assert_false(
+        operation_judge(office->state, &first, OPERATION_WHOLE, &operation));
     run(office, 10);
     assert_int_equal(state_of(office, second, &operation), OPERATION_DONE);
     drain(office, false);
@@ -187,7 +189,8 @@ static void a_group_tells_of_its_present_goal(void **unused)
     assert_null(state_group(office->state, id));
     assert_int_equal(state_of(office, update, &operation), OPERATION_DONE);
     update.uid += UINT64_C(1) << 32; /* Of one that is yet to be made. */
-    assert_false(operation_judge(office->state, &update, false, &operation));
+    assert_false(
+        operation_judge(office->state, &update, OPERATION_WHOLE, &operation));
     office_destroy(office);
 }
 
@@ -306,6 +309,48 @@ static void a_lost_zone_is_recovered(void **unused)
     office_destroy(office);
 }
 
+static void a_lost_host_is_recovered(void **unused)
+{
+    struct office *office = opened();
+    struct change zone = {.kind = CHANGE_ZONE_STATE};
+    const struct host *host;
+    struct operation_ref ref;
+    struct operation_ref never;
+    struct operation operation;
+
+    (void)unused;
+    office_assign(office, office_vm(office, "c", "v", 0, false), "h-0");
+    office_assign(office, office_vm(office, "c", "w", 0, false), "h-1");
+    office_hosts_obey(office);
+    host = office_host_named(office, "h-0");
+    assert_int_equal(operation_of_host_loss(office->state, host).kind,
+                     OPERATION_NONE);
+    office_fence(office, uid_slot(host->uid));
+    host = office_host_named(office, "h-0");
+    ref = operation_of_host_loss(office->state, host);
+    assert_int_equal(ref.kind, OPERATION_RECOVER_HOST);
+    assert_int_equal(state_of(office, ref, &operation), OPERATION_RUNNING);
+    assert_int_equal(operation.left, 1); /* Not that of the other host. */
+    assert_int_equal(operation.waits[PENDING_QUEUED], 1);
+    assert_false(operation.cancellable);
+    never = ref;
+    never.mark++;
+    assert_false(
+        operation_judge(office->state, &never, OPERATION_WHOLE, &operation));
+    run(office, 3);
+    assert_int_equal(state_of(office, ref, &operation), OPERATION_DONE);
+    assert_string_equal(operation.message, "each of its VMs has another host");
+    /* One of many: the zone's says it. */
+    zone.zone_state = (struct change_zone_state){
+        {state_zone_at(office->state, host->zone)->uid}, ZONE_LOST};
+    office_apply(office, &zone);
+    host = office_host_named(office, "h-0");
+    assert_int_equal(operation_of_host_loss(office->state, host).kind,
+                     OPERATION_NONE);
+    assert_int_equal(state_of(office, ref, &operation), OPERATION_DONE);
+    office_destroy(office);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +361,7 @@ int main(void)
         cmocka_unit_test(a_vm_starts_stops_and_goes),
         cmocka_unit_test(a_queued_move_can_be_given_up),
         cmocka_unit_test(a_lost_zone_is_recovered),
+        cmocka_unit_test(a_lost_host_is_recovered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
