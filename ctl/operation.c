@@ -77,6 +77,11 @@ static void details(struct grid *grid, const ProtobufCMessage *message,
         view_detail(grid, i == 0 ? "Waits:" : "", "%" PRIu32 " for %s",
                     operation->waits[i]->count, operation->waits[i]->reason);
     }
+    if (operation->begun_by[0] != '\0') {
+        view_detail(grid, "Begun by:", "%s%s%s", operation->begun_by,
+                    operation->request_id[0] == '\0' ? "" : ", request ",
+                    operation->request_id);
+    }
     if (operation->begin_time_ms != 0) {
         view_detail(grid, "Since:", "%s (%s ago)",
                     format_time(operation->begin_time_ms).text,

@@ -168,6 +168,7 @@ void api_reply_init(struct api_reply *reply)
     reply->remembering = false;
     reply->repetition = false;
     reply->kept = false;
+    reply->operation_id[0] = '\0';
     reply->caller = NULL;
 }
 
@@ -252,11 +253,26 @@ static void pack_remembered(struct bytes *out, const ProtobufCMessage *response)
     *slot = template;
 }
 
+static void note_operation(struct api_reply *reply,
+                           const ProtobufCMessage *response)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(response->descriptor,
+                                                        "operation_id");
+    const char *id = "";
+
+    if (field != NULL) {
+        memcpy(&id, (const char *)response + field->offset, sizeof(id));
+    }
+    (void)snprintf(reply->operation_id, sizeof(reply->operation_id), "%s", id);
+}
+
 void api_respond(struct api_reply *reply, const ProtobufCMessage *response)
 {
     if (reply->code != RPC_OK) {
         return;
     }
+    note_operation(reply, response);
     pack_into(&reply->response, response);
     if (reply->remembering) {
         pack_remembered(&reply->remembered, response);
@@ -583,7 +599,7 @@ static void mutate_audited(const struct api_method *method,
                      caller[0] == '\0' ? "loopback" : caller, plan->scratch);
     method->mutate(request, plan, reply);
     if (reply->code == RPC_OK && plan->change_count > changes) {
-        audit_note_write(&note, plan, &reply->response);
+        audit_note_write(&note, plan, reply);
     }
     audit_note_end(&note);
 }

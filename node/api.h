@@ -32,6 +32,8 @@ struct api_reply {
      * effect that its caller was told not to expect. `kept`: so it was. */
     bool repetition;
     bool kept;
+    /* Of the response: the operation that was begun, or "". */
+    char operation_id[128];
     /* Who asks, lent; NULL: somebody who may do everything. */
     const struct access_subject *caller;
 };

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "node/api_check.h"
+#include "node/audit.h"
 #include "node/group_fields.h"
 #include "node/limits.h"
 #include "node/place.h"
@@ -16,7 +17,8 @@
 
 #include <holdfast/v1/operation_service.pb-c.h>
 
-#define OPERATION_ARENA_BYTES (64u << 10)
+/* With the audit records that are looked at for who began it. */
+#define OPERATION_ARENA_BYTES (16u << 20)
 
 char *api_operation_id(struct arena *arena, struct operation_ref ref)
 {
@@ -66,6 +68,28 @@ static Holdfast__V1__Operation *view_operation(
     return view;
 }
 
+/* Of one that is asked for by name. A drain that goes on with another deadline
+ * is still the one of who began it. */
+static Holdfast__V1__Operation *view_begun(struct arena *arena,
+                                           const struct state *state,
+                                           const struct operation *operation)
+{
+    Holdfast__V1__Operation *view = view_operation(arena, operation);
+    bool drains = operation->ref.kind == OPERATION_DRAIN_HOST ||
+                  operation->ref.kind == OPERATION_DRAIN_ZONE;
+    const Holdfast__V1__AuditRecord *record = audit_find_operation(
+        arena, state, view->name, drains, OPERATION_BEGUN_LOOKS);
+
+    if (record != NULL) {
+        view->begun_by = record->caller;
+        view->request_id = record->request_id;
+        if (view->begin_time_ms == 0) {
+            view->begin_time_ms = record->time_ms;
+        }
+    }
+    return view;
+}
+
 static bool find(struct api_reply *reply, const struct state *state,
                  const char *name, enum operation_depth depth,
                  struct operation *operation)
@@ -101,7 +125,7 @@ void api_get_operation(const ProtobufCMessage *message,
     struct operation operation;
 
     if (find(reply, view->state, request->name, OPERATION_WHOLE, &operation)) {
-        response.operation = view_operation(view->arena, &operation);
+        response.operation = view_begun(view->arena, view->state, &operation);
         response.age_ms = view->age_ms;
         response.revision = state_revision(view->state);
         api_respond(reply, &response.base);
@@ -118,7 +142,7 @@ void api_wait_operation(const ProtobufCMessage *message,
     struct operation operation;
 
     if (find(reply, view->state, request->name, OPERATION_WHOLE, &operation)) {
-        response.operation = view_operation(view->arena, &operation);
+        response.operation = view_begun(view->arena, view->state, &operation);
         response.revision = state_revision(view->state);
         api_respond(reply, &response.base);
     }
@@ -367,7 +391,7 @@ void api_cancel_operation(const ProtobufCMessage *message,
         }
     }
     arena_init(&arena, OPERATION_ARENA_BYTES);
-    response.operation = view_operation(&arena, &operation);
+    response.operation = view_begun(&arena, plan->scratch, &operation);
     response.revision = state_revision(plan->scratch);
     api_respond(reply, &response.base);
     arena_close(&arena);

@@ -328,7 +328,7 @@ static void add_changes(struct arena *arena, audit_record *record,
                         const struct audit_fields *before,
                         const struct audit_fields *after)
 {
-    record->changes = view_alloc(arena, (before->count + after->count + 1) *
+    record->changes = view_alloc(arena, (before->count + after->count + 2) *
                                             sizeof(*record->changes));
     for (size_t i = 0; i < after->count; i++) {
         const struct audit_field *now = &after->of[i];
@@ -408,8 +408,25 @@ static void decide(struct arena *arena, struct turn_plan *plan,
     turn_change(plan, &change);
 }
 
+#define OPERATION_FIELD "operation"
+
+/* Before the others, for records are shortened at their end. */
+static void add_operation(struct arena *arena, audit_record *record,
+                          const char *name)
+{
+    Holdfast__V1__AuditChange *change;
+
+    add_change(arena, record, OPERATION_FIELD, NULL, name);
+    if (name[0] != '\0') {
+        change = record->changes[record->n_changes - 1];
+        memmove(record->changes + 1, record->changes,
+                (record->n_changes - 1) * sizeof(*record->changes));
+        record->changes[0] = change;
+    }
+}
+
 void audit_note_write(struct audit_note *note, struct turn_plan *plan,
-                      const struct bytes *response)
+                      const struct api_reply *reply)
 {
     audit_record record = HOLDFAST__V1__AUDIT_RECORD__INIT;
     struct arena *arena = &note->arena;
@@ -425,8 +442,9 @@ void audit_note_write(struct audit_note *note, struct turn_plan *plan,
     audit_fields_of_request(&fields, note->request);
     add_arguments(arena, &record, &fields);
     audit_fields_init(&fields, arena);
-    look_after(note, plan->scratch, response, &fields);
+    look_after(note, plan->scratch, &reply->response, &fields);
     add_changes(arena, &record, &note->before, &fields);
+    add_operation(arena, &record, reply->operation_id);
     shorten(&record);
     decide(arena, plan, &record);
 }
@@ -447,4 +465,33 @@ audit_record *audit_read(struct arena *arena, const struct state *state,
         text_of_digest(arena, state_audit_previous(state, number));
     record->digest = text_of_digest(arena, audit->digest);
     return record;
+}
+
+audit_record *audit_find_operation(struct arena *arena,
+                                   const struct state *state, const char *name,
+                                   bool first, uint32_t looks)
+{
+    uint64_t number = state_audit_last(state);
+    audit_record *found = NULL;
+
+    for (; number >= state_audit_first(state) && looks > 0; number--, looks--) {
+        struct text content =
+            state_blob(state, state_audit(state, number)->blob);
+        audit_record *record;
+
+        /* Most are not worth unpacking. */
+        if (memmem(content.data, content.len, name, strlen(name)) == NULL) {
+            continue;
+        }
+        record = audit_read(arena, state, number);
+        if (record->n_changes > 0 &&
+            strcmp(record->changes[0]->field, OPERATION_FIELD) == 0 &&
+            strcmp(record->changes[0]->after, name) == 0) {
+            found = record;
+            if (!first) {
+                break;
+            }
+        }
+    }
+    return found;
 }

@@ -15,6 +15,7 @@
 #include <holdfast/v1/audit_service.pb-c.h>
 
 struct api_method;
+struct api_reply;
 
 /* Memory for one record with the object before and after. A group's view is
  * the largest. */
@@ -40,13 +41,20 @@ void audit_note_begin(struct audit_note *note, const struct api_method *method,
 /* It was carried out and changed something, with this answer: decides the
  * record. */
 void audit_note_write(struct audit_note *note, struct turn_plan *plan,
-                      const struct bytes *response);
+                      const struct api_reply *reply);
 void audit_note_end(struct audit_note *note);
 
 /* The record with this number, which is kept; from the arena. */
 Holdfast__V1__AuditRecord *audit_read(struct arena *arena,
                                       const struct state *state,
                                       uint64_t number);
+
+/* Of the records that say that they began this operation the newest, or, with
+ * `first`, the oldest; NULL when none of the `looks` newest records does. */
+Holdfast__V1__AuditRecord *audit_find_operation(struct arena *arena,
+                                                const struct state *state,
+                                                const char *name, bool first,
+                                                uint32_t looks);
 
 /* "VmService/CreateVm", as people write it. */
 const char *audit_method_name(const char *path);

@@ -187,6 +187,10 @@
 #define OPERATION_LOOK_MS     50
 #define OPERATION_LOOKS       16
 
+/* Audit records that are searched for who began an operation: some 50 ns each.
+ */
+#define OPERATION_BEGUN_LOOKS 10000
+
 /* Records that one page of operations looks at. */
 #define OPERATION_LOOKS_MAX 100000
 

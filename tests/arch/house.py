@@ -79,7 +79,7 @@ PURE_PARTS = {
 # shares of a fleet are compared and rounded as integers.
 PURE_SYMBOLS = re.compile(
     r"__popcountdi2|__u(div|mod)ti3|"
-    r"_?_?(mem(cpy|move|set|cmp|chr)|str(len|n?cmp|chr|rchr|spn|cspn|str|nlen)|"
+    r"_?_?(mem(cpy|move|set|cmp|chr|mem)|str(len|n?cmp|chr|rchr|spn|cspn|str|nlen)|"
     r"v?sn?printf|bcmp|strtou?ll?)(_chk)?|qsort|bsearch|malloc|calloc|realloc|free|"
     r"__ctype_b_loc|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|"
     r"__(asan|ubsan|tsan|gcov|sanitizer|llvm)_\w+|__odr_asan\S*|"

@@ -58,6 +58,29 @@ class Operations(RegionCase):
             self.assertEqual(self.get(name, follower).name, name)
         self.refuse_all(GET)
 
+    def test_who_began_it(self):
+        vm = self.running_vm(zone="z1")
+        name = self.ok("HostService/DrainHost", {
+            "name": "h1", "request_id": self.name("why")}).operation_id
+        self.addCleanup(self.leader.call, "HostService/CancelDrainHost",
+                        {"name": "h1"})
+        first = self.get(name)
+        self.assertEqual(first.begun_by, "loopback")
+        self.assertTrue(first.request_id.startswith("why"), first)
+        self.assertGreater(first.begin_time_ms, 0)
+        # It goes on, and is still that of who began it.
+        again = self.ok("HostService/DrainHost", {
+            "name": "h1", "deadline_ms": 600000}).operation_id
+        self.assertEqual(again, name)
+        for client in (self.leader, *self.followers):
+            self.assertEqual(self.get(name, client).request_id,
+                             first.request_id)
+        stop = self.ok("VmService/StopVm", {
+            "name": vm, "request_id": self.name("stop")}).operation_id
+        ended = self.finish(stop)
+        self.assertEqual(ended.begun_by, "loopback")
+        self.assertTrue(ended.request_id.startswith("stop"), ended)
+
     def test_list_operations(self):
         _, name = self.stuck_drain()
         for fields in ({}, {"active": True}, {"object": "h1"},
