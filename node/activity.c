@@ -44,6 +44,10 @@ static const char *const kind_names[ACTIVITY_KINDS] = {
     [CHANGE_AUDIT_KEEP] = "audit_keep",
     [CHANGE_JOIN_SET] = "join_set",
     [CHANGE_JOIN_DELETE] = "join_delete",
+    [CHANGE_APPLY_ADD] = "apply_add",
+    [CHANGE_APPLY_CANCEL] = "apply_cancel",
+    [CHANGE_APPLY_END] = "apply_end",
+    [CHANGE_APPLY_DROP] = "apply_drop",
 };
 
 /* It last left a host because that was fenced (state/apply_host.c). */

@@ -7,7 +7,7 @@
 
 #include "state/state.h"
 
-#define ACTIVITY_KINDS (CHANGE_JOIN_DELETE + 1)
+#define ACTIVITY_KINDS (CHANGE_APPLY_DROP + 1)
 
 struct activity {
     uint64_t changes[ACTIVITY_KINDS]; /* By enum change_kind. */

@@ -580,6 +580,24 @@ static void mutate_dry(const struct api_method *method,
     turn_trial_end(&trial);
 }
 
+static void caller_text(const struct access *access,
+                        char text[ACCESS_SUBJECT_TEXT_BYTES])
+{
+    access_subject_text(access, text);
+    if (text[0] == '\0') {
+        (void)snprintf(text, ACCESS_SUBJECT_TEXT_BYTES, "loopback");
+    }
+}
+
+void api_caller_text(const struct state *state, const struct api_reply *reply,
+                     char text[ACCESS_SUBJECT_TEXT_BYTES])
+{
+    struct access access;
+
+    access_decide(state, reply->caller, PERMISSION_ASK, &access);
+    caller_text(&access, text);
+}
+
 /* Carries it out; if that changed something, there is a record of it. */
 static void mutate_audited(const struct api_method *method,
                            const ProtobufCMessage *request,
@@ -593,10 +611,9 @@ static void mutate_audited(const struct api_method *method,
     if (method->permission == PERMISSION_JOIN) {
         (void)snprintf(caller, sizeof(caller), "join-token");
     } else {
-        access_subject_text(access, caller);
+        caller_text(access, caller);
     }
-    audit_note_begin(&note, method, request,
-                     caller[0] == '\0' ? "loopback" : caller, plan->scratch);
+    audit_note_begin(&note, method, request, caller, plan->scratch);
     method->mutate(request, plan, reply);
     if (reply->code == RPC_OK && plan->change_count > changes) {
         audit_note_write(&note, plan, reply);

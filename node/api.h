@@ -47,6 +47,7 @@ void api_fail(struct api_reply *reply, enum api_error error, const char *format,
               ...) __attribute__((format(printf, 3, 4)));
 
 struct page_book;
+struct applies_look;
 
 /* What a read looks at. */
 struct api_view {
@@ -85,9 +86,11 @@ struct api_method {
                  struct api_reply *reply);
     const struct api_job *job;
     /* A read that waits first: how long it may, as of this state; 0: it can be
-     * answered, or has failed. NULL: none. */
+     * answered, or has failed. `look`: how far the looks before came, zero at
+     * the first. NULL: none. */
     uint32_t (*wait_ms)(const ProtobufCMessage *request,
-                        const struct state *state, struct api_reply *reply);
+                        const struct state *state, struct applies_look *look,
+                        struct api_reply *reply);
     enum permission permission;
     bool of_leader; /* A read that only the leader can answer. */
 };
@@ -111,6 +114,10 @@ bool api_is_stale_read(const ProtobufCMessage *request);
 /* Whether its consistency is one that there is; else the reply has failed. */
 bool api_check_consistency(struct api_reply *reply,
                            const ProtobufCMessage *request);
+
+/* Who asks, as AuditRecord.caller has it. */
+void api_caller_text(const struct state *state, const struct api_reply *reply,
+                     char text[ACCESS_SUBJECT_TEXT_BYTES]);
 
 /* Packs the response. */
 void api_respond(struct api_reply *reply, const ProtobufCMessage *response);
@@ -249,6 +256,7 @@ void api_wait_operation(const ProtobufCMessage *request,
                         const struct api_view *view, struct api_reply *reply);
 uint32_t api_wait_operation_ms(const ProtobufCMessage *request,
                                const struct state *state,
+                               struct applies_look *look,
                                struct api_reply *reply);
 void api_cancel_operation(const ProtobufCMessage *request,
                           struct turn_plan *plan, struct api_reply *reply);

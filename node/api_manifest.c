@@ -4,6 +4,7 @@
 #include "base/container.h"
 #include "node/api_check.h"
 #include "node/api_whole.h"
+#include "node/applies.h"
 #include "node/limits.h"
 #include "node/manifest_edit.h"
 #include "node/view.h"
@@ -96,6 +97,20 @@ static bool check_prune(const Holdfast__V1__ApplyManifestRequest *request,
     return true;
 }
 
+/* The record of it, if it changed something for good. */
+static void record(struct manifest_edit *edit)
+{
+    const Holdfast__V1__ApplyManifestRequest *request = edit->request;
+    const struct apply_request apply = {APPLY_MANIFEST, "manifest",
+                                        request->request_id};
+    char name[OPERATION_NAME_BYTES];
+
+    if (!request->dry_run) {
+        applies_record(edit->plan, &apply, edit->reply, name);
+        edit->response.operation_id = view_string(edit->arena, name);
+    }
+}
+
 struct application {
     struct api_whole whole;
     const Holdfast__V1__ApplyManifestRequest *request;
@@ -116,6 +131,10 @@ static bool decide(struct api_whole *whole, struct turn_plan *plan)
     manifest_edit_init(&edit, request, plan, application->reply, &arena);
     good = manifest_edit_objects(&edit) &&
            (!request->prune || manifest_edit_prune(&edit));
+    if (good) {
+        record(&edit);
+        good = manifest_check_size(&edit);
+    }
     if (good) {
         add_notes(&edit);
         edit.response.revision =

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "node/api_check.h"
+#include "node/applies.h"
 #include "node/audit.h"
 #include "node/group_fields.h"
 #include "node/limits.h"
@@ -46,6 +47,7 @@ static Holdfast__V1__Operation *view_operation(
     view->message = view_string(arena, operation->message);
     view->cause = (Holdfast__V1__MoveCause)operation->cause;
     view->begin_time_ms = operation->begin_ms;
+    view->end_time_ms = operation->end_ms;
     view->object_revision = operation->revision;
     view->cancellable = operation->cancellable;
     if (operation->state != OPERATION_RUNNING) {
@@ -68,17 +70,42 @@ static Holdfast__V1__Operation *view_operation(
     return view;
 }
 
-/* Of one that is asked for by name. A drain that goes on with another deadline
- * is still the one of who began it. */
-static Holdfast__V1__Operation *view_begun(struct arena *arena,
-                                           const struct state *state,
-                                           const struct operation *operation)
+static void tell_record(struct arena *arena, const struct state *state,
+                        const struct apply_record *record,
+                        Holdfast__V1__Operation *view)
 {
-    Holdfast__V1__Operation *view = view_operation(arena, operation);
+    struct apply_words words = applies_words(state, record);
+
+    view->begun_by = view_string(arena, words.caller);
+    view->request_id = view_string(arena, words.request_id);
+}
+
+static void tell_left(struct arena *arena, const struct state *state,
+                      const struct apply_record *record,
+                      Holdfast__V1__Operation *view)
+{
+    struct operation_ref parts[APPLY_LEFT_TOLD];
+    uint32_t count = applies_left(state, record, parts, APPLY_LEFT_TOLD);
+
+    view->left_operations =
+        view_alloc(arena, (count + 1) * sizeof(*view->left_operations));
+    for (uint32_t i = 0; i < count; i++) {
+        view->left_operations[view->n_left_operations++] =
+            api_operation_id(arena, parts[i]);
+    }
+}
+
+/* As an audit record says it. A drain that goes on with another deadline is
+ * still the one of who began it. */
+static void tell_asked(struct arena *arena, const struct state *state,
+                       const struct operation *operation,
+                       Holdfast__V1__Operation *view)
+{
     bool drains = operation->ref.kind == OPERATION_DRAIN_HOST ||
                   operation->ref.kind == OPERATION_DRAIN_ZONE;
     const Holdfast__V1__AuditRecord *record = audit_find_operation(
         arena, state, view->name, drains, OPERATION_BEGUN_LOOKS);
+    const struct apply_record *apply;
 
     if (record != NULL) {
         view->begun_by = record->caller;
@@ -86,6 +113,30 @@ static Holdfast__V1__Operation *view_begun(struct arena *arena,
         if (view->begin_time_ms == 0) {
             view->begin_time_ms = record->time_ms;
         }
+        return;
+    }
+    apply = applies_with_part(state, &operation->ref, APPLY_BEGUN_BYTES);
+    if (apply != NULL) {
+        tell_record(arena, state, apply, view);
+    }
+}
+
+/* Of one that is asked for by name: all that is known. */
+static Holdfast__V1__Operation *view_whole(struct arena *arena,
+                                           const struct state *state,
+                                           const struct operation *operation)
+{
+    Holdfast__V1__Operation *view = view_operation(arena, operation);
+    const struct apply_record *record;
+
+    if (!operation_is_apply(operation->ref.kind)) {
+        tell_asked(arena, state, operation, view);
+        return view;
+    }
+    record = state_apply_record(state, operation->ref.uid);
+    tell_record(arena, state, record, view);
+    if (operation->state == OPERATION_RUNNING) {
+        tell_left(arena, state, record, view);
     }
     return view;
 }
@@ -125,7 +176,7 @@ void api_get_operation(const ProtobufCMessage *message,
     struct operation operation;
 
     if (find(reply, view->state, request->name, OPERATION_WHOLE, &operation)) {
-        response.operation = view_begun(view->arena, view->state, &operation);
+        response.operation = view_whole(view->arena, view->state, &operation);
         response.age_ms = view->age_ms;
         response.revision = state_revision(view->state);
         api_respond(reply, &response.base);
@@ -142,14 +193,29 @@ void api_wait_operation(const ProtobufCMessage *message,
     struct operation operation;
 
     if (find(reply, view->state, request->name, OPERATION_WHOLE, &operation)) {
-        response.operation = view_begun(view->arena, view->state, &operation);
+        response.operation = view_whole(view->arena, view->state, &operation);
         response.revision = state_revision(view->state);
         api_respond(reply, &response.base);
     }
 }
 
+/* Of an apply only what the looks before left is looked at. */
+static bool is_over(const struct state *state, const struct operation_ref *ref,
+                    enum operation_state judged, struct applies_look *look)
+{
+    const struct apply_record *record;
+    uint32_t looks = APPLY_LOOKS_MAX;
+
+    if (!operation_is_apply(ref->kind) || judged != OPERATION_RUNNING) {
+        return judged != OPERATION_RUNNING;
+    }
+    record = state_apply_record(state, ref->uid);
+    return applies_are_over(state, record, look, &looks);
+}
+
 uint32_t api_wait_operation_ms(const ProtobufCMessage *message,
                                const struct state *state,
+                               struct applies_look *look,
                                struct api_reply *reply)
 {
     const Holdfast__V1__WaitOperationRequest *request =
@@ -159,7 +225,7 @@ uint32_t api_wait_operation_ms(const ProtobufCMessage *message,
     if (!api_check_range(reply, "timeout_ms", request->timeout_ms, 0,
                          OPERATION_WAIT_MS_MAX) ||
         !find(reply, state, request->name, OPERATION_ENDED, &operation) ||
-        operation.state != OPERATION_RUNNING) {
+        is_over(state, &operation.ref, operation.state, look)) {
         return 0;
     }
     return request->timeout_ms == 0 ? OPERATION_WAIT_MS : request->timeout_ms;
@@ -167,8 +233,9 @@ uint32_t api_wait_operation_ms(const ProtobufCMessage *message,
 
 /* --- Lists --------------------------------------------------------------- */
 
-/* Positions go over zones, hosts, groups, then VMs. */
-#define HOSTS_BEGIN  ZONES_MAX
+/* Positions go over applies, zones, hosts, groups, then VMs. */
+#define ZONES_BEGIN  APPLIES_MAX
+#define HOSTS_BEGIN  (ZONES_BEGIN + ZONES_MAX)
 #define GROUPS_BEGIN (HOSTS_BEGIN + HOSTS_MAX)
 #define VMS_BEGIN    (GROUPS_BEGIN + GROUPS_MAX)
 
@@ -207,20 +274,44 @@ static void add_loss(struct listing *listing, struct operation_ref ref)
     }
 }
 
+static void add_apply(struct listing *listing,
+                      const struct apply_record *record)
+{
+    Holdfast__V1__ListOperationsResponse *response = &listing->response;
+    const struct state *state = listing->view->state;
+    size_t before = response->n_operations;
+
+    if (record->end == APPLY_END_NONE) {
+        listing->work += record->part_count;
+    }
+    add(listing, operation_of_apply(state, record));
+    if (response->n_operations > before) {
+        tell_record(listing->view->arena, state, record,
+                    response->operations[before]);
+    }
+}
+
 /* Of one record: at most two operations. Returns the next position. */
 static uint32_t look(struct listing *listing, uint32_t at)
 {
     const struct state *state = listing->view->state;
 
     listing->work++;
+    if (at < ZONES_BEGIN) {
+        if (state_apply_at(state, at) != NULL) {
+            add_apply(listing, state_apply_at(state, at));
+        }
+        return at + 1 < state_apply_slots(state) ? at + 1 : ZONES_BEGIN;
+    }
     if (at < HOSTS_BEGIN) {
-        const struct zone *zone = state_zone_at(state, at);
+        const struct zone *zone = state_zone_at(state, at - ZONES_BEGIN);
 
         if (zone != NULL) {
             add(listing, operation_of_zone(zone));
             add_loss(listing, operation_of_loss(zone));
         }
-        return at + 1 < state_zone_slots(state) ? at + 1 : HOSTS_BEGIN;
+        return at + 1 - ZONES_BEGIN < state_zone_slots(state) ? at + 1
+                                                              : HOSTS_BEGIN;
     }
     if (at < GROUPS_BEGIN) {
         const struct host *host = state_host_at(state, at - HOSTS_BEGIN);
@@ -309,6 +400,38 @@ static void hold_group(struct turn_plan *plan,
     turn_change(plan, &change);
 }
 
+static void cancel(struct turn_plan *plan, const struct operation *operation);
+
+/* Those of its parts that can be ended: as many as fit a decision. They are
+ * judged as they are after those before. */
+static void cancel_apply(struct turn_plan *plan,
+                         const struct operation *operation)
+{
+    const struct apply_record *record =
+        state_apply_record(plan->scratch, operation->ref.uid);
+    struct change change = {.kind = CHANGE_APPLY_CANCEL};
+    struct apply_cursor cursor = {0, 0};
+    size_t len = plan->entry.len;
+    struct operation_ref ref;
+    struct operation part;
+
+    if (!record->cancelled) {
+        change.apply_cancel.number = record->number;
+        turn_change(plan, &change);
+    }
+    while (plan->entry.len - len < APPLY_CANCEL_BYTES) {
+        record = state_apply_record(plan->scratch, operation->ref.uid);
+        if (!apply_parts_next(state_blob(plan->scratch, record->parts_blob),
+                              &cursor, &ref)) {
+            break;
+        }
+        if (operation_judge(plan->scratch, &ref, OPERATION_ENDED, &part) &&
+            part.state == OPERATION_RUNNING && part.cancellable) {
+            cancel(plan, &part);
+        }
+    }
+}
+
 static void cancel(struct turn_plan *plan, const struct operation *operation)
 {
     const struct operation_ref *ref = &operation->ref;
@@ -330,6 +453,10 @@ static void cancel(struct turn_plan *plan, const struct operation *operation)
     case OPERATION_MOVE_VM:
         place_unclaim(plan, state_vm(plan->scratch, (struct vm_id){ref->uid}));
         return;
+    case OPERATION_APPLY_PLAN:
+    case OPERATION_APPLY_MANIFEST:
+        cancel_apply(plan, operation);
+        return;
     default:
         hold_group(plan, operation);
     }
@@ -348,9 +475,12 @@ static bool check_cancellable(struct api_reply *reply,
         [OPERATION_MOVE_VM] = "the VM has left its host, or is leaving it",
         [OPERATION_DELETE_VM] = "a delete is final",
         [OPERATION_RECOVER_HOST] = "VMs of a lost host are always restarted",
+        [OPERATION_APPLY_PLAN] = "nothing that is left of it can be ended",
+        [OPERATION_APPLY_MANIFEST] = "nothing that is left of it can be ended",
     };
 
-    if (operation->cancellable || operation->state == OPERATION_CANCELLED) {
+    if (operation->cancellable || operation->state == OPERATION_CANCELLED ||
+        (operation->ending && operation->state == OPERATION_RUNNING)) {
         return true;
     }
     if (operation->state != OPERATION_RUNNING) {
@@ -383,7 +513,7 @@ void api_cancel_operation(const ProtobufCMessage *message,
         return;
     }
     ref = operation.ref;
-    if (operation.state == OPERATION_RUNNING) {
+    if (operation.cancellable) {
         cancel(plan, &operation);
         if (!operation_judge(plan->scratch, &ref, OPERATION_BRIEF,
                              &operation)) {
@@ -391,7 +521,7 @@ void api_cancel_operation(const ProtobufCMessage *message,
         }
     }
     arena_init(&arena, OPERATION_ARENA_BYTES);
-    response.operation = view_begun(&arena, plan->scratch, &operation);
+    response.operation = view_whole(&arena, plan->scratch, &operation);
     response.revision = state_revision(plan->scratch);
     api_respond(reply, &response.base);
     arena_close(&arena);

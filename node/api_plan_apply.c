@@ -5,13 +5,17 @@
  * whole. Moves become claims, which begin in the plan's order within the
  * budgets; what waits for room that others leave holds that room. */
 #include "base/check.h"
+#include "base/container.h"
 #include "node/api_check.h"
 #include "node/api_plan.h"
+#include "node/api_whole.h"
+#include "node/applies.h"
 #include "node/group_control.h"
 #include "node/limits.h"
 #include "node/place.h"
 #include "node/plan_action.h"
 #include "node/plan_book.h"
+#include "node/view.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +24,11 @@
 
 /* Everything that one application is made of. */
 struct application {
+    struct api_whole whole;
+    const Holdfast__V1__ApplyPlanRequest *request;
+    struct api_reply *reply;
+    struct arena *arena;
+    Holdfast__V1__ApplyPlanResponse *response;
     const struct plan *found;
     const Holdfast__V1__PlanAction *action;
     const char *risk_reason; /* NULL: no risk is accepted. */
@@ -178,8 +187,8 @@ static bool perform(const struct application *application,
         if (!apply_step(application, i, plan)) {
             return fail_stale(found, reply);
         }
-        if (plan->entry.len > TURN_BYTES_SOFT_MAX + TURN_REQUEST_BYTES_MAX) {
-            break; /* Too large: see try(). */
+        if (plan->entry.len > TURN_REQUEST_BYTES_MAX) {
+            break; /* Too large: see decide(). */
         }
     }
     if (found->counts[PLAN_CREATE] > 0) {
@@ -189,26 +198,43 @@ static bool perform(const struct application *application,
     return true;
 }
 
-/* On a trial: whether every step holds, and all of it fits one entry. */
-static bool try(const struct application *application,
-                const struct turn_plan *plan, struct api_reply *reply)
+static void record(const struct application *application,
+                   struct turn_plan *plan)
 {
-    struct turn_trial trial;
-    size_t len;
-    bool good;
+    const struct apply_request apply = {APPLY_PLAN, application->found->id,
+                                        application->request->request_id};
+    char name[OPERATION_NAME_BYTES];
 
-    turn_trial_begin(&trial, plan);
-    good = perform(application, &trial.plan, reply);
-    len = trial.plan.entry.len;
-    turn_trial_end(&trial);
-    if (good && len > TURN_REQUEST_BYTES_MAX) {
+    if (!application->request->dry_run) {
+        applies_record(plan, &apply, application->reply, name);
+        application->response->operation_id =
+            view_string(application->arena, name);
+    }
+}
+
+/* On a trial, see api_whole.h: every step holds, and all of it fits one entry.
+ */
+static bool decide(struct api_whole *whole, struct turn_plan *plan)
+{
+    const struct application *application =
+        container_of(whole, struct application, whole);
+    const struct plan *found = application->found;
+    struct api_reply *reply = application->reply;
+
+    if (!perform(application, plan, reply)) {
+        return false;
+    }
+    record(application, plan);
+    if (plan->entry.len > TURN_REQUEST_BYTES_MAX) {
         api_fail(reply, API_PLAN_NOT_APPLICABLE,
                  "id: plan '%s' has %u steps, too many to be applied at once; "
                  "drain hosts one after the other, or scale in parts",
-                 application->found->id, application->found->step_count);
+                 found->id, found->step_count);
         return false;
     }
-    return good;
+    application->response->revision = state_revision(plan->scratch);
+    api_respond(reply, &application->response->base);
+    return true;
 }
 
 static bool check(const Holdfast__V1__ApplyPlanRequest *request,
@@ -255,7 +281,11 @@ void api_apply_plan(const ProtobufCMessage *message, struct turn_plan *plan,
         HOLDFAST__V1__APPLY_PLAN_RESPONSE__INIT;
     const struct plan *found =
         api_find_plan(reply, plan->plans, request->id, plan->now_ms);
-    struct application application = {.found = found};
+    struct application application = {.whole = {decide},
+                                      .request = request,
+                                      .reply = reply,
+                                      .response = &response,
+                                      .found = found};
     struct arena arena;
 
     if (found == NULL || !check(request, found, plan, reply)) {
@@ -265,10 +295,7 @@ void api_apply_plan(const ProtobufCMessage *message, struct turn_plan *plan,
     response.plan = view_plan(&arena, found);
     application.action = response.plan->action;
     application.risk_reason = request->accept_risk ? request->reason : NULL;
-    if (try(&application, plan, reply)) {
-        CHECK(perform(&application, plan, reply));
-        response.revision = state_revision(plan->scratch);
-        api_respond(reply, &response.base);
-    }
+    application.arena = &arena;
+    api_whole_decide(&application.whole, plan, request->dry_run);
     arena_close(&arena);
 }

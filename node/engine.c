@@ -363,6 +363,7 @@ void engine_init(struct engine *engine, const struct engine_ops *ops,
     move_control_init(&engine->moves, &engine->judge,
                       &engine->failover.pending);
     group_control_init(&engine->groups);
+    apply_control_init(&engine->applies);
     plan_book_init(&engine->plans);
     region_birth_init(&engine->birth, config->drawn);
     engine->controllers[0] = &engine->birth.controller;
@@ -370,6 +371,7 @@ void engine_init(struct engine *engine, const struct engine_ops *ops,
     engine->controllers[2] = &engine->moves.controller;
     engine->controllers[3] = &engine->failover.controller;
     engine->controllers[4] = &engine->groups.controller;
+    engine->controllers[5] = &engine->applies.controller;
     turn_init(&engine->turn, &engine->log, &engine->applied,
               engine->controllers, ARRAY_LEN(engine->controllers));
     engine->turn.leases = &engine->leases;
@@ -418,7 +420,8 @@ static void look_around(struct engine *engine, uint64_t time_ms)
     }
     if (failover_is_due(&engine->failover, engine->state, now_ms) ||
         move_control_is_due(&engine->moves, engine->state, now_ms) ||
-        group_control_is_due(&engine->groups, now_ms)) {
+        group_control_is_due(&engine->groups, now_ms) ||
+        apply_control_is_due(&engine->applies, engine->state, now_ms)) {
         turn_want(&engine->turn);
     }
 }

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "node/activity.h"
+#include "node/apply_control.h"
 #include "node/failover.h"
 #include "node/group_control.h"
 #include "node/judge.h"
@@ -91,7 +92,8 @@ struct engine {
     struct move_control moves;
     struct group_control groups;
     struct plan_book plans;
-    struct turn_controller *controllers[5]; /* In this order. */
+    struct apply_control applies;
+    struct turn_controller *controllers[6]; /* In this order. */
     struct sessions sessions;
     struct leader_time time;
     uint64_t judge_next_ms;

@@ -187,6 +187,29 @@
 #define OPERATION_LOOK_MS     50
 #define OPERATION_LOOKS       16
 
+/* What is kept of applies takes at most so much, and one more than APPLIES_MAX
+ * or this makes the oldest go that is over, or, if none of so many of the
+ * oldest is, the oldest. */
+#define APPLIES_BYTES_MAX (8u << 20)
+#define APPLY_LOOKS_OLD   16
+
+/* How often applies are looked at, to note that they are over; and how many
+ * parts of all of them in one turn, or by a call that waits: 50 to 100 ns each.
+ */
+#define APPLY_LOOK_MS   250
+#define APPLY_LOOKS_MAX 20000
+
+/* What the cancelling of an apply may add to an entry, beside the last of its
+ * parts: a group with a template of 16 KiB. */
+#define APPLY_CANCEL_BYTES (TURN_REQUEST_BYTES_MAX / 2)
+
+/* Names of parts that are left, in an answer. */
+#define APPLY_LEFT_TOLD 16
+
+/* Parts of applies that are searched for who began an operation: 5 ns a byte.
+ */
+#define APPLY_BEGUN_BYTES (1u << 20)
+
 /* Audit records that are searched for who began an operation: some 50 ns each.
  */
 #define OPERATION_BEGUN_LOOKS 10000

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "node/api_access.h"
+#include "node/applies.h"
 #include "node/caller.h"
 #include "node/node.h"
 #include "node/node_join.h"
@@ -40,6 +41,7 @@ struct api_call {
     bool queued;
     struct list waiting; /* Among node->waits, while it waits for something. */
     uint64_t wait_until_ms;
+    struct applies_look look; /* At what it waits for, so far. */
     /* Of a method that is worked out between turns; NULL: not begun. */
     struct api_call_job *job;
 };
@@ -207,7 +209,8 @@ static bool answer_if_over(struct api_call *call, uint32_t *wait_ms)
     *wait_ms = 0;
     if (api_allow(state, call->method->path, call->method->permission,
                   &call->reply, &access)) {
-        *wait_ms = call->method->wait_ms(call->message, state, &call->reply);
+        *wait_ms = call->method->wait_ms(call->message, state, &call->look,
+                                         &call->reply);
     }
     if (*wait_ms == 0 && call->reply.code == RPC_OK) {
         read_now(call, 0);

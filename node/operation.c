@@ -19,7 +19,9 @@ static const char *const kinds[OPERATION_KIND_COUNT] = {"",
                                                         "stop-vm",
                                                         "move-vm",
                                                         "delete-vm",
-                                                        "recover-host"};
+                                                        "recover-host",
+                                                        "apply-plan",
+                                                        "apply-manifest"};
 
 const char *operation_reason_name(uint32_t reason)
 {

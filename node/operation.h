@@ -5,7 +5,8 @@
  * leader goes on with it. Its name says what is meant: kind, object, the
  * object's uid and a mark that tells it from others of its kind: which drain,
  * when the zone was lost, the wished count, the template's generation, the
- * VM's epoch before it. Pure. */
+ * VM's epoch before it. Applies alone, which are about many objects, have a
+ * record (node/applies.h). Pure. */
 #ifndef NODE_OPERATION_H
 #define NODE_OPERATION_H
 
@@ -24,9 +25,16 @@ enum operation_kind {
     OPERATION_STOP_VM = 8,
     OPERATION_MOVE_VM = 9,
     OPERATION_DELETE_VM = 10,
-    OPERATION_RECOVER_HOST = 11
+    OPERATION_RECOVER_HOST = 11,
+    OPERATION_APPLY_PLAN = 12,
+    OPERATION_APPLY_MANIFEST = 13
 };
-#define OPERATION_KIND_COUNT 12
+#define OPERATION_KIND_COUNT 14
+
+static inline bool operation_is_apply(uint64_t kind)
+{
+    return kind == OPERATION_APPLY_PLAN || kind == OPERATION_APPLY_MANIFEST;
+}
 
 enum operation_state {
     OPERATION_RUNNING = 1,
@@ -51,7 +59,8 @@ enum operation_reason {
 /* "no_capacity", "budget". */
 const char *operation_reason_name(uint32_t reason);
 
-/* What a name says. */
+/* What a name says. A part of an apply has no object's name: the uid says all.
+ */
 struct operation_ref {
     enum operation_kind kind;
     char object[NAME_BYTES];
@@ -69,7 +78,8 @@ bool operation_parse(const char *name, struct operation_ref *ref);
 
 /* How much is wanted, for some of it takes walks. */
 enum operation_depth {
-    /* Only whether it is over: the first VM that is left decides. */
+    /* Only whether it is over: the first VM that is left decides. Of an apply,
+     * whether it is noted to be; applies_are_over() looks at its parts. */
     OPERATION_ENDED,
     /* Without what a drain waits for, which is a walk over its VMs. */
     OPERATION_BRIEF,
@@ -83,10 +93,14 @@ struct operation {
     uint32_t done;
     uint32_t total; /* 0: not known. */
     uint32_t left;
+    uint32_t failed;    /* Parts of an apply. */
+    uint32_t cancelled; /* Likewise. */
+    bool ending;        /* An apply that somebody cancelled. */
     uint32_t waits[OPERATION_REASON_COUNT];
     char message[256];
     enum move_cause cause;
     uint64_t begin_ms; /* 0: not kept. */
+    uint64_t end_ms;   /* Of an apply: when it was noted that it is over. */
     uint64_t revision; /* The object's; 0: it is gone. */
     bool cancellable;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * How operations stand; one function a kind. */
-#include "node/operation.h"
+#include "node/operation_internal.h"
 
 #include "base/check.h"
 
@@ -10,9 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void __attribute__((format(printf, 3, 4)))
-say(struct operation *operation, enum operation_state state, const char *format,
-    ...)
+void operation_say(struct operation *operation, enum operation_state state,
+                   const char *format, ...)
 {
     va_list args;
 
@@ -23,6 +22,12 @@ say(struct operation *operation, enum operation_state state, const char *format,
     va_start(args, format);
     vsnprintf(operation->message, sizeof(operation->message), format, args);
     va_end(args);
+}
+
+static bool is_about(const struct operation *operation, const char *name)
+{
+    return operation->ref.object[0] == '\0' ||
+           strcmp(name, operation->ref.object) == 0;
 }
 
 /* What a VM waits for that is not where it shall be. */
@@ -108,20 +113,21 @@ static bool judge_drain(const struct drain_facts *facts,
     operation->revision = facts->revision;
     operation->left = facts->left;
     if (facts->draining && facts->left > 0) {
-        say(operation, OPERATION_RUNNING, "%u VM%s left", facts->left,
-            facts->left == 1 ? "" : "s");
+        operation_say(operation, OPERATION_RUNNING, "%u VM%s left", facts->left,
+                      facts->left == 1 ? "" : "s");
         operation->cancellable = true;
     } else if (facts->draining) {
-        say(operation, OPERATION_DONE, "it is empty, and stays so");
+        operation_say(operation, OPERATION_DONE, "it is empty, and stays so");
     } else if (facts->end == DRAIN_END_EMPTY) {
         operation->left = 0;
-        say(operation, OPERATION_DONE, "it was empty when the drain ended");
+        operation_say(operation, OPERATION_DONE,
+                      "it was empty when the drain ended");
     } else if (facts->end == DRAIN_END_DEADLINE) {
-        say(operation, OPERATION_FAILED,
-            "its deadline passed before all VMs had left");
+        operation_say(operation, OPERATION_FAILED,
+                      "its deadline passed before all VMs had left");
     } else {
-        say(operation, OPERATION_CANCELLED,
-            "somebody ended it before all VMs had left");
+        operation_say(operation, OPERATION_CANCELLED,
+                      "somebody ended it before all VMs had left");
     }
     return true;
 }
@@ -133,7 +139,7 @@ static bool judge_drain_host(const struct state *state,
         state_host(state, (struct host_id){operation->ref.uid});
     struct drain_facts facts;
 
-    if (host == NULL || strcmp(host->name, operation->ref.object) != 0) {
+    if (host == NULL || !is_about(operation, host->name)) {
         return false;
     }
     facts = (struct drain_facts){host->draining, host->drain_end,
@@ -155,7 +161,7 @@ static bool judge_drain_zone(const struct state *state,
         state_zone(state, (struct zone_id){operation->ref.uid});
     struct drain_facts facts;
 
-    if (zone == NULL || strcmp(zone->name, operation->ref.object) != 0) {
+    if (zone == NULL || !is_about(operation, zone->name)) {
         return false;
     }
     facts = (struct drain_facts){zone->draining, zone->drain_end,
@@ -219,18 +225,20 @@ static bool judge_loss(const struct state *state, const struct loss *loss,
     operation->revision = loss->revision;
     operation->begin_ms = operation->ref.mark;
     if (!loss->lost) {
-        say(operation, OPERATION_DONE, "the %s is back",
-            loss->of_zone ? "zone" : "host");
+        operation_say(operation, OPERATION_DONE, "the %s is back",
+                      loss->of_zone ? "zone" : "host");
         return true;
     }
     operation->waits[PENDING_HELD_BY_POLICY] = loss->held;
     operation->left = loss->held;
     count_recovering(state, loss, operation);
     if (operation->left == 0) {
-        say(operation, OPERATION_DONE, "each of its VMs has another host");
+        operation_say(operation, OPERATION_DONE,
+                      "each of its VMs has another host");
     } else {
-        say(operation, OPERATION_RUNNING, "%u VM%s without a host that is up",
-            operation->left, operation->left == 1 ? "" : "s");
+        operation_say(operation, OPERATION_RUNNING,
+                      "%u VM%s without a host that is up", operation->left,
+                      operation->left == 1 ? "" : "s");
     }
     return true;
 }
@@ -242,7 +250,7 @@ static bool judge_recover_zone(const struct state *state,
         state_zone(state, (struct zone_id){operation->ref.uid});
     struct loss loss;
 
-    if (zone == NULL || strcmp(zone->name, operation->ref.object) != 0) {
+    if (zone == NULL || !is_about(operation, zone->name)) {
         return false;
     }
     loss = (struct loss){true,
@@ -261,7 +269,7 @@ static bool judge_recover_host(const struct state *state,
         state_host(state, (struct host_id){operation->ref.uid});
     struct loss loss;
 
-    if (host == NULL || strcmp(host->name, operation->ref.object) != 0) {
+    if (host == NULL || !is_about(operation, host->name)) {
         return false;
     }
     loss = (struct loss){false,
@@ -323,7 +331,8 @@ static void judge_members(const struct state *state, const struct group *group,
             members.count - group->count;
     }
     if (updates && members.outdated > 0 && group->max_unavailable == 0) {
-        say(operation, OPERATION_CANCELLED,
+        operation_say(
+            operation, OPERATION_CANCELLED,
             "%u member%s of an older template stay%s: max_unavailable is 0",
             members.outdated, members.outdated == 1 ? "" : "s",
             members.outdated == 1 ? "s" : "");
@@ -336,9 +345,11 @@ static void judge_members(const struct state *state, const struct group *group,
     operation->done =
         operation->left < group->count ? group->count - operation->left : 0;
     operation->cancellable =
-        operation->left > 0 &&
-        (updates ? members.outdated > 0 : group->class_slot != SLOT_NONE);
-    say(operation, operation->left > 0 ? OPERATION_RUNNING : OPERATION_DONE,
+        operation->left > 0 && (updates ? members.outdated > 0
+                                        : group->class_slot != SLOT_NONE &&
+                                              members.count != group->count);
+    operation_say(
+        operation, operation->left > 0 ? OPERATION_RUNNING : OPERATION_DONE,
         "%u of %u members are as they shall be", operation->done, group->count);
 }
 
@@ -351,8 +362,8 @@ static bool judge_living_group(const struct state *state,
     operation->revision = group->revision;
     if (ref->kind == OPERATION_DELETE_GROUP) {
         operation->left = group->vm_count;
-        say(operation, OPERATION_RUNNING, "%u member%s left", group->vm_count,
-            group->vm_count == 1 ? "" : "s");
+        operation_say(operation, OPERATION_RUNNING, "%u member%s left",
+                      group->vm_count, group->vm_count == 1 ? "" : "s");
         operation->waits[OPERATION_WAITS_STOPPING] = group->vm_count;
         return group->deleting;
     }
@@ -360,16 +371,17 @@ static bool judge_living_group(const struct state *state,
         return false;
     }
     if (group->deleting) {
-        say(operation, OPERATION_CANCELLED, "the group is being deleted");
+        operation_say(operation, OPERATION_CANCELLED,
+                      "the group is being deleted");
     } else if (ref->kind == OPERATION_UPDATE_GROUP &&
                ref->mark < group->generation) {
-        say(operation, OPERATION_CANCELLED,
-            "the group has a newer template, of generation %u",
-            group->generation);
+        operation_say(operation, OPERATION_CANCELLED,
+                      "the group has a newer template, of generation %u",
+                      group->generation);
     } else if (ref->kind == OPERATION_SCALE_GROUP &&
                ref->mark != group->count) {
-        say(operation, OPERATION_CANCELLED,
-            "the group shall have %u members by now", group->count);
+        operation_say(operation, OPERATION_CANCELLED,
+                      "the group shall have %u members by now", group->count);
     } else {
         judge_members(state, group, operation);
     }
@@ -382,16 +394,17 @@ static bool judge_group(const struct state *state, struct operation *operation)
         state_group(state, (struct group_id){operation->ref.uid});
 
     if (group != NULL) {
-        return strcmp(group->name, operation->ref.object) == 0 &&
+        return is_about(operation, group->name) &&
                judge_living_group(state, group, operation);
     }
     if (!state_was_group(state, (struct group_id){operation->ref.uid})) {
         return false;
     }
-    say(operation,
-        operation->ref.kind == OPERATION_DELETE_GROUP ? OPERATION_DONE
-                                                      : OPERATION_CANCELLED,
-        "the group is deleted");
+    operation_say(operation,
+                  operation->ref.kind == OPERATION_DELETE_GROUP
+                      ? OPERATION_DONE
+                      : OPERATION_CANCELLED,
+                  "the group is deleted");
     return true;
 }
 
@@ -404,16 +417,17 @@ static void say_waiting(struct operation *operation, const struct vm *vm,
 
     operation->left = 1;
     operation->waits[reason]++;
-    say(operation, OPERATION_RUNNING, "%s: %s", goal,
-        operation_reason_name(reason));
+    operation_say(operation, OPERATION_RUNNING, "%s: %s", goal,
+                  operation_reason_name(reason));
 }
 
 static void judge_start(const struct vm *vm, struct operation *operation)
 {
     if (vm->desired == DESIRED_STOPPED) {
-        say(operation, OPERATION_CANCELLED, "the VM shall be stopped by now");
+        operation_say(operation, OPERATION_CANCELLED,
+                      "the VM shall be stopped by now");
     } else if (vm->state == VM_RUNNING && vm->epoch > operation->ref.mark) {
-        say(operation, OPERATION_DONE, "the VM runs");
+        operation_say(operation, OPERATION_DONE, "the VM runs");
     } else {
         say_waiting(operation, vm, "not running yet");
     }
@@ -422,9 +436,10 @@ static void judge_start(const struct vm *vm, struct operation *operation)
 static void judge_stop(const struct vm *vm, struct operation *operation)
 {
     if (vm->desired == DESIRED_RUNNING) {
-        say(operation, OPERATION_CANCELLED, "the VM shall run by now");
+        operation_say(operation, OPERATION_CANCELLED,
+                      "the VM shall run by now");
     } else if (vm->state == VM_STOPPED) {
-        say(operation, OPERATION_DONE, "the VM is stopped");
+        operation_say(operation, OPERATION_DONE, "the VM is stopped");
     } else {
         say_waiting(operation, vm, "not stopped yet");
     }
@@ -434,9 +449,11 @@ static void judge_move(const struct vm *vm, struct operation *operation)
 {
     operation->cause = (enum move_cause)vm->move_cause;
     if (vm->desired == DESIRED_STOPPED) {
-        say(operation, OPERATION_CANCELLED, "the VM shall be stopped by now");
+        operation_say(operation, OPERATION_CANCELLED,
+                      "the VM shall be stopped by now");
     } else if (vm->epoch > operation->ref.mark && vm->state == VM_RUNNING) {
-        say(operation, OPERATION_DONE, "the VM runs with a new assignment");
+        operation_say(operation, OPERATION_DONE,
+                      "the VM runs with a new assignment");
     } else if (vm->epoch > operation->ref.mark || vm->moving != MOVE_NONE ||
                vm->host == SLOT_NONE) {
         say_waiting(operation, vm,
@@ -445,7 +462,8 @@ static void judge_move(const struct vm *vm, struct operation *operation)
         operation->cancellable =
             vm->moving == MOVE_CLAIMED && vm->host != SLOT_NONE;
     } else {
-        say(operation, OPERATION_CANCELLED, "the VM stays on its host");
+        operation_say(operation, OPERATION_CANCELLED,
+                      "the VM stays on its host");
     }
 }
 
@@ -461,7 +479,8 @@ static bool judge_living_vm(const struct vm *vm, struct operation *operation)
         return vm->deleting;
     }
     if (vm->deleting && operation->ref.kind != OPERATION_STOP_VM) {
-        say(operation, OPERATION_CANCELLED, "the VM is being deleted");
+        operation_say(operation, OPERATION_CANCELLED,
+                      "the VM is being deleted");
     } else if (operation->ref.kind == OPERATION_START_VM) {
         judge_start(vm, operation);
     } else if (operation->ref.kind == OPERATION_STOP_VM) {
@@ -481,12 +500,11 @@ static bool judge_vm(const struct state *state, struct operation *operation)
 
     operation->total = 1;
     if (vm != NULL) {
-        known = strcmp(vm->name, operation->ref.object) == 0 &&
-                judge_living_vm(vm, operation);
+        known = is_about(operation, vm->name) && judge_living_vm(vm, operation);
     } else {
         known = state_was_vm(state, (struct vm_id){operation->ref.uid});
-        say(operation, stops ? OPERATION_DONE : OPERATION_FAILED,
-            "the VM is deleted");
+        operation_say(operation, stops ? OPERATION_DONE : OPERATION_FAILED,
+                      "the VM is deleted");
     }
     operation->done = operation->state == OPERATION_DONE;
     return known;
@@ -509,6 +527,9 @@ bool operation_judge(const struct state *state, const struct operation_ref *ref,
     case OPERATION_UPDATE_GROUP:
     case OPERATION_DELETE_GROUP:
         return judge_group(state, operation);
+    case OPERATION_APPLY_PLAN:
+    case OPERATION_APPLY_MANIFEST:
+        return operation_judge_apply(state, operation);
     default:
         CHECK(ref->kind < OPERATION_KIND_COUNT && ref->kind != OPERATION_NONE);
         return judge_vm(state, operation);

@@ -379,6 +379,31 @@ static void read_grant_set(const Holdfast__V1__ChangeGrantSet *in,
     };
 }
 
+static void read_apply_change(const pb_change *in, struct change *out)
+{
+    switch (out->kind) {
+    case CHANGE_APPLY_ADD:
+        out->apply_add = (struct change_apply_add){
+            (enum apply_kind)in->apply_add->kind,
+            text_of_bytes(&in->apply_add->words),
+            text_of_bytes(&in->apply_add->parts), in->apply_add->part_count,
+            in->apply_add->left_out};
+        break;
+    case CHANGE_APPLY_CANCEL:
+        out->apply_cancel.number = in->apply_cancel->number;
+        break;
+    case CHANGE_APPLY_END:
+        out->apply_end = (struct change_apply_end){
+            in->apply_end->number, (enum apply_end)in->apply_end->end,
+            in->apply_end->failed_count, in->apply_end->cancelled_count};
+        break;
+    default:
+        CHECK(out->kind == CHANGE_APPLY_DROP);
+        out->apply_drop.number = in->apply_drop->number;
+        break;
+    }
+}
+
 /* Grants, tokens to join, and what is audited. */
 static int read_access_change(const pb_change *in, struct arena *arena,
                               struct change *out)
@@ -407,6 +432,12 @@ static int read_access_change(const pb_change *in, struct arena *arena,
         return 0;
     case CHANGE_JOIN_DELETE:
         out->join_delete.name = text_of(in->join_delete->name);
+        return 0;
+    case CHANGE_APPLY_ADD:
+    case CHANGE_APPLY_CANCEL:
+    case CHANGE_APPLY_END:
+    case CHANGE_APPLY_DROP:
+        read_apply_change(in, out);
         return 0;
     default:
         return read_fleet_change(in, arena, out);

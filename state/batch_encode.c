@@ -355,6 +355,32 @@ static void put_grant_set(struct bytes *out, const struct change_grant_set *set)
     put_text(out, 7, set->secret_hash);
 }
 
+static void put_apply_change(struct bytes *out, const struct change *change)
+{
+    switch (change->kind) {
+    case CHANGE_APPLY_ADD:
+        put_number(out, 1, (uint64_t)change->apply_add.kind);
+        put_text(out, 2, change->apply_add.words);
+        put_text(out, 3, change->apply_add.parts);
+        put_number(out, 4, change->apply_add.part_count);
+        put_number(out, 5, change->apply_add.left_out);
+        break;
+    case CHANGE_APPLY_CANCEL:
+        put_number(out, 1, change->apply_cancel.number);
+        break;
+    case CHANGE_APPLY_END:
+        put_number(out, 1, change->apply_end.number);
+        put_number(out, 2, (uint64_t)change->apply_end.end);
+        put_number(out, 3, change->apply_end.failed_count);
+        put_number(out, 4, change->apply_end.cancelled_count);
+        break;
+    default:
+        CHECK(change->kind == CHANGE_APPLY_DROP);
+        put_number(out, 1, change->apply_drop.number);
+        break;
+    }
+}
+
 /* Grants, tokens to join, and what is audited. */
 static void put_access_change(struct bytes *out, const struct change *change)
 {
@@ -381,6 +407,12 @@ static void put_access_change(struct bytes *out, const struct change *change)
         break;
     case CHANGE_JOIN_DELETE:
         put_text(out, 1, change->join_delete.name);
+        break;
+    case CHANGE_APPLY_ADD:
+    case CHANGE_APPLY_CANCEL:
+    case CHANGE_APPLY_END:
+    case CHANGE_APPLY_DROP:
+        put_apply_change(out, change);
         break;
     default:
         put_fleet_change(out, change);

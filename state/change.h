@@ -58,7 +58,11 @@ enum change_kind {
     CHANGE_AUDIT,
     CHANGE_AUDIT_KEEP,
     CHANGE_JOIN_SET,
-    CHANGE_JOIN_DELETE
+    CHANGE_JOIN_DELETE,
+    CHANGE_APPLY_ADD,
+    CHANGE_APPLY_CANCEL,
+    CHANGE_APPLY_END,
+    CHANGE_APPLY_DROP
 };
 
 /* So much of a named resource. Names that are unknown get a slot; at most
@@ -416,6 +420,43 @@ struct change_join_delete {
     struct text name;
 };
 
+/* A plan or a manifest was applied: what it set in motion, after the changes
+ * that did so. It gets the next number, the state's revision and time. There
+ * are fewer than APPLIES_MAX: where there were as many, a DROP stands before.
+ *
+ * This and the next three touch the records of applies alone, which nothing
+ * reads that assigns a VM, fences a host or judges a lease: so which host runs
+ * a VM (rule 1) does not depend on them. They stand in the entry of the changes
+ * that they tell of, so they are there when those are, and no earlier (rule 2).
+ */
+struct change_apply_add {
+    enum apply_kind kind;
+    struct text words; /* See struct apply_record. At most
+                        * APPLY_WORDS_BYTES_MAX. */
+    struct text parts; /* At most APPLY_PARTS_BYTES_MAX. */
+    uint32_t part_count;
+    uint32_t left_out;
+};
+
+/* Somebody ended what could be ended of it. It is not over. */
+struct change_apply_cancel {
+    uint64_t number;
+};
+
+/* Each of its parts is over; they are forgotten. Of its parts so many failed,
+ * so many were cancelled. It was not over. */
+struct change_apply_end {
+    uint64_t number;
+    enum apply_end end;
+    uint32_t failed_count;
+    uint32_t cancelled_count;
+};
+
+/* It makes room for another one. */
+struct change_apply_drop {
+    uint64_t number;
+};
+
 /* The policy satisfies policy_check(). The first one begins format 2: moves
  * that are under way hold room at their target host from then on; where that
  * is LOST or has no room, any other host will do for them. */
@@ -481,6 +522,10 @@ struct change {
         struct change_audit_keep audit_keep;
         struct change_join_set join_set;
         struct change_join_delete join_delete;
+        struct change_apply_add apply_add;
+        struct change_apply_cancel apply_cancel;
+        struct change_apply_end apply_end;
+        struct change_apply_drop apply_drop;
     };
 };
 

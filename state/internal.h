@@ -29,6 +29,7 @@ enum table_kind {
     TABLE_GRANT = TABLE_FORMAT_3,
     TABLE_AUDIT, /* Format 4, as the next. */
     TABLE_JOIN,
+    TABLE_APPLY,
     TABLE_ALL
 };
 #define TABLES_ADDED (TABLE_FORMAT_3 - TABLE_COUNT)
@@ -101,6 +102,14 @@ struct state_head_join {
     uint32_t slots; /* Filled in when hashed. */
 };
 
+/* Of records of applies: only when there was one. */
+struct state_head_apply {
+    uint64_t changes;
+    uint64_t written; /* Number of the newest. */
+    uint32_t free_first;
+    uint32_t slots; /* Filled in when hashed. */
+};
+
 /* What events say beside the record, while a change is applied. Not part of
  * what is replicated: neither hashed nor saved. */
 struct telling {
@@ -130,6 +139,7 @@ struct state {
     struct state_head_access head_access;
     struct state_head_audit head_audit;
     struct state_head_join head_join;
+    struct state_head_apply head_apply;
     struct region_id region; /* Not in the head: its layout is for ever. */
     struct telling telling;
 };
@@ -148,6 +158,7 @@ static const uint32_t table_record_bytes[TABLE_ALL] = {
     [TABLE_GRANT] = sizeof(struct grant),
     [TABLE_AUDIT] = sizeof(struct audit),
     [TABLE_JOIN] = sizeof(struct join_token),
+    [TABLE_APPLY] = sizeof(struct apply_record),
 };
 
 /* Bytes of a record before it grew. */
@@ -165,6 +176,7 @@ static const uint32_t table_format1_bytes[TABLE_ALL] = {
     [TABLE_GRANT] = sizeof(struct grant),
     [TABLE_AUDIT] = sizeof(struct audit),
     [TABLE_JOIN] = sizeof(struct join_token),
+    [TABLE_APPLY] = sizeof(struct apply_record),
 };
 
 /* Those layouts are for ever: logs, snapshots and hashes depend on them. */
@@ -189,6 +201,8 @@ _Static_assert(sizeof(struct audit) == 64, "format 4");
 _Static_assert(sizeof(struct state_head_audit) == 56, "format 4");
 _Static_assert(sizeof(struct join_token) == 176, "format 4");
 _Static_assert(sizeof(struct state_head_join) == 16, "format 4");
+_Static_assert(sizeof(struct apply_record) == 144, "format 4");
+_Static_assert(sizeof(struct state_head_apply) == 24, "format 4");
 
 /* Whether a change of an older kind has its effects of format 2 as well: from
  * the first CHANGE_POLICY on. Logs from before have none and give what they
@@ -211,13 +225,20 @@ static inline bool state_needs_format_3(const struct state *state)
 static inline bool state_needs_format_4(const struct state *state)
 {
     return state->head_audit.written > 0 ||
-           state->head_audit.records_max != 0 || state->head_join.changes > 0;
+           state->head_audit.records_max != 0 || state->head_join.changes > 0 ||
+           state->head_apply.changes > 0;
+}
+
+static inline bool state_has_applies(const struct state *state)
+{
+    return state->head_apply.changes > 0;
 }
 
 /* What hash and snapshot say of format 3, and of format 4. */
 struct state_head_access state_head_access(const struct state *state);
 struct state_head_audit state_head_audit(const struct state *state);
 struct state_head_join state_head_join(const struct state *state);
+struct state_head_apply state_head_apply(const struct state *state);
 
 /* What one record adds to the hash. */
 uint64_t record_hash(enum table_kind kind, uint32_t slot, const void *record);
@@ -325,6 +346,7 @@ void apply_policy(struct state *state, const struct change_policy *change,
 void apply_grant(struct state *state, const struct change *change);
 void apply_audit(struct state *state, const struct change *change);
 void apply_join(struct state *state, const struct change *change);
+void apply_apply(struct state *state, const struct change *change);
 void vm_move(struct state *state, uint32_t slot,
              const struct change_vm_move *change, struct event_sink *sink);
 void vm_claim(struct state *state, uint32_t slot,
@@ -361,6 +383,9 @@ void claims_index(struct state *state, uint32_t slot, const struct vm *vm);
 
 /* Enters a grant in what is derived, after a restore. */
 void grant_index(struct state *state, uint32_t slot, const struct grant *grant);
+
+/* Likewise a record of an apply; false: it cannot be one. */
+bool apply_index(struct state *state, const struct apply_record *record);
 
 /* After a restore: whether the ring holds just the records that the head says.
  */

@@ -142,6 +142,23 @@ uint32_t state_join_token_slots(const struct state *state)
     return state->tables[TABLE_JOIN].slots;
 }
 
+const struct apply_record *state_apply_record(const struct state *state,
+                                              uint64_t uid)
+{
+    return of_uid(state, TABLE_APPLY, uid);
+}
+
+const struct apply_record *state_apply_at(const struct state *state,
+                                          uint32_t slot)
+{
+    return record_at(state, TABLE_APPLY, slot);
+}
+
+uint32_t state_apply_slots(const struct state *state)
+{
+    return state->tables[TABLE_APPLY].slots;
+}
+
 uint32_t state_grant_slots(const struct state *state)
 {
     return state->tables[TABLE_GRANT].slots;

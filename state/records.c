@@ -25,6 +25,7 @@ HEAD_IS_RIGHT(group);
 HEAD_IS_RIGHT(reservation);
 HEAD_IS_RIGHT(grant);
 HEAD_IS_RIGHT(join_token);
+HEAD_IS_RIGHT(apply_record);
 
 /* Whether the part that format 2 added is in use. Records and their parts are
  * whole words. */
@@ -112,6 +113,8 @@ static const char *name_of(enum table_kind kind, const void *record)
         return ((const struct grant *)record)->name;
     case TABLE_JOIN:
         return ((const struct join_token *)record)->name;
+    case TABLE_APPLY:
+        return ((const struct apply_record *)record)->name;
     default:
         CHECK_UNREACHABLE("a table with names");
         return "";
@@ -137,6 +140,8 @@ static char *name_for_writing(enum table_kind kind, void *record)
         return ((struct grant *)record)->name;
     case TABLE_JOIN:
         return ((struct join_token *)record)->name;
+    case TABLE_APPLY:
+        return ((struct apply_record *)record)->name;
     default:
         CHECK_UNREACHABLE("a table with names");
         return NULL;
@@ -184,6 +189,9 @@ static uint32_t *free_first(struct state *state, enum table_kind kind)
     if (kind == TABLE_JOIN) {
         return &state->head_join.free_first;
     }
+    if (kind == TABLE_APPLY) {
+        return &state->head_apply.free_first;
+    }
     return kind < TABLE_COUNT
                ? &state->head.free_first[kind]
                : &state->head_added.free_first[kind - TABLE_COUNT];
@@ -192,10 +200,11 @@ static uint32_t *free_first(struct state *state, enum table_kind kind)
 static uint32_t take_slot(struct state *state, enum table_kind kind)
 {
     static const uint32_t slots_max[] = {
-        [TABLE_ZONE] = ZONES_MAX,   [TABLE_CLASS] = CLASSES_MAX,
-        [TABLE_HOST] = HOSTS_MAX,   [TABLE_VM] = VMS_MAX,
-        [TABLE_GROUP] = GROUPS_MAX, [TABLE_RESERVATION] = RESERVATIONS_MAX,
-        [TABLE_GRANT] = GRANTS_MAX, [TABLE_JOIN] = JOIN_TOKENS_MAX,
+        [TABLE_ZONE] = ZONES_MAX,    [TABLE_CLASS] = CLASSES_MAX,
+        [TABLE_HOST] = HOSTS_MAX,    [TABLE_VM] = VMS_MAX,
+        [TABLE_GROUP] = GROUPS_MAX,  [TABLE_RESERVATION] = RESERVATIONS_MAX,
+        [TABLE_GRANT] = GRANTS_MAX,  [TABLE_JOIN] = JOIN_TOKENS_MAX,
+        [TABLE_APPLY] = APPLIES_MAX,
     };
     uint32_t slot = *free_first(state, kind);
     const struct record_head *hole;

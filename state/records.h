@@ -38,6 +38,12 @@
 #define AUDIT_RECORDS_MAX       250000
 #define AUDIT_RECORDS_DEFAULT   50000
 #define JOIN_TOKENS_MAX         4096
+/* Records of what was applied. A part takes some 4 bytes (10,000 VMs: 40 KiB)
+ * and is forgotten once all of its record are over; a record's words are a
+ * plan's id, a caller and a request id. */
+#define APPLIES_MAX           256
+#define APPLY_PARTS_BYTES_MAX (512u << 10)
+#define APPLY_WORDS_BYTES_MAX 512
 
 /* Which region this is of all that ever were: random, drawn when it begins.
  * Uids count from the start in each, so they name a thing only together with
@@ -193,6 +199,16 @@ enum access_role {
 };
 #define ACCESS_ROLE_COUNT 5
 
+enum apply_kind { APPLY_PLAN = 1, APPLY_MANIFEST = 2 };
+
+/* How an apply ended; the numbers of OperationState. */
+enum apply_end {
+    APPLY_END_NONE = 0,
+    APPLY_END_DONE = 2,
+    APPLY_END_FAILED = 3,
+    APPLY_END_CANCELLED = 4
+};
+
 /* A record may grow at its end, by fields whose zero means what was before
  * them: a record whose new part is zero hashes as it did without it, so that
  * data and replicas from before agree as long as nobody uses what is new. Where
@@ -208,11 +224,12 @@ enum access_role {
  * Format 3 has the table of grants. It begins with the first change of that,
  * and is otherwise as format 2.
  *
- * Format 4 has the audit records, and tokens to join. It begins with the first
- * CHANGE_AUDIT, which
- * is to say with the first request of a client that a leader of this version
- * accepts; what controllers and agents do is not audited. So a region that is
- * upgraded and that nobody changes stays what it was. */
+ * Format 4 has the audit records, tokens to join, and records of applies. It
+ * begins with the first CHANGE_AUDIT, which is to say with the first request of
+ * a client that a leader of this version accepts; what controllers and agents
+ * do is not audited. So a region that is upgraded and that nobody changes stays
+ * what it was. What is kept of applies is hashed and saved from the first one
+ * on, so that a region without any hashes as it did. */
 
 struct zone {
     uint64_t uid;
@@ -425,6 +442,31 @@ struct join_token {
     uint32_t padding;
     uint8_t secret_hash[SECRET_HASH_BYTES];
     uint8_t key_digest[SECRET_HASH_BYTES]; /* Of whom it let in; or zero. */
+};
+
+/* Format 4. One ApplyPlan or ApplyManifest and what it set in motion: each part
+ * an operation of node/operation.h, as kind, uid and mark. `revision` counts
+ * changes of these, which raise no event. */
+struct apply_record {
+    uint64_t uid;
+    uint64_t revision;
+    uint64_t create_time_ms;
+    char name[NAME_BYTES]; /* The number in digits. */
+    uint64_t number;       /* From 1 on; never used again. */
+    uint64_t end_time_ms;  /* When it was noticed that it is over; 0: it is not.
+                            */
+    uint64_t state_revision; /* Of the state, with what was changed. */
+    uint32_t part_count;
+    uint32_t left_out;        /* Further parts, which found no room. */
+    uint32_t parts_blob;      /* node/apply_parts.h; 0 once it is over. */
+    uint32_t words_blob;      /* Object, caller and request id, each with its
+                               * NUL. */
+    uint32_t failed_count;    /* Parts; once it is over. */
+    uint32_t cancelled_count; /* Likewise. */
+    uint8_t kind;             /* enum apply_kind */
+    uint8_t end;              /* enum apply_end */
+    uint8_t cancelled;        /* Somebody asked for its end. */
+    uint8_t padding[5];
 };
 
 /* Replicated; see Settings in resources.proto for meaning and ranges. */

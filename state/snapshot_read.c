@@ -24,6 +24,7 @@ struct snapshot_reader {
     struct state_head_access head_access;
     struct state_head_audit head_audit;
     struct state_head_join head_join;
+    struct state_head_apply head_apply;
     uint32_t format;
     bool has_head;
     bool has_end;
@@ -66,6 +67,7 @@ static int read_head(struct snapshot_reader *reader,
     reader->head_access = reader->state->head_access;
     reader->head_audit = reader->state->head_audit;
     reader->head_join = reader->state->head_join;
+    reader->head_apply = reader->state->head_apply;
     if (read_part(&head->state_head, true, &reader->head,
                   sizeof(reader->head)) != 0 ||
         read_part(&head->state_head_added, head->format >= 2,
@@ -75,7 +77,10 @@ static int read_head(struct snapshot_reader *reader,
         read_part(&head->state_head_audit, head->format >= 4,
                   &reader->head_audit, sizeof(reader->head_audit)) != 0 ||
         read_part(&head->state_head_join, head->format >= 4, &reader->head_join,
-                  sizeof(reader->head_join)) != 0) {
+                  sizeof(reader->head_join)) != 0 ||
+        read_part(&head->state_head_apply,
+                  head->format >= 4 && head->state_head_apply.len > 0,
+                  &reader->head_apply, sizeof(reader->head_apply)) != 0) {
         return HF_ERROR_CORRUPT;
     }
     reader->format = head->format;
@@ -94,6 +99,9 @@ static uint32_t slots_told(const struct snapshot_reader *reader,
     }
     if (kind == TABLE_JOIN) {
         return reader->head_join.slots;
+    }
+    if (kind == TABLE_APPLY) {
+        return reader->head_apply.slots;
     }
     return kind < TABLE_COUNT ? reader->head.slots[kind]
                               : reader->head_added.slots[kind - TABLE_COUNT];
@@ -229,6 +237,11 @@ static int index_added(struct state *state, enum table_kind kind, uint32_t slot,
             ((const struct join_token *)record)->revision != 0;
         return index_name(state, kind, slot, record,
                           ((const struct join_token *)record)->name);
+    case TABLE_APPLY:
+        return apply_index(state, record)
+                   ? index_name(state, kind, slot, record,
+                                ((const struct apply_record *)record)->name)
+                   : HF_ERROR_CORRUPT;
     case TABLE_AUDIT: /* All at once, at the end: audit_is_whole(). */
         return slot < AUDIT_RECORDS_MAX ? 0 : HF_ERROR_CORRUPT;
     default:
@@ -327,6 +340,8 @@ static int read_end(struct snapshot_reader *reader,
     state->head_audit.slots = 0;
     state->head_join = reader->head_join;
     state->head_join.slots = 0;
+    state->head_apply = reader->head_apply;
+    state->head_apply.slots = 0;
     state->blobs.free_first = reader->head.blob_free_first;
     if (!audit_is_whole(state) || state_hash(state) != end->hash) {
         return HF_ERROR_CORRUPT;

@@ -37,6 +37,7 @@ static void put_head(const struct state *state, struct bytes *out)
     struct state_head_access access = state_head_access(state);
     struct state_head_audit audit = state_head_audit(state);
     struct state_head_join join = state_head_join(state);
+    struct state_head_apply apply = state_head_apply(state);
     struct state_head copy;
 
     memcpy(&copy, &state->head, sizeof(copy));
@@ -61,6 +62,10 @@ static void put_head(const struct state *state, struct bytes *out)
         head.state_head_audit.len = sizeof(audit);
         head.state_head_join.data = (uint8_t *)&join;
         head.state_head_join.len = sizeof(join);
+    }
+    if (state_has_applies(state)) {
+        head.state_head_apply.data = (uint8_t *)&apply;
+        head.state_head_apply.len = sizeof(apply);
     }
     head.state_head.data = (uint8_t *)&copy;
     head.state_head.len = sizeof(copy);

@@ -30,6 +30,7 @@ struct state *state_create(void)
     state->head_access.free_first = SLOT_NONE;
     state->head_audit.first = 1;
     state->head_join.free_first = SLOT_NONE;
+    state->head_apply.free_first = SLOT_NONE;
     index_init(&state->reply_ids);
     index_init(&state->claims);
     index_init(&state->subjects);
@@ -159,11 +160,26 @@ static uint64_t hash_of_head_join(const struct state *state)
     return hash_bytes(&head, sizeof(head), 5);
 }
 
+struct state_head_apply state_head_apply(const struct state *state)
+{
+    struct state_head_apply head = state->head_apply;
+
+    head.slots = state->tables[TABLE_APPLY].slots;
+    return head;
+}
+
+static uint64_t hash_of_head_apply(const struct state *state)
+{
+    struct state_head_apply head = state_head_apply(state);
+
+    return hash_bytes(&head, sizeof(head), 6);
+}
+
 static uint64_t mix(const struct state *state, uint64_t records_hash,
                     uint64_t blobs_hash)
 {
     struct state_head head;
-    uint64_t parts[9];
+    uint64_t parts[10];
     size_t count = 3;
 
     /* Copied whole, padding too: it was zeroed with the state. */
@@ -189,6 +205,9 @@ static uint64_t mix(const struct state *state, uint64_t records_hash,
     if (state_needs_format_4(state)) {
         parts[count++] = hash_of_head_audit(state);
         parts[count++] = hash_of_head_join(state);
+    }
+    if (state_has_applies(state)) {
+        parts[count++] = hash_of_head_apply(state);
     }
     return hash_bytes(parts, count * sizeof(parts[0]), 0);
 }
@@ -301,6 +320,12 @@ static void apply(struct state *state, const struct change *change,
     case CHANGE_JOIN_SET:
     case CHANGE_JOIN_DELETE:
         apply_join(state, change);
+        break;
+    case CHANGE_APPLY_ADD:
+    case CHANGE_APPLY_CANCEL:
+    case CHANGE_APPLY_END:
+    case CHANGE_APPLY_DROP:
+        apply_apply(state, change);
         break;
     case CHANGE_SETTINGS:
         apply_settings(state, &change->settings, sink);

@@ -34,7 +34,7 @@ uint64_t state_hash(const struct state *state);
 /* The same from scratch over all records: for tests and after a restore. */
 uint64_t state_hash_recomputed(const struct state *state);
 
-/* Of snapshots: the highest that the content needs, 1 to 3 (records.h). */
+/* Of snapshots: the highest that the content needs, 1 to 4 (records.h). */
 uint32_t state_format(const struct state *state);
 
 /* Both zero before the region's first change. */
@@ -117,8 +117,8 @@ struct event_sink {
 void state_begin(struct state *state, uint64_t time_ms);
 
 /* Applies one change; aborts if what it needs does not hold. CHANGE_REPLY,
- * CHANGE_REGION, changes of grants and of tokens to join, and audit records
- * raise no event and no revision, but the hash counts them. */
+ * CHANGE_REGION, changes of grants, tokens to join and records of applies, and
+ * audit records raise no event and no revision, but the hash counts them. */
 void state_apply(struct state *state, const struct change *change,
                  struct event_sink *sink);
 
@@ -184,6 +184,15 @@ const struct join_token *state_join_token_of(
 uint32_t state_join_token_slots(const struct state *state);
 const struct join_token *state_join_token_at(const struct state *state,
                                              uint32_t slot);
+
+/* The record of an apply: by uid, the newest one, by slot; or NULL. */
+const struct apply_record *state_apply_record(const struct state *state,
+                                              uint64_t uid);
+const struct apply_record *state_apply_newest(const struct state *state);
+uint32_t state_apply_slots(const struct state *state);
+const struct apply_record *state_apply_at(const struct state *state,
+                                          uint32_t slot);
+
 /* Whether there is, or once was, a record of that uid. */
 bool state_was_vm(const struct state *state, struct vm_id id);
 bool state_was_group(const struct state *state, struct group_id id);
@@ -231,6 +240,8 @@ struct state_counts {
     uint32_t grants;
     uint32_t grants_of_admins;
     uint32_t join_tokens;
+    uint32_t applies;
+    uint32_t applies_open; /* Not over, as far as was noticed. */
     uint32_t vms_claiming; /* vm.moving is MOVE_CLAIMED. */
     uint32_t hosts_draining;
     uint32_t zones_draining;

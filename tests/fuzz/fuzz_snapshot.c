@@ -57,6 +57,11 @@ static void check_sound(void)
                                           .draining = true,
                                           .deadline_ms = 9}};
     struct change policy = {.kind = CHANGE_POLICY};
+    struct change apply = {.kind = CHANGE_APPLY_ADD,
+                           .apply_add = {.kind = APPLY_PLAN,
+                                         .words = {"p", 2},
+                                         .parts = {"\1\0\1\0", 4},
+                                         .part_count = 1}};
     struct state *state = state_create();
 
     state_begin(state, 1);
@@ -68,6 +73,8 @@ static void check_sound(void)
     check_again(state);
     policy_init(&policy.policy.policy);
     state_apply(state, &policy, NULL); /* A table that was added. */
+    check_again(state);
+    state_apply(state, &apply, NULL); /* Format 4. */
     check_again(state);
     state_destroy(state);
 }

@@ -124,11 +124,15 @@ VALID = [
                                          "page_size": 3}),
     ("OperationService/GetOperation", {
         "name": "start-vm.vm-$.4294967296.0"}),
+    ("OperationService/GetOperation", {
+        "name": "apply-manifest.manifest.4294967296.1"}),
     ("OperationService/ListOperations", {"page_size": 2, "active": True}),
     ("OperationService/WaitOperation", {
         "name": "scale-group.group-$.4294967296.2", "timeout_ms": 1}),
     ("OperationService/CancelOperation", {
         "name": "drain-zone.z1.4294967296.1"}),
+    ("OperationService/CancelOperation", {
+        "name": "apply-plan.p.4294967296.1"}),
     ("PlanService/MakePlan", {"action": {"zone_loss": {"zones": ["z1"]}}}),
     ("PlanService/MakePlan", {"action": {"scale_group": {
         "name": "group-$", "count": 3}}}),

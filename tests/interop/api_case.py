@@ -120,7 +120,18 @@ class RegionCase(unittest.TestCase):
         return f"{stem}-{next(self.numbers)}"
 
     def status(self, client=None):
-        return (client or self.leader).call("ClusterService/GetStatus", {})
+        """When each apply that is over is noted to be: without a revision."""
+        client = client or self.leader
+
+        def noted():
+            return not [o for kind in ("PLAN", "MANIFEST")
+                        for o in client.call(
+                            "OperationService/ListOperations", {
+                                "kind": f"OPERATION_KIND_APPLY_{kind}",
+                                "consistency": "CONSISTENCY_STALE"}).operations
+                        if o.state != 1 and o.end_time_ms == 0]
+        wait_until(noted, "what is over is noted")
+        return client.call("ClusterService/GetStatus", {})
 
     def ok(self, path, fields, client=None):
         """A call that must succeed; its answer."""

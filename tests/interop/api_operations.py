@@ -3,6 +3,7 @@
 import concurrent.futures
 import subprocess
 import threading
+import time
 
 import grpc
 import holdfast_client
@@ -16,10 +17,12 @@ WAIT = "OperationService/WaitOperation"
 CANCEL = "OperationService/CancelOperation"
 RUNNING, DONE, _, CANCELLED = range(1, 5)
 WAITS_MAX = 1024  # OPERATION_WAITS_MAX of node/limits.h.
+APPLY = "ManifestService/ApplyManifest"
+APPLY_PLAN, APPLY_MANIFEST = 12, 13
 MEMBERS = {"class_name": "small", "template": TEMPLATE}
 
 
-class Operations(RegionCase):
+class OperationsCase(RegionCase):
     def get(self, name, client=None):
         return (client or self.leader).call(GET, {"name": name}).operation
 
@@ -30,6 +33,16 @@ class Operations(RegionCase):
             if operation.state != RUNNING:
                 return operation
 
+    def command(self, *words):
+        """What `holdfast operation` says, and its exit code."""
+        run = subprocess.run(
+            [f"{Seen.binaries}/holdfast", "operation", *words, "--endpoint",
+             self.region.nodes[0].address], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+        return run.stdout, run.returncode
+
+
+class Operations(OperationsCase):
     def refuse_all(self, path):
         self.fails(path, {"name": "none"}, "name")
         self.fails(path, {"name": "drain-host.h1.1.01"}, "name")
@@ -138,14 +151,6 @@ class Operations(RegionCase):
                        {"name": group}).operation_id
         self.assertEqual(self.finish(gone).state, DONE)
 
-    def command(self, *words):
-        """What `holdfast operation` says, and its exit code."""
-        run = subprocess.run(
-            [f"{Seen.binaries}/holdfast", "operation", *words, "--endpoint",
-             self.region.nodes[0].address], stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
-        return run.stdout, run.returncode
-
     def test_the_command_line_tells_waits_and_cancels(self):
         _, name = self.stuck_drain()
         text, code = self.command("list")
@@ -242,3 +247,101 @@ class Operations(RegionCase):
             except Refused:
                 return False
         wait_until(known, "the operation is known to the new leader")
+
+
+class Applies(OperationsCase):
+    """What was applied, as an operation of all that it set in motion."""
+
+    def apply(self, vms=2, groups=(), **fields):
+        names = [self.name() for _ in range(vms)]
+        answer = self.ok(APPLY, {"manifest": {
+            "vms": [{"name": name, "class_name": "small",
+                     "template": TEMPLATE} for name in names],
+            "groups": list(groups)}, **fields})
+        return names, answer.operation_id
+
+    def test_a_manifest_is_over_when_all_of_it_is(self):
+        names, name = self.apply(3, request_id=self.name("why"))
+        operation = self.finish(name)
+        self.assertEqual((operation.state, operation.kind, operation.object),
+                         (DONE, APPLY_MANIFEST, "manifest"))
+        self.assertEqual((operation.done_count, operation.total_count,
+                          operation.left_count), (3, 3, 0))
+        self.assertEqual(operation.begun_by, "loopback")
+        self.assertTrue(operation.request_id.startswith("why"))
+        self.assertIn(name, [o.name for o in self.ok(
+            LIST, {"kind": "OPERATION_KIND_APPLY_MANIFEST"}).operations])
+
+        def noted():
+            return not [o for o in self.ok(LIST, {"active": True}).operations
+                        if o.name == name]
+        wait_until(noted, "it is over")
+        time.sleep(2)  # The leader notes that within a second or so.
+        # What becomes of its VMs later is no matter of it.
+        for vm in names:
+            self.ok("VmService/DeleteVm", {"name": vm})
+        for client in (self.leader, *self.followers):
+            self.assertEqual(self.get(name, client).state, DONE)
+
+    def test_nothing_to_do_is_no_operation(self):
+        _, name = self.apply(1, dry_run=True)
+        self.assertEqual(name, "")
+        zones = {"manifest": {"zones": [{"name": "z1"}]}}
+        self.assertEqual(self.ok(APPLY, zones).operation_id, "")
+
+    def drained(self):
+        """A plan to drain the host of a VM; the VM, the host, the plan."""
+        vm = self.running_vm()
+        host = self.vm(vm).status.host
+        plan = self.ok("PlanService/MakePlan", {
+            "action": {"drain_host": {"name": host}}}).plan.id
+        self.addCleanup(self.leader.call, "HostService/CancelDrainHost",
+                        {"name": host})
+        return vm, host, plan
+
+    def test_it_is_cancelled_where_it_can_be(self):
+        _, host, plan = self.drained()
+        with self.quiet():
+            name = self.ok("PlanService/ApplyPlan", {"id": plan}).operation_id
+            drain = f"drain-host.{host}."
+            operation = self.get(name)
+            self.assertEqual(operation.state, RUNNING)
+            self.assertTrue(operation.cancellable)
+            self.assertTrue([o for o in operation.left_operations
+                             if o.startswith(drain)], operation)
+            after = self.mutate(CANCEL, {"name": name}).operation
+            # A VM that stops already goes on.
+            self.assertEqual(after.state, RUNNING)
+            self.assertFalse(after.cancellable)
+            self.assertFalse([o for o in after.left_operations
+                              if o.startswith(drain)], after)
+            for client in self.followers:
+                self.assertEqual(self.get(name, client).left_count,
+                                 after.left_count)
+        self.assertEqual(self.finish(name).state, CANCELLED)
+        self.refused(CANCEL, {"name": self.apply(0, [{
+            "name": self.name("rules"), "zone_rule": "ZONE_RULE_APART"}])[1]},
+            "FAILED_PRECONDITION", "OPERATION_NOT_CANCELLABLE", "over")
+
+    def test_a_plan_is_over_when_its_moves_are(self):
+        vm, host, plan = self.drained()
+        self.assertEqual(self.ok("PlanService/ApplyPlan", {
+            "id": plan, "dry_run": True}).operation_id, "")
+        name = self.ok("PlanService/ApplyPlan", {"id": plan}).operation_id
+        operation = self.finish(name)
+        self.assertEqual((operation.state, operation.kind, operation.object),
+                         (DONE, APPLY_PLAN, plan))
+        # The drain, and each VM that was to move.
+        self.assertGreaterEqual(operation.total_count, 2)
+        self.assertNotEqual(self.vm(vm).status.host, host)
+
+    def test_a_new_leader_goes_on_with_it(self):
+        with self.quiet():
+            _, name = self.apply(2)
+            self.leader.call("ClusterService/TransferLeadership", {})
+            self.setUp()
+            for client in (self.leader, *self.followers):
+                operation = self.get(name, client)
+                self.assertEqual((operation.state, operation.left_count),
+                                 (RUNNING, 2))
+        self.assertEqual(self.finish(name).state, DONE)

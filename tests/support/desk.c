@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include <holdfast/v1/manifest_service.pb-c.h>
+
 #define ARENA_BYTES (16u << 20)
 
 struct mutation {
@@ -175,6 +177,38 @@ void desk_send(struct desk *desk, const char *method,
     arena_init(&arena, ARENA_BYTES);
     carry_out(desk, desk_method(method), message, &arena);
     arena_close(&arena);
+}
+
+void desk_apply_vms(struct desk *desk, size_t count, char *program)
+{
+    Holdfast__V1__ApplyManifestRequest request =
+        HOLDFAST__V1__APPLY_MANIFEST_REQUEST__INIT;
+    Holdfast__V1__Manifest manifest = HOLDFAST__V1__MANIFEST__INIT;
+    Holdfast__V1__VmTemplate template = HOLDFAST__V1__VM_TEMPLATE__INIT;
+    Holdfast__V1__Vm *vms = calloc(count, sizeof(*vms));
+    char(*names)[32] = calloc(count, sizeof(*names));
+    char class_name[] = "small";
+
+    assert_non_null(vms);
+    assert_non_null(names);
+    template.driver = HOLDFAST__V1__DRIVER__DRIVER_EXEC;
+    template.n_command = 1;
+    template.command = &program;
+    manifest.vms = calloc(count, sizeof(*manifest.vms));
+    assert_non_null(manifest.vms);
+    for (size_t i = 0; i < count; i++) {
+        holdfast__v1__vm__init(&vms[i]);
+        snprintf(names[i], sizeof(names[i]), "vm-%zu", i);
+        vms[i].name = names[i];
+        vms[i].class_name = class_name;
+        vms[i].template_ = &template;
+        manifest.vms[manifest.n_vms++] = &vms[i];
+    }
+    request.manifest = &manifest;
+    desk_send(desk, "ApplyManifest", &request.base);
+    free(manifest.vms);
+    free(names);
+    free(vms);
 }
 
 static void call(struct desk *desk, const char *name, const char *yaml)

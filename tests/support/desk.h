@@ -66,6 +66,10 @@ void desk_send_pair(struct desk *desk, const char *method,
                     const ProtobufCMessage *second,
                     struct api_reply replies[2]);
 
+/* Applies a manifest of that many VMs, "vm-0" and so on, of class small and of
+ * one template with this command. */
+void desk_apply_vms(struct desk *desk, size_t count, char *program);
+
 /* Fails the test unless the words stand in the last answer. */
 void desk_says(const struct desk *desk, const char *words);
 void desk_says_not(const struct desk *desk, const char *words);

@@ -384,6 +384,12 @@ static void check_counts(const struct state *state)
             counts.join_tokens++;
         }
     }
+    for (uint32_t i = 0; i < state_apply_slots(state); i++) {
+        const struct apply_record *record = state_apply_at(state, i);
+
+        counts.applies += record != NULL;
+        counts.applies_open += record != NULL && record->end == APPLY_END_NONE;
+    }
     assert_memory_equal(&counts, state_counts(state), sizeof(counts));
 }
 
@@ -421,6 +427,14 @@ static void check_blobs(const struct state *state)
 
         if (grant != NULL) {
             refs[grant->selector_blob]++;
+        }
+    }
+    for (uint32_t i = 0; i < state_apply_slots(state); i++) {
+        const struct apply_record *record = state_apply_at(state, i);
+
+        if (record != NULL) {
+            refs[record->parts_blob]++;
+            refs[record->words_blob]++;
         }
     }
     for (uint64_t n = state_audit_first(state); n <= state_audit_last(state);

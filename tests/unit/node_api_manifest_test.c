@@ -395,39 +395,6 @@ static void with_enforced_headroom_all_is_proved_together(void **unused)
     desk_destroy(desk);
 }
 
-/* As many VMs as the message lists, all of one template. */
-static void apply_many(struct desk *desk, size_t count, char *program)
-{
-    Holdfast__V1__ApplyManifestRequest request =
-        HOLDFAST__V1__APPLY_MANIFEST_REQUEST__INIT;
-    Holdfast__V1__Manifest manifest = HOLDFAST__V1__MANIFEST__INIT;
-    Holdfast__V1__VmTemplate template = HOLDFAST__V1__VM_TEMPLATE__INIT;
-    Holdfast__V1__Vm *vms = calloc(count, sizeof(*vms));
-    char(*names)[32] = calloc(count, sizeof(*names));
-    char class_name[] = "small";
-
-    assert_non_null(vms);
-    assert_non_null(names);
-    template.driver = HOLDFAST__V1__DRIVER__DRIVER_EXEC;
-    template.n_command = 1;
-    template.command = &program;
-    manifest.vms = calloc(count, sizeof(*manifest.vms));
-    assert_non_null(manifest.vms);
-    for (size_t i = 0; i < count; i++) {
-        holdfast__v1__vm__init(&vms[i]);
-        snprintf(names[i], sizeof(names[i]), "vm-%zu", i);
-        vms[i].name = names[i];
-        vms[i].class_name = class_name;
-        vms[i].template_ = &template;
-        manifest.vms[manifest.n_vms++] = &vms[i];
-    }
-    request.manifest = &manifest;
-    desk_send(desk, APPLY, &request.base);
-    free(manifest.vms);
-    free(names);
-    free(vms);
-}
-
 static void what_does_not_fit_one_entry_is_refused_before_anything(
     void **unused)
 {
@@ -436,7 +403,7 @@ static void what_does_not_fit_one_entry_is_refused_before_anything(
 
     (void)unused;
     memset(program + strlen(program), 'x', 240);
-    apply_many(desk, 9000, program);
+    desk_apply_vms(desk, 9000, program);
     assert_int_equal(desk->reply.code, RPC_RESOURCE_EXHAUSTED);
     assert_string_equal(desk->reply.reason, "MANIFEST_TOO_LARGE");
     assert_non_null(strstr(desk->reply.message, "split the file"));
@@ -451,7 +418,7 @@ static void ten_thousand_vms_are_one_entry(void **unused)
     char program[] = "/usr/bin/a-program-of-some-length";
 
     (void)unused;
-    apply_many(desk, 10000, program);
+    desk_apply_vms(desk, 10000, program);
     assert_int_equal(desk->reply.code, RPC_OK);
     assert_int_equal(state_counts(desk->state)->vms, 10000);
     assert_in_range(desk->turn.entry_bytes - bytes, 0,
