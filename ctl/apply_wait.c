@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Asks for the VMs that are in a state on the way, not for all: the fewer are
- * missing, the less is asked. A VM moves on from state to state in the order in
- * which they are asked for, so none is passed over; the end is asked for
- * twice, for a VM may fall back. */
+ * The end is that of the operation; how far it is by states is looked at beside
+ * that. Asks for the VMs that are in a state on the way, not for all: the fewer
+ * are missing, the less is asked. A VM moves on from state to state in the
+ * order in which they are asked for, so none is passed over; the end is asked
+ * for twice, for a VM may fall back. */
 #include "ctl/apply_wait.h"
 
 #include "base/container.h"
 #include "ctl/failure.h"
+#include "ctl/operation_wait.h"
 #include "ctl/output.h"
-#include "ctl/poll.h"
 #include "ctl/request.h"
 #include "holdfast/v1/group_service.pb-c.h"
 #include "holdfast/v1/vm_service.pb-c.h"
@@ -23,6 +24,9 @@
 #define KIND(NAME)   HOLDFAST__V1__MANIFEST_KIND__MANIFEST_KIND_##NAME
 
 #define PAGE_SIZE 5000
+
+/* Between two looks. */
+#define PAUSE_MS 250
 
 static const struct {
     Holdfast__V1__VmState state;
@@ -39,7 +43,8 @@ static const struct {
 struct waiting {
     struct invocation *invocation;
     const Holdfast__V1__Manifest *manifest;
-    const char **names; /* Of the VMs, in order. */
+    const char *operation; /* Its name; "": none. */
+    const char **names;    /* Of the VMs, in order. */
     size_t name_count;
     size_t counts[ARRAY_LEN(on_the_way)];
     size_t groups_missing;
@@ -278,12 +283,70 @@ static void show(struct waiting *waiting)
     }
 }
 
-static enum exit_code follow(struct waiting *waiting)
+/* Asks for the end while it pauses; where the region does not tell of the
+ * operation any more, what is there decides. */
+static enum exit_code ask_end(struct waiting *waiting, const struct poll *poll,
+                              struct operation_told *told)
 {
-    struct poll poll;
+    uint32_t wait_ms = poll_left_ms(poll);
+    enum exit_code code =
+        operation_ask(waiting->invocation, waiting->operation,
+                      wait_ms < PAUSE_MS ? wait_ms : PAUSE_MS, true, told);
+
+    if (code == EXIT_NOT_FOUND) {
+        waiting->operation = "";
+        return EXIT_OK;
+    }
+    return code;
+}
+
+/* Over: what there is by now is shown once more. */
+static enum exit_code finish(struct waiting *waiting,
+                             const struct operation_told *told)
+{
+    enum exit_code code = look(waiting);
+
+    if (code != EXIT_OK) {
+        return code;
+    }
+    show(waiting);
+    return operation_is_done(told) ? EXIT_OK
+                                   : operation_tell_failure("apply", told);
+}
+
+static enum exit_code follow_operation(struct waiting *waiting,
+                                       struct poll *poll)
+{
+    struct operation_told told = {0};
+
+    while (waiting->operation[0] != '\0') {
+        enum exit_code code = look(waiting);
+
+        if (code != EXIT_OK) {
+            return code;
+        }
+        show(waiting);
+        code = ask_end(waiting, poll, &told);
+        if (code != EXIT_OK) {
+            return code;
+        }
+        if (waiting->operation[0] != '\0' && operation_is_over(&told)) {
+            return finish(waiting, &told);
+        }
+        if (poll_left_ms(poll) == 0) {
+            return failure_tell_timeout(
+                waiting->example[0] != '\0' ? waiting->example : told.message);
+        }
+    }
+    return EXIT_OK;
+}
+
+/* Of an apply that changed nothing, or whose operation is not told of: until
+ * all is there. */
+static enum exit_code follow(struct waiting *waiting, struct poll *poll)
+{
     unsigned clear = 0;
 
-    poll_init(&poll, waiting->invocation);
     for (;;) {
         enum exit_code code = look(waiting);
 
@@ -295,7 +358,7 @@ static enum exit_code follow(struct waiting *waiting)
         if (clear == 2) {
             return EXIT_OK;
         }
-        if (!poll_again(&poll)) {
+        if (!poll_again(poll)) {
             return failure_tell_timeout(waiting->example);
         }
     }
@@ -305,11 +368,20 @@ enum exit_code apply_wait(struct invocation *invocation,
                           const Holdfast__V1__Manifest *manifest,
                           const Holdfast__V1__ApplyManifestResponse *response)
 {
-    struct waiting waiting = {.invocation = invocation, .manifest = manifest};
-    enum exit_code code;
+    struct waiting waiting = {.invocation = invocation,
+                              .manifest = manifest,
+                              .operation = response->operation_id};
+    enum exit_code code = EXIT_OK;
+    struct poll poll;
 
+    poll_init(&poll, invocation);
     take_names(&waiting, response);
-    code = follow(&waiting);
+    if (waiting.operation[0] != '\0') {
+        code = follow_operation(&waiting, &poll);
+    }
+    if (code == EXIT_OK && waiting.operation[0] == '\0') {
+        code = follow(&waiting, &poll);
+    }
     free(waiting.names);
     return code;
 }

@@ -21,9 +21,11 @@ const struct command commands_fleet[] = {
          "would change. Hosts register themselves; those\nof the file are "
          "left aside.\n\n--prune also deletes VMs, groups, reservations and "
          "classes that are in none of\nthe files: it lists them and asks; "
-         "without a terminal it needs --yes.\n\nWith --wait: until VMs run or "
-         "are stopped as the file says, groups have their\nmembers, and what "
-         "was deleted is gone.",
+         "without a terminal it needs --yes.\n\nWith --wait: until all that "
+         "this set in motion is over (`holdfast "
+         "operation`):\nVMs run, groups have their members, what was deleted "
+         "is gone; 1 when some of it\nfailed or was cancelled. Where nothing "
+         "was changed: until the region is what the\nfile says.",
      .method = "ManifestService/ApplyManifest",
      .outcome = "applied",
      .run = run_apply},
@@ -79,7 +81,8 @@ const struct command commands_fleet[] = {
          "A drain: the VMs that have not left stay. A move: while it waits "
          "for its turn.\nThe scaling of a group: its count becomes what it "
          "has. The update of a group:\nmax_unavailable becomes 0, so members "
-         "of the older template stay. Anything else\nonly goes forward.",
+         "of the older template stay. What was\napplied: those of its parts "
+         "that are one of these. Anything else only goes\nforward.",
      .method = "OperationService/CancelOperation",
      .outcome = "cancelled",
      .run = run_simple},

@@ -140,12 +140,14 @@ const struct command commands_plan[] = {
      .names = "ID",
      .name_min = 1,
      .name_max = 1,
-     .options = OPTION(ACCEPT_RISK) | OPTION(REASON) | CHANGE,
+     .options = OPTION(ACCEPT_RISK) | OPTION(REASON) | CHANGE | WAIT,
      .summary = "do exactly what a plan shows, or nothing",
      .details = "Refused with exit code 4 when what the plan rests on has "
                 "changed since, and with\n6 when headroom or the quorum would "
                 "be at risk: --accept-risk does it all the\nsame, and is "
-                "recorded with its --reason.",
+                "recorded with its --reason.\n\nWith --wait: until all that it "
+                "set in motion is over; 1 when some of it failed\nor was "
+                "cancelled, 7 when --wait-timeout ran out.",
      .method = "PlanService/ApplyPlan",
      .run = run_plan_apply},
 

@@ -90,9 +90,9 @@ const struct command commands_tool[] = {
      .name_min = 1,
      .name_max = 2,
      .summary = "print names of a noun, for completion",
-     .details = "NOUN is node, zone, class, host, vm, group, reservation or "
-                "context. At most 1000\nnames that begin with PREFIX; nothing "
-                "when the region does not answer in a\nsecond.",
+     .details = "NOUN is node, zone, class, host, vm, group, reservation, "
+                "operation or\ncontext. At most 1000 names that begin with "
+                "PREFIX; nothing when the region does\nnot answer in a second.",
      .method = "VmService/ListVms",
      .run = run_completion_names},
 };

@@ -43,6 +43,7 @@ static const char *method_of(const char *noun)
         {"vm", "VmService/ListVms"},
         {"group", "GroupService/ListGroups"},
         {"reservation", "ReservationService/ListReservations"},
+        {"operation", "OperationService/ListOperations"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(methods); i++) {

@@ -7,8 +7,8 @@
 #include "base/check.h"
 #include "ctl/failure.h"
 #include "ctl/list.h"
+#include "ctl/operation_wait.h"
 #include "ctl/output.h"
-#include "ctl/poll.h"
 #include "ctl/request.h"
 #include "ctl/simple.h"
 #include "ctl/template.h"
@@ -24,6 +24,9 @@
 
 /* What is left is asked for page by page; people read the first ones. */
 #define LEFT_SHOWN 20
+
+/* What can never leave is seen so often. */
+#define DRAIN_WAIT_MS 500
 
 struct drain drain_judge(const Holdfast__V1__Vm *vm, bool of_zone)
 {
@@ -146,6 +149,70 @@ static void tell_left(const struct drained *drained)
     }
 }
 
+static enum exit_code tell_ended(const struct drained *drained)
+{
+    (void)fprintf(stderr,
+                  "holdfast: the drain of %s %s has ended, by its deadline or "
+                  "cancelled\n",
+                  drained->of_zone ? "zone" : "host", drained->name);
+    tell_left(drained);
+    return EXIT_TIMED_OUT;
+}
+
+static enum exit_code tell_staying(const struct drained *drained)
+{
+    (void)fprintf(stderr, "holdfast: %s %s is drained of all that can leave\n",
+                  drained->of_zone ? "zone" : "host", drained->name);
+    tell_left(drained);
+    return EXIT_REFUSED;
+}
+
+/* As its operation tells; what is left is asked for at the end alone. */
+static enum exit_code follow_operation(struct invocation *invocation,
+                                       struct drained *drained,
+                                       const char *operation)
+{
+    const char *noun = drained->of_zone ? "zone" : "host";
+    uint32_t wait_ms = 1; /* The first answer tells how it stands. */
+    struct operation_told told;
+    enum exit_code code;
+    struct poll poll;
+
+    poll_init(&poll, invocation);
+    do {
+        code = operation_ask(invocation, operation, wait_ms, false, &told);
+        if (code != EXIT_OK) {
+            return code;
+        }
+        if (operation_is_done(&told)) {
+            output_line(invocation, "%s %s is empty", noun, drained->name);
+            return EXIT_OK;
+        }
+        poll_tell(&poll, invocation,
+                  "%s %s: %" PRIu32 " VM%s left, %" PRIu32 " moving, %" PRIu32
+                  " cannot leave",
+                  noun, drained->name, told.left, plural(told.left),
+                  told.moving, told.staying);
+        wait_ms = poll_left_ms(&poll);
+        wait_ms = wait_ms < DRAIN_WAIT_MS ? wait_ms : DRAIN_WAIT_MS;
+    } while (wait_ms > 0 && !operation_is_over(&told) &&
+             told.staying < told.left);
+    code = look(invocation, drained);
+    if (code != EXIT_OK) {
+        return code;
+    }
+    if (operation_is_over(&told)) {
+        return tell_ended(drained);
+    }
+    if (told.staying == told.left) {
+        return tell_staying(drained);
+    }
+    code = failure_tell_timeout(poll.told);
+    tell_left(drained);
+    return code;
+}
+
+/* Of an answer that names no operation. */
 static enum exit_code follow(struct invocation *invocation,
                              struct drained *drained)
 {
@@ -171,19 +238,10 @@ static enum exit_code follow(struct invocation *invocation,
                   noun, drained->name, left, plural(left), drained->moving,
                   drained->staying);
         if (!drained->draining) {
-            (void)fprintf(stderr,
-                          "holdfast: the drain of %s %s has ended, by "
-                          "its deadline or cancelled\n",
-                          noun, drained->name);
-            tell_left(drained);
-            return EXIT_TIMED_OUT;
+            return tell_ended(drained);
         }
         if (drained->staying == left) {
-            (void)fprintf(stderr,
-                          "holdfast: %s %s is drained of all that can leave\n",
-                          noun, drained->name);
-            tell_left(drained);
-            return EXIT_REFUSED;
+            return tell_staying(drained);
         }
     } while (poll_again(&poll));
     code = failure_tell_timeout(poll.told);
@@ -220,10 +278,14 @@ static enum exit_code drain_one(struct invocation *invocation, const char *name,
     }
     simple_tell(invocation, response);
     output_flush(invocation);
-    hf_message_free(response);
     if (poll_is_wanted(invocation)) {
-        code = follow(invocation, &drained);
+        const char *operation = view_string(response, "operation_id");
+
+        code = operation[0] == '\0'
+                   ? follow(invocation, &drained)
+                   : follow_operation(invocation, &drained, operation);
     }
+    hf_message_free(response);
     if (drained.left != NULL) {
         hf_message_free(&drained.left->base);
     }

@@ -5,8 +5,8 @@
 
 #include "ctl/failure.h"
 #include "ctl/labels.h"
+#include "ctl/operation_wait.h"
 #include "ctl/output.h"
-#include "ctl/poll.h"
 #include "ctl/request.h"
 #include "ctl/simple.h"
 #include "ctl/view.h"
@@ -14,6 +14,7 @@
 #include "holdfast/v1/group_service.pb-c.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool has_any(const struct arguments *arguments, option_set options)
@@ -270,8 +271,9 @@ static bool is_reached(const Holdfast__V1__Group *group)
            (status->outdated_count == 0 || group->max_unavailable == 0);
 }
 
-static enum exit_code wait_for(struct invocation *invocation, const char *name,
-                               bool deleted)
+/* Of answers that name no operation. */
+static enum exit_code wait_asking(struct invocation *invocation,
+                                  const char *name, bool deleted)
 {
     struct poll poll;
 
@@ -318,18 +320,80 @@ static enum exit_code wait_for(struct invocation *invocation, const char *name,
     return failure_tell_timeout(poll.told);
 }
 
+/* As it is when that is over: told. */
+static enum exit_code tell_running(struct invocation *invocation,
+                                   const char *name)
+{
+    Holdfast__V1__GetGroupRequest request =
+        HOLDFAST__V1__GET_GROUP_REQUEST__INIT;
+    const Holdfast__V1__Group *group;
+    ProtobufCMessage *response;
+    enum exit_code code;
+
+    request.name = request_copy(invocation, name, strlen(name));
+    code = request_call(invocation, "GroupService/GetGroup", &request.base,
+                        name, &response);
+    if (code != EXIT_OK) {
+        return code;
+    }
+    group = (const void *)response_object(response);
+    if (group != NULL && group->status != NULL) {
+        output_line(invocation, "group %s: %" PRIu32 " running", name,
+                    group->status->running_count);
+    }
+    hf_message_free(response);
+    return EXIT_OK;
+}
+
+static enum exit_code wait_for(struct invocation *invocation, const char *name,
+                               const char *operation, bool deleted)
+{
+    struct operation_told told;
+    struct poll poll;
+    char what[96];
+    enum exit_code code;
+
+    if (operation[0] == '\0') {
+        return wait_asking(invocation, name, deleted);
+    }
+    poll_init(&poll, invocation);
+    (void)snprintf(what, sizeof(what), "group %.64s", name);
+    code = operation_follow(invocation, operation, what, &poll, &told);
+    if (code == EXIT_TIMED_OUT) {
+        return failure_tell_timeout(poll.told);
+    }
+    if (code != EXIT_OK) {
+        return code;
+    }
+    if (!operation_is_done(&told)) {
+        return operation_tell_failure(what, &told);
+    }
+    if (deleted) {
+        output_line(invocation, "group %s is gone", name);
+        return EXIT_OK;
+    }
+    return tell_running(invocation, name);
+}
+
+/* Calls, tells, and waits if that is wanted. */
 static enum exit_code call(struct invocation *invocation,
-                           const ProtobufCMessage *request, const char *name)
+                           const ProtobufCMessage *request, const char *name,
+                           bool deletes)
 {
     ProtobufCMessage *response;
     enum exit_code code = request_call(invocation, invocation->command->method,
                                        request, name, &response);
 
-    if (code == EXIT_OK) {
-        simple_tell(invocation, response);
-        output_flush(invocation);
-        hf_message_free(response);
+    if (code != EXIT_OK) {
+        return code;
     }
+    simple_tell(invocation, response);
+    output_flush(invocation);
+    if (poll_is_wanted(invocation)) {
+        code = wait_for(invocation, name, view_string(response, "operation_id"),
+                        deletes);
+    }
+    hf_message_free(response);
     return code;
 }
 
@@ -337,7 +401,6 @@ enum exit_code run_group_create(struct invocation *invocation)
 {
     Holdfast__V1__CreateGroupRequest *request =
         (void *)request_for(invocation, invocation->command->method);
-    enum exit_code code;
 
     if (request == NULL || !wait_check_options(invocation)) {
         return EXIT_USAGE;
@@ -346,11 +409,7 @@ enum exit_code run_group_create(struct invocation *invocation)
     if (request->group == NULL) {
         return EXIT_USAGE;
     }
-    code = call(invocation, &request->base, request->group->name);
-    if (code == EXIT_OK && poll_is_wanted(invocation)) {
-        code = wait_for(invocation, request->group->name, false);
-    }
-    return code;
+    return call(invocation, &request->base, request->group->name, false);
 }
 
 /* Names of fields by the options that change them. */
@@ -451,13 +510,10 @@ enum exit_code run_group_update(struct invocation *invocation)
         if (request->expect_revision == 0) { /* It was read, then changed. */
             request->expect_revision = request->group->revision;
         }
-        code = call(invocation, &request->base, name);
+        code = call(invocation, &request->base, name, false);
     }
     if (before != NULL) {
         hf_message_free(before);
-    }
-    if (code == EXIT_OK && poll_is_wanted(invocation)) {
-        code = wait_for(invocation, name, false);
     }
     return code;
 }
@@ -467,7 +523,6 @@ enum exit_code run_group_scale(struct invocation *invocation)
     const char *name = invocation->arguments->names[0];
     ProtobufCMessage *request =
         request_for(invocation, invocation->command->method);
-    enum exit_code code;
 
     if (request == NULL || !wait_check_options(invocation) ||
         !request_set(invocation, request, "name", name, "NAME") ||
@@ -475,11 +530,7 @@ enum exit_code run_group_scale(struct invocation *invocation)
                      invocation->arguments->names[1], "COUNT")) {
         return EXIT_USAGE;
     }
-    code = call(invocation, request, name);
-    if (code == EXIT_OK && poll_is_wanted(invocation)) {
-        code = wait_for(invocation, name, false);
-    }
-    return code;
+    return call(invocation, request, name, false);
 }
 
 enum exit_code run_group_delete(struct invocation *invocation)
@@ -504,10 +555,7 @@ enum exit_code run_group_delete(struct invocation *invocation)
                          joined ? "true" : "false", "")) {
             return EXIT_USAGE;
         }
-        code = call(invocation, request, name);
-        if (code == EXIT_OK && poll_is_wanted(invocation)) {
-            code = wait_for(invocation, name, true);
-        }
+        code = call(invocation, request, name, true);
         result = result == EXIT_OK ? code : result;
         if (!simple_goes_on(code)) {
             break;

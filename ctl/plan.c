@@ -10,11 +10,13 @@
 #include "ctl/failure.h"
 #include "ctl/group.h"
 #include "ctl/labels.h"
+#include "ctl/operation_wait.h"
 #include "ctl/output.h"
 #include "ctl/plan_text.h"
 #include "ctl/region.h"
 #include "ctl/request.h"
 #include "ctl/template.h"
+#include "ctl/wait.h"
 #include "holdfast/v1/plan_service.pb-c.h"
 
 #include <inttypes.h>
@@ -332,6 +334,33 @@ enum exit_code run_plan_show(struct invocation *invocation)
     return code == EXIT_OK ? finish(invocation, plan) : code;
 }
 
+/* Until all that it set in motion is over. */
+static enum exit_code wait_applied(struct invocation *invocation,
+                                   const char *id, const char *operation)
+{
+    struct operation_told told;
+    struct poll poll;
+    char what[96];
+    enum exit_code code;
+
+    poll_init(&poll, invocation);
+    (void)snprintf(what, sizeof(what), "plan %.64s", id);
+    code = operation_follow(invocation, operation, what, &poll, &told);
+    if (code == EXIT_TIMED_OUT) {
+        (void)snprintf(poll.told, sizeof(poll.told), "%s: %.150s", what,
+                       told.message);
+        return failure_tell_timeout(poll.told);
+    }
+    if (code != EXIT_OK) {
+        return code;
+    }
+    if (!operation_is_done(&told)) {
+        return operation_tell_failure(what, &told);
+    }
+    output_line(invocation, "%s is carried out: %s", what, told.message);
+    return EXIT_OK;
+}
+
 enum exit_code run_plan_apply(struct invocation *invocation)
 {
     const char *method = invocation->command->method;
@@ -345,6 +374,7 @@ enum exit_code run_plan_apply(struct invocation *invocation)
     enum exit_code code;
 
     if (request == NULL || !drain_check_risk(invocation) ||
+        !wait_check_options(invocation) ||
         !request_set(invocation, request, "id", id, "ID") ||
         !request_set(invocation, request, "accept_risk",
                      risk ? "true" : "false", "") ||
@@ -367,6 +397,10 @@ enum exit_code run_plan_apply(struct invocation *invocation)
                           "progress");
         output_line(invocation, "%s", headline);
     }
+    output_flush(invocation);
+    if (poll_is_wanted(invocation) && applied->operation_id[0] != '\0') {
+        code = wait_applied(invocation, id, applied->operation_id);
+    }
     hf_message_free(response);
-    return EXIT_OK;
+    return code;
 }

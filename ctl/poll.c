@@ -29,6 +29,15 @@ void poll_init(struct poll *poll, const struct invocation *invocation)
     *poll = (struct poll){.deadline_ms = clock_boot_ms() + timeout_ms};
 }
 
+uint32_t poll_left_ms(const struct poll *poll)
+{
+    uint64_t now_ms = clock_boot_ms();
+    uint64_t left_ms =
+        now_ms < poll->deadline_ms ? poll->deadline_ms - now_ms : 0;
+
+    return left_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)left_ms;
+}
+
 bool poll_again(const struct poll *poll)
 {
     uint64_t now_ms = clock_boot_ms();

@@ -23,6 +23,9 @@ bool poll_is_wanted(const struct invocation *invocation);
 /* From now on; the options were checked by wait_check_options(). */
 void poll_init(struct poll *poll, const struct invocation *invocation);
 
+/* What is left of its time. */
+uint32_t poll_left_ms(const struct poll *poll);
+
 /* Before the next question; false: the time is up. */
 bool poll_again(const struct poll *poll);
 

@@ -7,8 +7,8 @@
 #include "ctl/event.h"
 #include "ctl/failure.h"
 #include "ctl/format.h"
+#include "ctl/operation_wait.h"
 #include "ctl/output.h"
-#include "ctl/poll.h"
 #include "ctl/request.h"
 #include "ctl/view.h"
 #include "holdfast/v1/vm_service.pb-c.h"
@@ -50,6 +50,7 @@ void wait_close(struct wait *wait)
 {
     for (size_t i = 0; i < wait->count; i++) {
         free(wait->targets[i].name);
+        free(wait->targets[i].operation);
     }
     free(wait->targets);
 }
@@ -93,7 +94,10 @@ void wait_add(struct wait *wait, const ProtobufCMessage *response,
                                          sizeof(*wait->targets));
     target = &wait->targets[wait->count++];
     *target = (struct wait_target){
-        .name = memory_copy_string(vm->name), .uid = vm->uid, .epoch = epoch};
+        .name = memory_copy_string(vm->name),
+        .operation = memory_copy_string(view_string(response, "operation_id")),
+        .uid = vm->uid,
+        .epoch = epoch};
     look(wait, NULL, target, object, false);
     if (wait->revision == 0 || revision < wait->revision) {
         wait->revision = revision;
@@ -239,7 +243,87 @@ bool wait_check_options(struct invocation *invocation)
     return true;
 }
 
-enum exit_code wait_run(struct wait *wait, struct invocation *invocation)
+/* --- By operations -------------------------------------------------------- */
+
+static bool has_operations(const struct wait *wait)
+{
+    for (size_t i = 0; i < wait->count; i++) {
+        if (wait->targets[i].operation[0] == '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* How it is now, for people; the operation has said that it is there. */
+static enum exit_code see(struct wait *wait, struct invocation *invocation,
+                          struct wait_target *target)
+{
+    Holdfast__V1__GetVmRequest request = HOLDFAST__V1__GET_VM_REQUEST__INIT;
+    ProtobufCMessage *response;
+    struct hf_status status;
+
+    request.name = target->name;
+    if (wait->goal != WAIT_DELETED) {
+        if (hf_client_call(invocation->client, "VmService/GetVm", &request.base,
+                           &response, &status) != HF_STATUS_OK) {
+            return failure_tell(invocation, target->name, &status);
+        }
+        if (response_object(response) != NULL) {
+            look(wait, invocation, target, response_object(response), false);
+        }
+        hf_message_free(response);
+    }
+    target->done = true;
+    return EXIT_OK;
+}
+
+static enum exit_code await(struct wait *wait, struct invocation *invocation,
+                            struct wait_target *target, struct poll *poll)
+{
+    struct operation_told told;
+    enum exit_code code;
+    char what[96];
+
+    (void)snprintf(what, sizeof(what), "vm %.64s", target->name);
+    code = operation_follow(invocation, target->operation, what, poll, &told);
+    if (code == EXIT_TIMED_OUT) {
+        (void)snprintf(target->state, sizeof(target->state), "%.190s",
+                       told.message);
+        return tell_missing(wait);
+    }
+    if (code != EXIT_OK) {
+        return code;
+    }
+    if (operation_is_done(&told)) {
+        return see(wait, invocation, target);
+    }
+    if (told.state == HOLDFAST__V1__OPERATION_STATE__OPERATION_STATE_FAILED) {
+        target->gone = true;
+        return tell_gone(wait);
+    }
+    return operation_tell_failure(what, &told);
+}
+
+static enum exit_code await_all(struct wait *wait,
+                                struct invocation *invocation)
+{
+    enum exit_code code = EXIT_OK;
+    struct poll poll;
+
+    poll_init(&poll, invocation);
+    for (size_t i = 0; code == EXIT_OK && i < wait->count; i++) {
+        if (!wait->targets[i].done) {
+            code = await(wait, invocation, &wait->targets[i], &poll);
+        }
+    }
+    return code;
+}
+
+/* --- By a watch ----------------------------------------------------------- */
+
+static enum exit_code watch_all(struct wait *wait,
+                                struct invocation *invocation)
 {
     const char *text =
         arguments_value(invocation->arguments, OPTION_WAIT_TIMEOUT);
@@ -262,6 +346,14 @@ enum exit_code wait_run(struct wait *wait, struct invocation *invocation)
             code = ask_again(wait, invocation);
         }
     }
+    return code;
+}
+
+enum exit_code wait_run(struct wait *wait, struct invocation *invocation)
+{
+    enum exit_code code = has_operations(wait) ? await_all(wait, invocation)
+                                               : watch_all(wait, invocation);
+
     if (invocation->progress && invocation->terminal) {
         return code; /* The last line of each was seen already. */
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * --wait: follow the watch until VMs are where they should be. */
+ * --wait for VMs: by the operations that the answers name; where they name
+ * none (many VMs made at once), by a watch, until they are where they should
+ * be. */
 #ifndef CTL_WAIT_H
 #define CTL_WAIT_H
 
@@ -13,7 +15,8 @@ enum wait_goal { WAIT_RUNNING, WAIT_STOPPED, WAIT_MOVED, WAIT_DELETED };
 struct wait_target {
     char *name; /* Owned. */
     uint64_t uid;
-    uint64_t epoch; /* Before the mutation; for WAIT_MOVED. */
+    uint64_t epoch;  /* Before the mutation; for WAIT_MOVED. */
+    char *operation; /* Its name, owned; "": the answer gave none. */
     bool done;
     bool gone;       /* Deleted while something else was waited for. */
     char state[192]; /* The last that was seen. */

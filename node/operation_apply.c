@@ -168,9 +168,8 @@ static void say_parts(struct operation *operation, enum operation_state state,
                        "; %u more are not followed: there are too many",
                        record->left_out);
     }
-    operation_say(operation, state, "%u of %u parts %s as they shall be%s%s",
-                  operation->done, operation->total,
-                  operation->total == 1 ? "is" : "are", ends, more);
+    operation_say(operation, state, "%u of %u parts are as they shall be%s%s",
+                  operation->done, operation->total, ends, more);
 }
 
 bool operation_judge_apply(const struct state *state,

@@ -3,7 +3,6 @@
 import concurrent.futures
 import subprocess
 import threading
-import time
 
 import grpc
 import holdfast_client
@@ -33,13 +32,18 @@ class OperationsCase(RegionCase):
             if operation.state != RUNNING:
                 return operation
 
-    def command(self, *words):
-        """What `holdfast operation` says, and its exit code."""
+    def holdfast(self, *words, stdin=""):
+        """What the command line says, and its exit code."""
+        at = words.index("--command") if "--command" in words else len(words)
         run = subprocess.run(
-            [f"{Seen.binaries}/holdfast", "operation", *words, "--endpoint",
-             self.region.nodes[0].address], stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+            [f"{Seen.binaries}/holdfast", *words[:at], "--endpoint",
+             self.region.nodes[0].address, *words[at:]], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, input=stdin, text=True, timeout=60,
+            check=False)
         return run.stdout, run.returncode
+
+    def command(self, *words):
+        return self.holdfast("operation", *words)
 
 
 class Operations(OperationsCase):
@@ -165,6 +169,10 @@ class Operations(OperationsCase):
         text, code = self.command("get", name)
         self.assertIn("VM", text)
         self.assertEqual(code, 0, text)
+        # Completion takes what the asked node has, which may be behind.
+        wait_until(lambda: name in self.holdfast(
+            "completion", "names", "operation", "drain-h")[0].split(),
+            "its name is completed")
         text, code = self.command("wait", name, "--wait-timeout", "1s")
         self.assertEqual(code, 7, text)
         text, code = self.command("cancel", name)
@@ -271,12 +279,7 @@ class Applies(OperationsCase):
         self.assertTrue(operation.request_id.startswith("why"))
         self.assertIn(name, [o.name for o in self.ok(
             LIST, {"kind": "OPERATION_KIND_APPLY_MANIFEST"}).operations])
-
-        def noted():
-            return not [o for o in self.ok(LIST, {"active": True}).operations
-                        if o.name == name]
-        wait_until(noted, "it is over")
-        time.sleep(2)  # The leader notes that within a second or so.
+        wait_until(lambda: self.get(name).end_time_ms > 0, "that is noted")
         # What becomes of its VMs later is no matter of it.
         for vm in names:
             self.ok("VmService/DeleteVm", {"name": vm})
