@@ -2,11 +2,10 @@
 #include "tests/sim/check_placement.h"
 
 #include "base/arena.h"
-#include "base/container.h"
 #include "base/map.h"
 #include "base/memory.h"
 #include "state/batch.h"
-#include "state/labels.h"
+#include "tests/sim/law.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -32,339 +31,6 @@ void sim_rules_destroy(struct sim_rules *rules)
     arena_close(&rules->arena);
     map_close(&rules->victims);
     free(rules);
-}
-
-/* --- May this VM run there? ------------------------------------------------
- */
-
-/* Members of the VM's group on hosts, without itself. */
-struct group_members {
-    uint32_t in_zone[ZONES_MAX];
-    uint32_t in_domain; /* Of the host that is asked about; */
-    uint32_t on_host;   /* on that host. */
-};
-
-struct question {
-    const struct state *state;
-    const struct vm *vm;
-    const struct host *host;
-    const struct zone *zone;
-    const struct class *class;
-    const struct group *group; /* NULL: none. */
-    struct group_members members;
-};
-
-static bool same_text(struct text a, struct text b)
-{
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
-}
-
-/* A host that names no domain is one by itself. */
-static bool same_domain(const struct state *state, const struct host *a,
-                        const struct host *b)
-{
-    struct host_identity left;
-    struct host_identity right;
-
-    if (a->uid == b->uid) {
-        return true;
-    }
-    state_host_identity(state, a, &left);
-    state_host_identity(state, b, &right);
-    return a->zone == b->zone && left.fault_domain.len > 0 &&
-           same_text(left.fault_domain, right.fault_domain);
-}
-
-static void count_members(struct question *question)
-{
-    const struct state *state = question->state;
-    uint32_t next = question->group->vm_first_plus1;
-
-    while (next != 0) {
-        const struct vm *vm = state_vm_at(state, next - 1);
-        const struct host *host =
-            vm->host == SLOT_NONE ? NULL : state_host_at(state, vm->host);
-
-        next = vm->group_next_plus1;
-        if (host == NULL || vm->uid == question->vm->uid) {
-            continue;
-        }
-        question->members.in_zone[host->zone]++;
-        question->members.on_host += host->uid == question->host->uid;
-        question->members.in_domain += same_domain(state, host, question->host);
-    }
-}
-
-static void ask(struct question *question, const struct state *state,
-                const struct vm *vm, const struct host *host)
-{
-    *question = (struct question){
-        .state = state,
-        .vm = vm,
-        .host = host,
-        .zone = state_zone_at(state, host->zone),
-        .class = state_class_at(state, vm->class_slot),
-    };
-    if (vm->group_plus1 != 0) {
-        question->group = state_group_at(state, vm->group_plus1 - 1);
-        count_members(question);
-    }
-}
-
-static bool has(uint64_t mask, uint32_t zone)
-{
-    return mask == 0 || (mask >> zone & 1) != 0;
-}
-
-static bool zone_is_open(const struct zone *zone)
-{
-    return zone->state == ZONE_UP && !zone->cordoned && !zone->draining;
-}
-
-static bool is_closed(const struct question *q)
-{
-    return q->host->state != HOST_UP || q->host->cordoned ||
-           q->host->draining || !zone_is_open(q->zone);
-}
-
-static bool is_of_other_zone(const struct question *q)
-{
-    return q->vm->zone != SLOT_NONE && q->vm->zone != q->host->zone;
-}
-
-static bool lacks_class(const struct question *q)
-{
-    return !has(q->class->zone_mask, q->host->zone);
-}
-
-static bool lacks_driver(const struct question *q)
-{
-    return (q->host->driver_mask >> q->vm->driver & 1) == 0;
-}
-
-static bool lacks_pool(const struct question *q)
-{
-    return (q->vm->pool_mask & ~q->host->pool_mask) != 0;
-}
-
-static bool lacks_copy(const struct question *q)
-{
-    return !has(q->vm->disk_zone_mask, q->host->zone);
-}
-
-static bool is_not_home(const struct question *q)
-{
-    return q->vm->home_host_plus1 != 0 &&
-           q->vm->home_host_plus1 - 1 != uid_slot(q->host->uid);
-}
-
-static bool lacks_label(const struct question *q)
-{
-    struct text wanted = state_blob(q->state, q->vm->selector_blob);
-    struct label label;
-
-    while (labels_next(&wanted, &label)) {
-        struct text value;
-
-        if (!labels_get(state_blob(q->state, q->host->labels_blob), label.key,
-                        &value) ||
-            !same_text(value, label.value)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_outside_group(const struct question *q)
-{
-    return q->group != NULL && !has(q->group->zone_mask, q->host->zone);
-}
-
-static bool is_strict(const struct question *q, enum zone_rule rule)
-{
-    return q->group != NULL && q->group->zone_mode == RULE_MODE_STRICT &&
-           q->group->zone_rule == rule;
-}
-
-/* Of the zones that count: usable now, and allowed by group, class and disks.
- */
-static uint32_t fewest(const struct question *q)
-{
-    uint32_t least = UINT32_MAX;
-
-    for (uint32_t i = 0; i < state_zone_slots(q->state); i++) {
-        const struct zone *zone = state_zone_at(q->state, i);
-
-        if (zone != NULL && zone_is_open(zone) && zone->host_up_count > 0 &&
-            has(q->group->zone_mask, i) && has(q->group->disk_zone_mask, i) &&
-            has(q->class->zone_mask, i) && has(q->vm->disk_zone_mask, i) &&
-            q->members.in_zone[i] < least) {
-            least = q->members.in_zone[i];
-        }
-    }
-    return least == UINT32_MAX ? 0 : least;
-}
-
-static bool is_uneven(const struct question *q)
-{
-    return is_strict(q, ZONE_RULE_SPREAD) &&
-           q->members.in_zone[q->host->zone] + 1 >
-               fewest(q) + q->group->max_skew;
-}
-
-static bool is_not_apart(const struct question *q)
-{
-    return is_strict(q, ZONE_RULE_APART) &&
-           q->members.in_zone[q->host->zone] > 0;
-}
-
-static bool is_not_together(const struct question *q)
-{
-    uint32_t most = 0;
-
-    for (uint32_t i = 0; i < ZONES_MAX; i++) {
-        most = q->members.in_zone[i] > most ? q->members.in_zone[i] : most;
-    }
-    return is_strict(q, ZONE_RULE_TOGETHER) &&
-           q->members.in_zone[q->host->zone] < most;
-}
-
-static bool is_full_domain(const struct question *q)
-{
-    return q->group != NULL && q->group->domain_mode == RULE_MODE_STRICT &&
-           q->group->domain_max > 0 &&
-           q->members.in_domain >= q->group->domain_max;
-}
-
-static bool is_full_host(const struct question *q)
-{
-    return q->group != NULL && q->group->host_mode == RULE_MODE_STRICT &&
-           q->group->host_max > 0 && q->members.on_host >= q->group->host_max;
-}
-
-static const struct {
-    const char *name;
-    bool (*broken)(const struct question *question);
-} laws[] = {
-    {"a host or zone that takes no VMs", is_closed},
-    {"its zone", is_of_other_zone},
-    {"the zones of its class", lacks_class},
-    {"its driver", lacks_driver},
-    {"its pools", lacks_pool},
-    {"the copies of its disks", lacks_copy},
-    {"the host of its local disks", is_not_home},
-    {"its host selector", lacks_label},
-    {"its group's zones", is_outside_group},
-    {"its group's spread", is_uneven},
-    {"its group's rule apart", is_not_apart},
-    {"its group's rule together", is_not_together},
-    {"its group's fault domains", is_full_domain},
-    {"its group's hosts", is_full_host},
-};
-
-/* The first rule that is broken, in words; NULL: none. */
-static const char *broken_law(const struct state *state, const struct vm *vm,
-                              const struct host *host)
-{
-    struct question question;
-
-    ask(&question, state, vm, host);
-    for (size_t i = 0; i < ARRAY_LEN(laws); i++) {
-        if (laws[i].broken(&question)) {
-            return laws[i].name;
-        }
-    }
-    return NULL;
-}
-
-/* --- Room ------------------------------------------------------------------
- */
-
-#define KINDS (4 + NAMED_MAX)
-
-struct amount {
-    uint64_t of[KINDS];
-};
-
-static struct amount amount(const struct resources *resources,
-                            const struct amounts *named)
-{
-    struct amount amount = {{resources->cpu_milli, resources->memory_mib,
-                             resources->disk_gib, resources->gpu_count}};
-
-    for (int i = 0; i < NAMED_MAX; i++) {
-        amount.of[4 + i] = named->of[i];
-    }
-    return amount;
-}
-
-static struct amount amount_of_vm(const struct state *state,
-                                  const struct vm *vm)
-{
-    const struct class *class = state_class_at(state, vm->class_slot);
-
-    return amount(&class->resources, &class->named);
-}
-
-static void add(struct amount *sum, const struct amount *part)
-{
-    for (int i = 0; i < KINDS; i++) {
-        sum->of[i] += part->of[i];
-    }
-}
-
-static bool fits(const struct amount *taken, const struct amount *capacity)
-{
-    for (int i = 0; i < KINDS; i++) {
-        if (taken->of[i] > capacity->of[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static struct amount capacity_of(const struct host *host)
-{
-    return amount(&host->capacity, &host->named_capacity);
-}
-
-static struct amount used_on(const struct host *host)
-{
-    return amount(&host->used, &host->named_used);
-}
-
-static struct amount claimed_on(const struct host *host)
-{
-    return amount(&host->claimed, &host->named_claimed);
-}
-
-static bool holds_room_on(const struct state *state, const struct vm *vm,
-                          uint32_t host)
-{
-    return state_policy(state)->uid != 0 && vm_holds_claim(vm) &&
-           vm->move_host == host;
-}
-
-/* Beside what is used, and what others hold. */
-static bool has_room(const struct state *state, const struct vm *vm,
-                     const struct host *host)
-{
-    struct amount taken = used_on(host);
-    struct amount claimed = claimed_on(host);
-    struct amount own = amount_of_vm(state, vm);
-    struct amount capacity = capacity_of(host);
-
-    add(&taken, &claimed);
-    if (!holds_room_on(state, vm, uid_slot(host->uid))) {
-        add(&taken, &own);
-    }
-    for (int i = 0; i < KINDS; i++) {
-        /* Of what it does not ask for, more may be held than there is. */
-        if (own.of[i] > 0 && taken.of[i] > capacity.of[i]) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* --- Decisions, one by one -------------------------------------------------
@@ -396,14 +62,14 @@ static void check_assign(struct sim_world *world, const struct state *state,
     if (vm == NULL || host == NULL) {
         return; /* Apply aborts. */
     }
-    law = obeys_move(state, vm, host) ? broken_law(state, vm, host)
+    law = obeys_move(state, vm, host) ? sim_law_broken(state, vm, host)
                                       : "its move's target";
     if (law != NULL) {
         sim_violation(world, "rules-hold",
                       "vm %s epoch %" PRIu64 " goes to %s against %s", vm->name,
                       assign->epoch, host->name, law);
     }
-    if (!has_room(state, vm, host)) {
+    if (!sim_law_has_room(state, vm, host)) {
         sim_violation(world, "claims-hold",
                       "vm %s epoch %" PRIu64
                       " goes to %s into room that is held for others",
@@ -504,9 +170,9 @@ void sim_check_entry(struct sim_node *node, uint64_t index, const uint8_t *data,
  */
 
 struct sums {
-    struct amount used;
-    struct amount claimed;
-    struct amount claimed_by_running; /* Of VMs that have a host. */
+    struct sim_amount used;
+    struct sim_amount claimed;
+    struct sim_amount claimed_by_running; /* Of VMs that have a host. */
     uint32_t vms;
     uint32_t claims;
 };
@@ -514,12 +180,12 @@ struct sums {
 static void sum_vm(struct sim_world *world, const struct state *state,
                    const struct vm *vm, struct sums *hosts)
 {
-    struct amount size = amount_of_vm(state, vm);
+    struct sim_amount size = sim_amount_of_vm(state, vm);
 
     if (vm->host != SLOT_NONE) {
         const struct host *host = state_host_at(state, vm->host);
 
-        add(&hosts[vm->host].used, &size);
+        sim_amount_add(&hosts[vm->host].used, &size);
         hosts[vm->host].vms++;
         if (vm->zone != SLOT_NONE && vm->zone != host->zone) {
             sim_violation(world, "capacity-holds",
@@ -530,15 +196,15 @@ static void sum_vm(struct sim_world *world, const struct state *state,
     if (vm_holds_claim(vm) && state_policy(state)->uid != 0) {
         struct sums *host = &hosts[vm->move_host];
 
-        add(&host->claimed, &size);
+        sim_amount_add(&host->claimed, &size);
         host->claims++;
         if (vm->host != SLOT_NONE) {
-            add(&host->claimed_by_running, &size);
+            sim_amount_add(&host->claimed_by_running, &size);
         }
     }
 }
 
-static bool equal(const struct amount *a, const struct amount *b)
+static bool equal(const struct sim_amount *a, const struct sim_amount *b)
 {
     return memcmp(a, b, sizeof(*a)) == 0;
 }
@@ -561,20 +227,21 @@ static bool lists_its_vms(const struct state *state, const struct host *host)
 static void check_host(struct sim_world *world, const struct state *state,
                        const struct host *host, const struct sums *sums)
 {
-    struct amount capacity = capacity_of(host);
-    struct amount used = used_on(host);
-    struct amount claimed = claimed_on(host);
-    struct amount both = sums->used;
+    struct sim_amount capacity = sim_amount_capacity(host);
+    struct sim_amount used = sim_amount_used(host);
+    struct sim_amount claimed = sim_amount_claimed(host);
+    struct sim_amount both = sums->used;
 
-    if (!fits(&sums->used, &capacity) || !equal(&sums->used, &used) ||
-        sums->vms != host->vm_count || !lists_its_vms(state, host)) {
+    if (!sim_amount_fits(&sums->used, &capacity) ||
+        !equal(&sums->used, &used) || sums->vms != host->vm_count ||
+        !lists_its_vms(state, host)) {
         sim_violation(world, "capacity-holds",
                       "%s has %" PRIu32 " VMs with %" PRIu64
                       " milli CPU, says %" PRIu32 ", of %" PRIu32,
                       host->name, sums->vms, sums->used.of[0],
                       host->used.cpu_milli, host->capacity.cpu_milli);
     }
-    add(&both, &sums->claimed_by_running);
+    sim_amount_add(&both, &sums->claimed_by_running);
     if (!equal(&sums->claimed, &claimed) || sums->claims != host->claim_count) {
         sim_violation(world, "claims-hold",
                       "%" PRIu32 " VMs hold %" PRIu64
@@ -582,7 +249,7 @@ static void check_host(struct sim_world *world, const struct state *state,
                       " VMs",
                       sums->claims, sums->claimed.of[0], host->name,
                       host->claimed.cpu_milli, host->claim_count);
-    } else if (!fits(&both, &capacity)) {
+    } else if (!sim_amount_fits(&both, &capacity)) {
         sim_violation(world, "claims-hold",
                       "%s has %" PRIu64 " milli CPU in use and %" PRIu64
                       " held for VMs that run elsewhere, of %" PRIu32,
@@ -676,7 +343,8 @@ static bool is_free_to_take(const struct state *state, const struct vm *vm,
 static bool could_take(const struct state *state, const struct vm *vm,
                        const struct host *host)
 {
-    return broken_law(state, vm, host) == NULL && has_room(state, vm, host) &&
+    return sim_law_broken(state, vm, host) == NULL &&
+           sim_law_has_room(state, vm, host) &&
            is_free_to_take(state, vm, host);
 }
 

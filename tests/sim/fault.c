@@ -304,12 +304,12 @@ static void shims_stop(struct sim_world *world)
 
 static void vm_dies(struct sim_world *world)
 {
-    (void)sim_host_lose_guest(some_host(world));
+    sim_guests_lose_one(some_host(world));
 }
 
 static void vm_hangs(struct sim_world *world)
 {
-    (void)sim_host_hang_guest(some_host(world));
+    sim_guests_hang_one(some_host(world));
 }
 
 static void vm_start(struct sim_world *world)

@@ -4,10 +4,8 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "state/labels.h"
 #include "state/state.h"
 #include "tests/sim/check.h"
-#include "tests/sim/fleet.h"
 #include "tests/sim/terrain.h"
 
 #include <inttypes.h>
@@ -17,36 +15,12 @@
 
 #define NS UINT64_C(1000)
 
-/* The kill budget and the margin of the settings, which the model uses up. */
-static const Holdfast__V1__Settings *settings_of(const struct sim_host *host)
-{
-    const struct sim_fleet *fleet = host->world->options.fleet;
-
-    return fleet == NULL ? NULL : fleet->manifest->settings;
-}
-
-static uint64_t kill_budget_us(const struct sim_host *host)
-{
-    const Holdfast__V1__Settings *settings = settings_of(host);
-    bool is_default = settings == NULL || settings->kill_budget_ms == 0;
-
-    return (is_default ? 250 : settings->kill_budget_ms) * SIM_MS;
-}
-
-static uint64_t margin_us(const struct sim_host *host)
-{
-    const Holdfast__V1__Settings *settings = settings_of(host);
-    bool is_default = settings == NULL || settings->margin_ms == 0;
-
-    return (is_default ? 250 : settings->margin_ms) * SIM_MS;
-}
-
 static uint64_t now_ns(const struct sim_host *host)
 {
     return sim_clock_local(&host->clock, host->world->now_us) * NS;
 }
 
-static uint64_t awake_us(const struct sim_host *host)
+uint64_t sim_host_awake_us(const struct sim_host *host)
 {
     return host->paused_until_us > host->world->now_us ? host->paused_until_us
                                                        : host->world->now_us;
@@ -54,7 +28,7 @@ static uint64_t awake_us(const struct sim_host *host)
 
 uint64_t sim_agent_awake_us(const struct sim_host *host)
 {
-    uint64_t us = awake_us(host);
+    uint64_t us = sim_host_awake_us(host);
 
     return host->agent_paused_until_us > us ? host->agent_paused_until_us : us;
 }
@@ -66,183 +40,6 @@ bool sim_host_reaches(const struct sim_host *host, uint32_t node, bool towards)
     return host->powered && !host->cut && !host->cut_node[node] &&
            !(towards ? world->cut[host->zone][node]
                      : world->cut[node][host->zone]);
-}
-
-/* --- Guests ----------------------------------------------------------------
- */
-
-static struct sim_guest *guest_of(struct sim_host *host, uint64_t uid)
-{
-    for (uint32_t i = 0; i < host->guest_count; i++) {
-        if (host->guests[i].uid == uid) {
-            return &host->guests[i];
-        }
-    }
-    return NULL;
-}
-
-static bool lives(const struct sim_guest *guest)
-{
-    return guest->uid != 0 && guest->state != SIM_GUEST_ENDED;
-}
-
-enum guest_event_kind { GUEST_UP, GUEST_ENDS, GUEST_DEADLINE };
-
-struct guest_event {
-    struct sim_event event;
-    struct sim_host *host;
-    enum guest_event_kind kind;
-    uint64_t uid;
-    uint64_t number;
-    bool failed;
-    char reason[48];
-};
-
-static void agent_event(struct sim_host *host, uint64_t uid,
-                        enum core_vm_event event, const char *reason,
-                        bool failed);
-
-static void guest_event_free(struct sim_event *event)
-{
-    free(container_of(event, struct guest_event, event));
-}
-
-static void end_guest(struct sim_host *host, struct sim_guest *guest,
-                      const char *reason, bool failed)
-{
-    char words[sizeof(guest->reason)];
-
-    (void)snprintf(words, sizeof(words), "%s", reason);
-    sim_trace(host->world, "%s: vm %" PRIx64 " epoch %" PRIu64 " is gone: %s",
-              host->name, guest->uid, guest->epoch, words);
-    sim_check_guest_ends(host, guest);
-    guest->state = SIM_GUEST_ENDED;
-    guest->failed = failed;
-    memcpy(guest->reason, words, sizeof(words));
-    agent_event(host, guest->uid, CORE_VM_GONE, words, failed);
-}
-
-static void guest_add(struct sim_host *host, const struct sim_guest *guest,
-                      enum guest_event_kind kind, uint64_t at_us,
-                      const char *reason);
-
-/* The shim acts within the kill budget; the guard, for a stopped shim, within
- * the margin more. */
-static void guest_deadline(struct sim_host *host, struct sim_guest *guest)
-{
-    uint64_t end_us =
-        sim_clock_world(&host->clock, (host->deadline_ns + NS - 1) / NS);
-    uint64_t kill_us;
-
-    if (guest->keep || guest->foreign) {
-        return;
-    }
-    if (host->world->now_us < end_us) {
-        guest_add(host, guest, GUEST_DEADLINE, end_us, "");
-        return;
-    }
-    /* After a machine's pause real VMs go on for 28 to 50 ms until they are
-     * killed; only fencing at the storage closes that (docs/security.md).
-     * The model takes it as nothing, to see everything else. */
-    kill_us = host->resumed_us == host->world->now_us ? 0
-              : host->shims_stopped
-                  ? sim_between(host->world, kill_budget_us(host),
-                                kill_budget_us(host) + margin_us(host))
-                  : sim_below(host->world, kill_budget_us(host));
-    host->world->figures.kills++;
-    guest_add(host, guest, GUEST_ENDS, host->world->now_us + kill_us,
-              "the lease is over");
-}
-
-static bool guest_event_run(struct sim_event *event)
-{
-    struct guest_event *at = container_of(event, struct guest_event, event);
-    struct sim_host *host = at->host;
-    struct sim_guest *guest = guest_of(host, at->uid);
-
-    if (!host->powered || guest == NULL || guest->number != at->number ||
-        !lives(guest)) {
-        return true;
-    }
-    if (awake_us(host) > host->world->now_us) {
-        guest_add(host, guest, at->kind,
-                  host->paused_until_us + (at->kind == GUEST_UP ? 10 : 0),
-                  at->reason);
-        return true;
-    }
-    switch (at->kind) {
-    case GUEST_UP:
-        guest->state = SIM_GUEST_RUNNING;
-        if (host->world->lost_us != 0) {
-            host->world->figures.running_us =
-                host->world->now_us - host->world->lost_us;
-        }
-        sim_trace(host->world, "%s: vm %" PRIx64 " epoch %" PRIu64 " runs",
-                  host->name, guest->uid, guest->epoch);
-        agent_event(host, guest->uid, CORE_VM_RUNNING, "", false);
-        break;
-    case GUEST_ENDS:
-        end_guest(host, guest, at->reason, at->failed);
-        break;
-    case GUEST_DEADLINE:
-        guest_deadline(host, guest);
-        break;
-    }
-    return true;
-}
-
-static void guest_add(struct sim_host *host, const struct sim_guest *guest,
-                      enum guest_event_kind kind, uint64_t at_us,
-                      const char *reason)
-{
-    struct guest_event *next = memory_alloc(sizeof(*next));
-
-    *next = (struct guest_event){
-        .event = {.run = guest_event_run, .free = guest_event_free},
-        .host = host,
-        .kind = kind,
-        .uid = guest->uid,
-        .number = guest->number,
-        .failed = strcmp(reason, "its process ended") == 0};
-    (void)snprintf(next->reason, sizeof(next->reason), "%s", reason);
-    sim_world_add(host->world, &next->event, at_us);
-}
-
-static struct sim_guest *room_for(struct sim_host *host, uint64_t uid)
-{
-    struct sim_guest *guest = guest_of(host, uid);
-
-    guest = guest != NULL ? guest : guest_of(host, 0);
-    CHECK(guest != NULL);
-    return guest;
-}
-
-static void begin_guest(struct sim_host *host, struct sim_guest *guest,
-                        const struct core_order *order)
-{
-    struct sim_world *world = host->world;
-
-    *guest = (struct sim_guest){
-        .uid = order->uid,
-        .epoch = order->epoch,
-        .keep = order->keep,
-        .state = SIM_GUEST_STARTING,
-        .number = ++host->guest_numbers,
-    };
-    world->figures.starts++;
-    sim_trace(world, "%s: vm %" PRIx64 " epoch %" PRIu64 " starts", host->name,
-              guest->uid, guest->epoch);
-    sim_check_guest_starts(host, guest);
-    if (sim_chance(world, host->start_fails_permille)) {
-        guest_add(host, guest, GUEST_ENDS,
-                  world->now_us + sim_below(world, 300 * SIM_MS),
-                  "its process ended");
-    } else {
-        guest_add(host, guest, GUEST_UP,
-                  world->now_us + sim_between(world, 50 * SIM_MS, 600 * SIM_MS),
-                  "");
-    }
-    guest_deadline(host, guest);
 }
 
 /* --- What the agent's core asks --------------------------------------------
@@ -293,53 +90,53 @@ static int on_start(struct core *core, struct core_order *order,
                     char reason[CORE_REASON_MAX + 1])
 {
     struct sim_host *host = host_of(core);
-    struct sim_guest *guest = room_for(host, order->uid);
+    struct sim_guest *guest = sim_guest_room(host, order->uid);
 
     if (now_ns(host) >= host->deadline_ns) {
         (void)snprintf(reason, CORE_REASON_MAX + 1, "no live lease or guard");
         return HF_ERROR_CLOSED;
     }
-    if (lives(guest)) {
+    if (sim_guest_lives(guest)) {
         (void)snprintf(reason, CORE_REASON_MAX + 1,
                        "something holds its lock here");
         return HF_ERROR_EXISTS;
     }
-    begin_guest(host, guest, order);
+    sim_guest_begin(host, guest, order);
     return 0;
 }
 
 static void on_stop(struct core *core, uint64_t uid, uint32_t grace_ms)
 {
     struct sim_host *host = host_of(core);
-    struct sim_guest *guest = guest_of(host, uid);
+    struct sim_guest *guest = sim_guest_of(host, uid);
     uint64_t us;
 
-    if (guest == NULL || !lives(guest)) {
+    if (guest == NULL || !sim_guest_lives(guest)) {
         return;
     }
     us = guest->hangs ? grace_ms * SIM_MS
                       : sim_below(host->world, 1 + grace_ms * SIM_MS / 2);
-    guest_add(host, guest, GUEST_ENDS, host->world->now_us + us, "stopped");
+    sim_guest_end_at(host, guest, host->world->now_us + us, "stopped");
 }
 
 static void on_kill(struct core *core, uint64_t uid, const char *reason)
 {
     struct sim_host *host = host_of(core);
-    struct sim_guest *guest = guest_of(host, uid);
+    struct sim_guest *guest = sim_guest_of(host, uid);
 
-    if (guest != NULL && lives(guest)) {
-        guest_add(host, guest, GUEST_ENDS,
-                  host->world->now_us + sim_below(host->world, 50 * SIM_MS),
-                  reason);
+    if (guest != NULL && sim_guest_lives(guest)) {
+        sim_guest_end_at(
+            host, guest,
+            host->world->now_us + sim_below(host->world, 50 * SIM_MS), reason);
     }
 }
 
 static void on_forget(struct core *core, uint64_t uid)
 {
-    struct sim_guest *guest = guest_of(host_of(core), uid);
+    struct sim_guest *guest = sim_guest_of(host_of(core), uid);
 
     if (guest != NULL) {
-        CHECK(!lives(guest));
+        CHECK(!sim_guest_lives(guest));
         *guest = (struct sim_guest){0};
     }
 }
@@ -392,9 +189,8 @@ static struct agent_event *agent_event_new(struct sim_host *host,
     return next;
 }
 
-static void agent_event(struct sim_host *host, uint64_t uid,
-                        enum core_vm_event event, const char *reason,
-                        bool failed)
+void sim_agent_hears(struct sim_host *host, uint64_t uid,
+                     enum core_vm_event event, const char *reason, bool failed)
 {
     struct agent_event *next;
 
@@ -578,7 +374,7 @@ static void scan(struct sim_host *host)
         if (guest->foreign) {
             CHECK(core_quarantine(&host->core, guest->uid,
                                   CORE_EPOCH_UNKNOWN) == 0);
-        } else if (lives(guest)) {
+        } else if (sim_guest_lives(guest)) {
             CHECK(core_adopt(&host->core, &found) == 0);
         } else {
             CHECK(core_adopt_gone(&host->core, guest->uid, guest->epoch,
@@ -643,7 +439,7 @@ static bool resume_run(struct sim_event *event)
     struct resume *resume = container_of(event, struct resume, event);
     struct sim_host *host = resume->host;
 
-    if (!host->powered || awake_us(host) > host->world->now_us) {
+    if (!host->powered || sim_host_awake_us(host) > host->world->now_us) {
         return true;
     }
     if (resume->check) {
@@ -693,113 +489,18 @@ void sim_host_power(struct sim_host *host, bool on)
     host->paused_until_us = 0;
     host->shims_stopped = false;
     host->deadline_ns = 0;
-    for (uint32_t i = 0; i < host->guest_count; i++) {
-        if (lives(&host->guests[i])) {
-            sim_check_guest_ends(host, &host->guests[i]);
-        }
-        host->guests[i] = (struct sim_guest){0};
-    }
+    sim_guests_lose_power(host);
 }
 
 /* Timers follow the clock. */
 void sim_host_set_rate(struct sim_host *host, int32_t ppm)
 {
     sim_clock_set_rate(&host->clock, host->world->now_us, ppm);
-    for (uint32_t i = 0; i < host->guest_count; i++) {
-        struct sim_guest *guest = &host->guests[i];
-
-        if (lives(guest)) {
-            guest_add(host, guest, GUEST_DEADLINE, host->world->now_us, "");
-        }
-    }
+    sim_guests_follow_clock(host);
     if (host->agent_up) {
         sim_world_add(host->world, &agent_event_new(host, AGENT_POKE)->event,
                       host->world->now_us);
     }
-}
-
-static struct sim_guest *some_running(struct sim_host *host)
-{
-    uint32_t from = (uint32_t)sim_below(host->world, host->guest_count);
-
-    for (uint32_t i = 0; i < host->guest_count; i++) {
-        struct sim_guest *guest = &host->guests[(from + i) % host->guest_count];
-
-        if (guest->uid != 0 && guest->state == SIM_GUEST_RUNNING &&
-            !guest->foreign) {
-            return guest;
-        }
-    }
-    return NULL;
-}
-
-bool sim_host_lose_guest(struct sim_host *host)
-{
-    struct sim_guest *guest = some_running(host);
-
-    if (guest != NULL) {
-        guest_add(host, guest, GUEST_ENDS, host->world->now_us,
-                  "its process ended");
-    }
-    return guest != NULL;
-}
-
-bool sim_host_hang_guest(struct sim_host *host)
-{
-    struct sim_guest *guest = some_running(host);
-
-    if (guest != NULL) {
-        guest->hangs = true;
-    }
-    return guest != NULL;
-}
-
-static struct text lend(const char *string)
-{
-    return (struct text){string, (uint32_t)strlen(string)};
-}
-
-static void keep_labels(struct sim_host *host, const Holdfast__V1__Host *spec)
-{
-    struct label *labels =
-        memory_alloc_array(spec->n_labels + 1, sizeof(*labels));
-
-    for (size_t i = 0; i < spec->n_labels; i++) {
-        labels[i].key = lend(spec->labels[i]->key);
-        labels[i].value = lend(spec->labels[i]->value);
-    }
-    /* What a real node would refuse has no labels here. */
-    if (labels_encode(labels, spec->n_labels, &host->labels) != 0) {
-        bytes_clear(&host->labels);
-    }
-    free(labels);
-}
-
-/* What the user's manifest says of it, or would be found on a real machine. */
-static void be_of_fleet(struct sim_host *host)
-{
-    const struct sim_fleet *fleet = host->world->options.fleet;
-    const Holdfast__V1__Host *spec = fleet->manifest->hosts[host->index];
-
-    host->zone = fleet->host_zones[host->index];
-    (void)snprintf(host->name, sizeof(host->name), "%s", spec->name);
-    host->fault_domain = spec->fault_domain;
-    host->capacity = (struct resources){spec->capacity->cpu_milli,
-                                        spec->capacity->memory_mib,
-                                        spec->capacity->disk_gib, 0};
-    for (size_t i = 0; i < spec->n_drivers; i++) {
-        host->driver_mask |= 1u << spec->drivers[i];
-    }
-    if (spec->n_drivers == 0) {
-        host->driver_mask = 1 << DRIVER_EXEC | 1 << DRIVER_QEMU;
-    }
-    host->pools = memory_alloc_array(spec->n_pools + 1, sizeof(*host->pools));
-    host->pool_count = (uint32_t)spec->n_pools;
-    for (size_t i = 0; i < spec->n_pools; i++) {
-        host->pools[i] = lend(spec->pools[i]);
-    }
-    keep_labels(host, spec);
-    host->guest_count = SIM_GUESTS_MIN + 2 * fleet->guests_in_host;
 }
 
 struct sim_host *sim_host_create(struct sim_world *world, uint32_t index)
@@ -811,7 +512,7 @@ struct sim_host *sim_host_create(struct sim_world *world, uint32_t index)
     if (world->options.fleet == NULL) {
         sim_terrain_host(host);
     } else {
-        be_of_fleet(host);
+        sim_fleet_host(host);
     }
     host->guests = memory_alloc_array(host->guest_count, sizeof(*host->guests));
     host->powered = true;

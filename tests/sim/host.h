@@ -1,38 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A simulated hypervisor machine: the agent's real core, and a model of what
- * is below it: guests, the shims and the guard with the lease page. The model
- * is what AGENT.md measured, at its worst: a kill takes up to the kill budget,
- * a guard that acts for a stopped shim the margin more. */
+ * A simulated hypervisor machine: the agent's real core, above the model of
+ * guests, shims and guard of guest.h. */
 #ifndef TESTS_SIM_HOST_H
 #define TESTS_SIM_HOST_H
 
 #include "agent/core.h"
 #include "agent/retry.h"
 #include "state/change.h"
+#include "tests/sim/guest.h"
 #include "tests/sim/stream.h"
 #include "tests/sim/world.h"
 
 /* Room for them, beside what a user's fleet needs. */
 #define SIM_GUESTS_MIN 64
-
-enum sim_guest_state {
-    SIM_GUEST_STARTING = 1,
-    SIM_GUEST_RUNNING,
-    SIM_GUEST_ENDED /* Its directory is there until it is forgotten. */
-};
-
-struct sim_guest {
-    uint64_t uid; /* 0: no guest. */
-    uint64_t epoch;
-    bool keep;
-    bool foreign; /* Nobody in the region knows it (rule 8). */
-    bool hangs;   /* Hears no polite stop. */
-    enum sim_guest_state state;
-    uint64_t number; /* Of this start; void events have another. */
-    bool failed;
-    char reason[48];
-};
 
 struct sim_host {
     struct sim_world *world;
@@ -87,10 +68,6 @@ void sim_agent_start(struct sim_host *host);
 void sim_agent_kill(struct sim_host *host);
 void sim_agent_pause(struct sim_host *host, uint64_t until_us);
 
-/* A running guest ends by itself; false when there is none. */
-bool sim_host_lose_guest(struct sim_host *host);
-bool sim_host_hang_guest(struct sim_host *host);
-
 /* Whether the way between the host and a node's zone is open, in the
  * direction asked for. */
 bool sim_host_reaches(const struct sim_host *host, uint32_t node, bool towards);
@@ -99,7 +76,17 @@ bool sim_host_reaches(const struct sim_host *host, uint32_t node, bool towards);
 void sim_agent_reply(struct sim_host *host, struct sim_stream *stream,
                      const struct sim_reply *reply);
 
-/* When the agent takes in what comes now. */
+/* When the machine goes on, if it stands still; and when the agent takes in
+ * what comes now. */
+uint64_t sim_host_awake_us(const struct sim_host *host);
 uint64_t sim_agent_awake_us(const struct sim_host *host);
+
+/* What the agent, if it is up, hears of a guest soon. */
+void sim_agent_hears(struct sim_host *host, uint64_t uid,
+                     enum core_vm_event event, const char *reason, bool failed);
+
+/* Zone, name and all that the host reports: what the user's manifest says of
+ * it. Of a world with a fleet. */
+void sim_fleet_host(struct sim_host *host);
 
 #endif
