@@ -27,6 +27,10 @@ enum planted {
     PLANTED_STORM_STAYS,       /* Who led goes on to see a storm. */
     PLANTED_NEVER_IDLE,        /* Every turn writes. */
     PLANTED_GIVES_UP,          /* A node ends for nothing. */
+    PLANTED_QUORUM_GUESSED,    /* Half of the voters pass for a majority. */
+    PLANTED_PROMOTED_BEHIND,   /* A standby may vote before it has the log. */
+    PLANTED_ID_AGAIN,          /* A removed node's number is given out. */
+    PLANTED_REMOVED_STAYS,     /* Nobody sends a removed node away. */
     PLANTED_RULE_IGNORED,      /* A VM's host selector does not count. */
     PLANTED_CLAIM_KEPT,        /* Room is held for who has gone elsewhere. */
     PLANTED_PREEMPTS_EQUALS,   /* Stops VMs of any priority for another. */

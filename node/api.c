@@ -194,6 +194,13 @@ void api_fail(struct api_reply *reply, enum api_error error, const char *format,
     va_end(args);
 }
 
+void api_fail_plainly(struct api_reply *reply, enum api_error error)
+{
+    const struct api_error_entry *entry = api_error_entry(error);
+
+    api_fail(reply, error, "%s %s", entry->meaning, entry->cure);
+}
+
 static void pack_into(struct bytes *out, const ProtobufCMessage *message)
 {
     size_t len = protobuf_c_message_get_packed_size(message);

@@ -46,6 +46,9 @@ void api_reply_close(struct api_reply *reply);
 void api_fail(struct api_reply *reply, enum api_error error, const char *format,
               ...) __attribute__((format(printf, 3, 4)));
 
+/* The same in the registry's own words. */
+void api_fail_plainly(struct api_reply *reply, enum api_error error);
+
 struct page_book;
 struct applies_look;
 

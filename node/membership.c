@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/membership.h"
 
+#include "base/planted.h"
 #include "node/api_check.h"
 
 #include <inttypes.h>
@@ -20,8 +21,9 @@ static size_t place_of(const struct membership *now, const char *name)
 
 bool membership_is_behind(const struct membership *now, size_t place)
 {
-    return now->seen[place].snapshot ||
-           now->seen[place].lag_entries > MEMBERSHIP_LAG_MAX;
+    return !PLANTED(PROMOTED_BEHIND) &&
+           (now->seen[place].snapshot ||
+            now->seen[place].lag_entries > MEMBERSHIP_LAG_MAX);
 }
 
 /* Of `next`, those that answer now. */
@@ -65,7 +67,8 @@ static bool check_majority(const struct membership *now,
     size_t voters = members_voters(next);
     size_t answer = voters_that_answer(now, next);
 
-    if (answer * 2 > voters) {
+    if (answer * 2 > voters ||
+        (PLANTED(QUORUM_GUESSED) && answer * 2 == voters)) {
         return true;
     }
     api_fail(reply, API_QUORUM_AT_RISK,
@@ -97,7 +100,8 @@ static bool check_new(const struct membership *now, const struct member *wanted,
             return false;
         }
     }
-    if (wanted->id <= now->members->id_max) {
+    if (wanted->id <= now->members->id_max &&
+        (!PLANTED(ID_AGAIN) || members_get(now->members, wanted->id) != NULL)) {
         api_fail(reply, API_NODE_ID_USED,
                  "id: %" PRIu64 " was used before; the next free one is "
                  "%" PRIu64,
@@ -134,7 +138,9 @@ enum membership_verdict membership_add(const struct membership *now,
     }
     change->next = *now->members;
     change->next.items[change->next.count++] = change->member;
-    change->next.id_max = wanted->id;
+    change->next.id_max = PLANTED(ID_AGAIN) && wanted->id < now->members->id_max
+                              ? now->members->id_max
+                              : wanted->id;
     snprintf(change->note, sizeof(change->note),
              "%s is a standby now: it follows and does not vote. Start its "
              "holdfastd with `join: true` and --bootstrap; when `holdfast node "
@@ -274,4 +280,65 @@ enum membership_verdict membership_remove(const struct membership *now,
              name, change->member.id, members_voters(&change->next),
              members_voters(&change->next) / 2 + 1);
     return MEMBERSHIP_CHANGES;
+}
+
+/* The voters of one zone, and what is left without them. */
+struct zone_voters {
+    size_t count;
+    size_t answer;
+    size_t answer_elsewhere;
+};
+
+static struct zone_voters voters_in(const struct membership *now,
+                                    const struct zone *zone)
+{
+    struct zone_voters voters = {0};
+
+    for (size_t i = 0; zone != NULL && i < now->members->count; i++) {
+        const struct member *member = &now->members->items[i];
+        bool answers = now->seen[i].answers;
+
+        if (member->role != REPLICA_VOTER) {
+            continue;
+        }
+        if (strcmp(member->zone, zone->name) == 0) {
+            voters.count++;
+            voters.answer += answers;
+        } else {
+            voters.answer_elsewhere += answers;
+        }
+    }
+    return voters;
+}
+
+/* A zone's voter answers if any of its nodes does. */
+uint64_t membership_zones_reachable(const struct membership *now,
+                                    const struct state *state)
+{
+    uint64_t mask = UINT64_MAX;
+
+    for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
+        struct zone_voters voters = voters_in(now, state_zone_at(state, slot));
+
+        if (voters.count > 0 && voters.answer == 0) {
+            mask &= ~(UINT64_C(1) << slot);
+        }
+    }
+    return mask;
+}
+
+uint64_t membership_zones_needed(const struct membership *now,
+                                 const struct state *state)
+{
+    size_t all = members_voters(now->members);
+    uint64_t mask = 0;
+
+    for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
+        struct zone_voters voters = voters_in(now, state_zone_at(state, slot));
+
+        if (voters.count > 0 && voters.answer_elsewhere <= all / 2) {
+            mask |= UINT64_C(1) << slot;
+        }
+    }
+    return mask;
 }

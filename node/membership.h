@@ -60,4 +60,11 @@ enum membership_verdict membership_remove(const struct membership *now,
 /* Not near enough to be promoted. */
 bool membership_is_behind(const struct membership *now, size_t place);
 
+/* See engine_ops: the zones whose voters answer, and those without which the
+ * voters that answer are no majority. */
+uint64_t membership_zones_reachable(const struct membership *now,
+                                    const struct state *state);
+uint64_t membership_zones_needed(const struct membership *now,
+                                 const struct state *state);
+
 #endif

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "node/membership.h"
 #include "node/peers.h"
 
 #include <inttypes.h>
@@ -94,63 +95,31 @@ static void on_wake(struct engine *engine)
     uv_async_send(&node_of(engine)->wake);
 }
 
-/* A zone's voter answers if any of its nodes is connected. */
-static uint64_t zones_reachable(struct engine *engine)
+static void look_around(const struct node *node, struct membership *now)
 {
-    const struct node *node = node_of(engine);
-    const struct state *state = engine->state;
-    uint64_t mask = UINT64_MAX;
-
-    for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
-        const struct zone *zone = state_zone_at(state, slot);
-        bool has_node = false;
-        bool answers = false;
-
-        for (size_t i = 0; i < node->roster.members.count; i++) {
-            const struct member *member = &node->roster.members.items[i];
-
-            if (member->role == REPLICA_VOTER &&
-                strcmp(member->zone, zone->name) == 0) {
-                has_node = true;
-                answers |= peers_answer(node->peers, member->id);
-            }
-        }
-        if (has_node && !answers) {
-            mask &= ~(UINT64_C(1) << slot);
-        }
+    memset(now, 0, sizeof(*now));
+    now->members = &node->roster.members;
+    now->self = node->self->id;
+    for (size_t i = 0; i < now->members->count; i++) {
+        now->seen[i].answers =
+            peers_answer(node->peers, now->members->items[i].id);
     }
-    return mask;
 }
 
-/* Voters that answer and are not in the zone: too few for a majority? */
+static uint64_t zones_reachable(struct engine *engine)
+{
+    struct membership now;
+
+    look_around(node_of(engine), &now);
+    return membership_zones_reachable(&now, engine->state);
+}
+
 static uint64_t zones_needed(struct engine *engine)
 {
-    const struct node *node = node_of(engine);
-    const struct state *state = engine->state;
-    const struct members *members = &node->roster.members;
-    size_t voters = members_voters(members);
-    uint64_t mask = 0;
+    struct membership now;
 
-    for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
-        const struct zone *zone = state_zone_at(state, slot);
-        size_t left = 0;
-        bool has_node = false;
-
-        for (size_t i = 0; i < members->count; i++) {
-            const struct member *member = &members->items[i];
-            bool inside = strcmp(member->zone, zone->name) == 0;
-
-            if (member->role != REPLICA_VOTER) {
-                continue;
-            }
-            has_node |= inside;
-            left += !inside && peers_answer(node->peers, member->id);
-        }
-        if (has_node && left <= voters / 2) {
-            mask |= UINT64_C(1) << slot;
-        }
-    }
-    return mask;
+    look_around(node_of(engine), &now);
+    return membership_zones_needed(&now, engine->state);
 }
 
 static uint64_t clock_us(void)

@@ -115,7 +115,6 @@ const struct member *node_member(const struct node *node, uint64_t id);
 
 /* This node is no member any more, or must not come back: says why, and what to
  * do, and ends the process. `who` told it. */
-enum node_end { NODE_REMOVED, NODE_LEFT_BEHIND, NODE_LOST_DATA };
 void node_ends(const struct node *node, enum node_end end, const char *who);
 
 /* Finishes a call for lack of a leader, with the time to wait. */

@@ -1,219 +1,140 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Adding, promoting and removing nodes: the leader's view of the members to
- * membership.h, what it decides to the replica, the outcome to the caller. */
-#include "base/check.h"
+ * Adding, promoting and removing nodes over gRPC: who may, what the leader
+ * sees of its members, and the answer of member_change.h to the caller. */
+#include "base/container.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "node/api_check.h"
-#include "node/api_errors.h"
 #include "node/caller.h"
-#include "node/membership.h"
+#include "node/member_change.h"
 #include "node/node.h"
 #include "node/peers.h"
-#include "rpc/address.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <holdfast/v1/cluster_service.pb-c.h>
-
-enum { MEMBERS_ADD, MEMBERS_PROMOTE, MEMBERS_REMOVE, MEMBERS_COUNT };
-
-static struct rpc_method member_methods[MEMBERS_COUNT];
+static struct rpc_method member_methods[MEMBER_CHANGE_KINDS];
 
 struct members_call {
     struct rpc_handler handler;
-    struct replica_reconfigure reconfigure;
+    struct member_change change;
     struct node *node;
     struct rpc_call *call; /* NULL: it has ended. */
-    const struct rpc_method *method;
+    struct turn_request request;
+    const ProtobufCMessage *message;
+    struct arena arena; /* Of `message`. */
+    bool queued;        /* For the turn that proves leadership. */
     bool changing;
-    struct membership_change change;
 };
 
 static void free_if_done(struct members_call *call)
 {
-    if (call->call == NULL && !call->changing) {
+    if (call->call == NULL && !call->queued && !call->changing) {
+        arena_close(&call->arena);
         free(call);
     }
 }
 
-static void refuse(struct members_call *call, const struct api_reply *reply)
+/* What passes by itself is asked again soon. */
+static bool is_passing(const struct api_reply *reply)
 {
+    return reply->code == RPC_UNAVAILABLE ||
+           reply->code == RPC_RESOURCE_EXHAUSTED ||
+           reply->reason == api_error_entry(API_MEMBERS_CHANGING)->reason;
+}
+
+static void send_reply(const struct members_call *call,
+                       const struct api_reply *reply)
+{
+    if (reply->code == RPC_OK) {
+        rpc_call_send_raw(call->call, reply->response.data,
+                          reply->response.len);
+        rpc_call_finish(call->call, RPC_OK, "%s", "");
+        return;
+    }
     rpc_call_trailer(call->call, "holdfast-reason", reply->reason);
+    if (is_passing(reply)) {
+        rpc_call_trailer(call->call, "grpc-retry-pushback-ms", "200");
+    }
     rpc_call_finish(call->call, reply->code, "%s", reply->message);
 }
 
-static void refuse_plainly(struct members_call *call, enum api_error error)
-{
-    const struct api_error_entry *entry = api_error_entry(error);
-
-    rpc_call_trailer(call->call, "holdfast-reason", entry->reason);
-    rpc_call_trailer(call->call, "grpc-retry-pushback-ms", "200");
-    rpc_call_finish(call->call, entry->code, "%s %s", entry->meaning,
-                    entry->cure);
-}
-
-static void look_at_members(const struct node *node, struct members *members,
-                            struct membership *now)
-{
-    struct replica_status status;
-
-    memset(now, 0, sizeof(*now));
-    roster_region(members, node->engine.replica, node->config);
-    replica_status(node->engine.replica, &status);
-    now->members = members;
-    now->self = node->self->id;
-    for (size_t i = 0; i < members->count; i++) {
-        uint64_t id = members->items[i].id;
-
-        now->seen[i].answers = peers_answer(node->peers, id);
-        for (size_t j = 0; j < status.peer_count; j++) {
-            if (status.peers[j].id == id) {
-                now->seen[i].snapshot = status.peers[j].snapshot;
-                now->seen[i].lag_entries = status.peers[j].lag_entries;
-            }
-        }
-    }
-}
-
-/* The three responses are laid out the same. */
-static void answer(struct members_call *call)
-{
-    struct member *member = &call->change.member;
-    Holdfast__V1__AddNodeResponse response =
-        HOLDFAST__V1__ADD_NODE_RESPONSE__INIT;
-    Holdfast__V1__PromoteNodeResponse promoted =
-        HOLDFAST__V1__PROMOTE_NODE_RESPONSE__INIT;
-    Holdfast__V1__RemoveNodeResponse removed =
-        HOLDFAST__V1__REMOVE_NODE_RESPONSE__INIT;
-    uint64_t revision = state_revision(call->node->engine.state);
-    Holdfast__V1__Node view;
-
-    holdfast__v1__node__init(&view);
-    view.name = member->name;
-    view.id = member->id;
-    view.zone = member->zone;
-    view.address = member->address;
-    view.role = HOLDFAST__V1__ROLE__ROLE_FOLLOWER;
-    view.membership = member->role == REPLICA_VOTER
-                          ? HOLDFAST__V1__MEMBERSHIP__MEMBERSHIP_VOTER
-                          : HOLDFAST__V1__MEMBERSHIP__MEMBERSHIP_STANDBY;
-    response.node = promoted.node = removed.node = &view;
-    response.note = promoted.note = removed.note = call->change.note;
-    response.revision = promoted.revision = removed.revision = revision;
-    rpc_call_send(call->call, call->method == &member_methods[MEMBERS_ADD]
-                                  ? &response.base
-                              : call->method == &member_methods[MEMBERS_PROMOTE]
-                                  ? &promoted.base
-                                  : &removed.base);
-    rpc_call_finish(call->call, RPC_OK, "%s", "");
-}
-
-static void decided(struct replica_reconfigure *reconfigure,
-                    enum replica_outcome outcome, uint64_t index)
+static void done(struct member_change *change, enum replica_outcome outcome,
+                 uint64_t index)
 {
     struct members_call *call =
-        container_of(reconfigure, struct members_call, reconfigure);
+        container_of(change, struct members_call, change);
+    struct api_reply reply;
 
     call->changing = false;
     log_info("members.changed",
              "method=%s node=%s id=%" PRIu64 " outcome=%s index=%" PRIu64,
-             strrchr(call->method->path, '/') + 1, call->change.member.name,
-             call->change.member.id,
+             strrchr(member_methods[change->kind].path, '/') + 1,
+             change->change.member.name, change->change.member.id,
              outcome == REPLICA_COMMITTED ? "committed"
              : outcome == REPLICA_REFUSED ? "refused"
                                           : "unknown",
              index);
     if (call->call != NULL) {
-        if (outcome == REPLICA_COMMITTED) {
-            answer(call);
-        } else if (outcome == REPLICA_REFUSED) {
-            node_refuse_no_leader(call->call);
-        } else {
-            refuse_plainly(call, API_OUTCOME_UNKNOWN);
-        }
+        api_reply_init(&reply);
+        member_change_answer(change, outcome,
+                             state_revision(call->node->engine.state), &reply);
+        send_reply(call, &reply);
+        api_reply_close(&reply);
     }
     free_if_done(call);
 }
 
-static bool check_wanted(const Holdfast__V1__AddNodeRequest *request,
-                         struct member *wanted, struct api_reply *reply)
+static void begin(struct members_call *call)
 {
-    struct sockaddr_storage where;
-
-    if (!api_check_name(reply, "name", request->name) ||
-        (request->zone[0] != '\0' &&
-         !api_check_name(reply, "zone", request->zone)) ||
-        !api_check_range(reply, "id", request->id, 1,
-                         RAFT_NUMBER_MAX * 2 - 1)) {
-        return false;
-    }
-    if (strlen(request->address) >= sizeof(wanted->address) ||
-        rpc_address_parse(request->address, &where) != 0) {
-        api_fail(reply, API_INVALID_FIELD,
-                 "address: '%.80s' is not IPv4:port or [IPv6]:port",
-                 request->address);
-        return false;
-    }
-    *wanted = (struct member){.id = request->id};
-    memcpy(wanted->name, request->name, strlen(request->name));
-    memcpy(wanted->zone, request->zone, strlen(request->zone));
-    memcpy(wanted->address, request->address, strlen(request->address));
-    return true;
-}
-
-static enum membership_verdict judge(struct members_call *call,
-                                     const ProtobufCMessage *message,
-                                     bool *dry_run, struct api_reply *reply)
-{
+    struct node *node = call->node;
+    struct replica *replica = node->engine.replica;
     struct members members;
     struct membership now;
+    struct api_reply reply;
 
-    look_at_members(call->node, &members, &now);
-    if (call->method == &member_methods[MEMBERS_ADD]) {
-        const Holdfast__V1__AddNodeRequest *request = (const void *)message;
-        struct member wanted;
-
-        *dry_run = request->dry_run;
-        return check_wanted(request, &wanted, reply)
-                   ? membership_add(&now, &wanted, &call->change, reply)
-                   : MEMBERSHIP_REFUSED;
+    roster_region(&members, replica, node->config);
+    member_change_look(&now, &members, replica, node->self->id);
+    for (size_t i = 0; i < members.count; i++) {
+        now.seen[i].answers = peers_answer(node->peers, members.items[i].id);
     }
-    if (call->method == &member_methods[MEMBERS_PROMOTE]) {
-        const Holdfast__V1__PromoteNodeRequest *request = (const void *)message;
-
-        *dry_run = request->dry_run;
-        return membership_promote(&now, request->name, &call->change, reply);
+    api_reply_init(&reply);
+    call->changing = true;
+    if (member_change_begin(&call->change, call->message, &now, replica,
+                            state_revision(node->engine.state),
+                            &reply) != MEMBER_CHANGE_PROPOSED) {
+        call->changing = false;
+        send_reply(call, &reply);
     }
-    const Holdfast__V1__RemoveNodeRequest *request = (const void *)message;
-
-    *dry_run = request->dry_run;
-    return membership_remove(&now, request->name, request->allow_fewer_voters,
-                             &call->change, reply);
+    api_reply_close(&reply);
 }
 
-static void change_members(struct members_call *call)
+/* A turn has proved that this node leads; else it could answer of members that
+ * another one has changed since (rule 3). */
+static void proved(struct turn_request *request, int status)
 {
-    int rv;
+    struct members_call *call =
+        container_of(request, struct members_call, request);
 
-    call->changing = true;
-    rv = replica_reconfigure(call->node->engine.replica, &call->change.next,
-                             &call->reconfigure, decided);
-    if (rv == 0) {
-        node_pump(call->node);
-        return;
-    }
-    call->changing = false;
-    CHECK(rv != HF_ERROR_INVALID); /* membership.h makes none such. */
-    if (rv == HF_ERROR_BUSY) {
-        refuse_plainly(call, API_MEMBERS_CHANGING);
-    } else {
+    call->queued = false;
+    if (call->call != NULL && status != 0) {
         node_refuse_no_leader(call->call);
+    } else if (call->call != NULL) {
+        begin(call);
     }
+    free_if_done(call);
+}
+
+static void refuse_busy(const struct members_call *call)
+{
+    struct api_reply reply;
+
+    api_reply_init(&reply);
+    api_fail_plainly(&reply, API_LANE_FULL);
+    send_reply(call, &reply);
+    api_reply_close(&reply);
 }
 
 static void on_message(struct rpc_handler *handler,
@@ -222,8 +143,7 @@ static void on_message(struct rpc_handler *handler,
     struct members_call *call =
         container_of(handler, struct members_call, handler);
     struct access_subject subject;
-    struct api_reply reply;
-    bool dry_run = false;
+    int rv;
 
     caller_subject(call->call, &subject);
     if (!caller_allow(call->node, call->call, &subject)) {
@@ -233,27 +153,16 @@ static void on_message(struct rpc_handler *handler,
         node_refuse_no_leader(call->call);
         return;
     }
-    if (!replica_members_committed(call->node->engine.replica)) {
-        refuse_plainly(call, API_MEMBERS_CHANGING);
-        return;
+    call->message = message;
+    rpc_call_take_arena(call->call, &call->arena);
+    call->request.done = proved;
+    rv = turn_submit(&call->node->engine.turn, LANE_READ, &call->request);
+    call->queued = rv == 0;
+    if (rv == HF_ERROR_BUSY) {
+        refuse_busy(call);
+    } else if (rv != 0) {
+        node_refuse_no_leader(call->call);
     }
-    api_reply_init(&reply);
-    switch (judge(call, message, &dry_run, &reply)) {
-    case MEMBERSHIP_REFUSED:
-        refuse(call, &reply);
-        break;
-    case MEMBERSHIP_ALREADY:
-        answer(call);
-        break;
-    case MEMBERSHIP_CHANGES:
-        if (dry_run) {
-            answer(call);
-        } else {
-            change_members(call);
-        }
-        break;
-    }
-    api_reply_close(&reply);
 }
 
 static void on_closed(struct rpc_handler *handler)
@@ -262,6 +171,10 @@ static void on_closed(struct rpc_handler *handler)
         container_of(handler, struct members_call, handler);
 
     call->call = NULL;
+    if (call->queued) {
+        turn_cancel(&call->node->engine.turn, &call->request);
+        call->queued = false;
+    }
     free_if_done(call);
 }
 
@@ -279,31 +192,21 @@ static struct rpc_handler *open_call(struct rpc_service *service,
     call->handler.ops = &handler_ops;
     call->node = container_of(service, struct node, membership);
     call->call = rpc_call;
-    call->method = method;
+    call->change.kind = (enum member_change_kind)(method - member_methods);
+    call->change.done = done;
     return &call->handler;
 }
 
 void node_members_open(struct node *node)
 {
-    static const struct rpc_method methods[MEMBERS_COUNT] = {
-        [MEMBERS_ADD] = {.path = "/holdfast.v1.ClusterService/AddNode",
-                         .input = &holdfast__v1__add_node_request__descriptor,
-                         .output =
-                             &holdfast__v1__add_node_response__descriptor},
-        [MEMBERS_PROMOTE] =
-            {.path = "/holdfast.v1.ClusterService/PromoteNode",
-             .input = &holdfast__v1__promote_node_request__descriptor,
-             .output = &holdfast__v1__promote_node_response__descriptor},
-        [MEMBERS_REMOVE] =
-            {.path = "/holdfast.v1.ClusterService/RemoveNode",
-             .input = &holdfast__v1__remove_node_request__descriptor,
-             .output = &holdfast__v1__remove_node_response__descriptor},
-    };
-
     node->membership.open = open_call;
-    for (int i = 0; i < MEMBERS_COUNT; i++) {
-        member_methods[i] = methods[i];
-        member_methods[i].service = &node->membership;
+    for (int i = 0; i < MEMBER_CHANGE_KINDS; i++) {
+        const struct member_change_method *method = &member_change_methods[i];
+
+        member_methods[i] = (struct rpc_method){.path = method->path,
+                                                .input = method->input,
+                                                .output = method->output,
+                                                .service = &node->membership};
         rpc_server_add(node->server, &member_methods[i]);
     }
 }

@@ -129,15 +129,6 @@ static const struct rpc_stream_ops peer_ops = {
     .closed = on_peer_closed,
 };
 
-/* The generation that this node belongs to: of the configuration that it is a
- * member of. 0: of none; it joins, and what it has is on its way. */
-static uint32_t own_generation(const struct node *node)
-{
-    return node->roster.from_region && node_member(node, node->self->id) != NULL
-               ? node->roster.members.generation
-               : 0;
-}
-
 static void open_stream(struct peer *peer)
 {
     const struct node *node = peer->node;
@@ -162,7 +153,8 @@ static void open_stream(struct peer *peer)
 
     snprintf(from, sizeof(from), "%" PRIu64, node->self->id);
     snprintf(to, sizeof(to), "%" PRIu64, peer->id);
-    snprintf(generation, sizeof(generation), "%" PRIu32, own_generation(node));
+    snprintf(generation, sizeof(generation), "%" PRIu32,
+             roster_generation(&node->roster, node->self->id));
     peer->open = true;
     rpc_stream_open(peer->channel, &peer->stream, &peer_ops, PEER_PATH, 0,
                     metadata);
@@ -270,26 +262,14 @@ static bool is_peer(const struct rpc_call *call, uint64_t from,
 static bool has_ended(const struct node *node, const struct rpc_call *call,
                       uint64_t from, enum node_end *end)
 {
-    const struct member *member = node_member(node, from);
     const char *empty = rpc_call_metadata(call, PEER_EMPTY_KEY);
-    uint64_t generation =
-        number_of(rpc_call_metadata(call, "holdfast-generation"));
+    const struct roster_claim claim = {
+        .id = from,
+        .generation = number_of(rpc_call_metadata(call, "holdfast-generation")),
+        .empty = empty != NULL && strcmp(empty, "1") == 0};
 
-    if (!node->roster.from_region) {
-        return false; /* We join, and know nothing. */
-    }
-    if (generation != 0 && generation < own_generation(node)) {
-        *end = NODE_LEFT_BEHIND;
-        return true;
-    }
-    if (replica_has_removed(node->engine.replica, from)) {
-        *end = NODE_REMOVED;
-        return true;
-    }
-    *end = NODE_LOST_DATA;
-    return member != NULL && member->role == REPLICA_VOTER && empty != NULL &&
-           strcmp(empty, "1") == 0 &&
-           replica_members_committed(node->engine.replica);
+    return roster_ends(&node->roster, node->engine.replica, node->self->id,
+                       &claim, end);
 }
 
 static void send_away(struct rpc_call *call, uint64_t from, enum node_end end)
@@ -427,9 +407,7 @@ static bool is_wanted(const struct peers *peers, const struct peer *peer)
     const struct member *member = node_member(node, peer->id);
 
     if (member == NULL) {
-        /* Not heard of yet; or of the file, while we know no better. */
-        return !node->roster.from_region ||
-               !replica_has_removed(node->engine.replica, peer->id);
+        return roster_reaches(&node->roster, node->engine.replica, peer->id);
     }
     return strcmp(member->name, peer->name) == 0 &&
            strcmp(member->address, peer->address) == 0;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/roster.h"
 
+#include "base/planted.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,4 +74,41 @@ void roster_region(struct members *members, const struct replica *replica,
 {
     replica_members(replica, members);
     roster_complete(members, config);
+}
+
+uint32_t roster_generation(const struct roster *roster, uint64_t self)
+{
+    return roster->from_region && members_get(&roster->members, self) != NULL
+               ? roster->members.generation
+               : 0;
+}
+
+bool roster_ends(const struct roster *roster, const struct replica *replica,
+                 uint64_t self, const struct roster_claim *claim,
+                 enum node_end *end)
+{
+    const struct member *member = members_get(&roster->members, claim->id);
+
+    if (!roster->from_region) {
+        return false; /* We join, and know nothing. */
+    }
+    if (claim->generation != 0 &&
+        claim->generation < roster_generation(roster, self)) {
+        *end = NODE_LEFT_BEHIND;
+        return true;
+    }
+    if (replica_has_removed(replica, claim->id) && !PLANTED(REMOVED_STAYS)) {
+        *end = NODE_REMOVED;
+        return true;
+    }
+    *end = NODE_LOST_DATA;
+    return member != NULL && member->role == REPLICA_VOTER && claim->empty &&
+           replica_members_committed(replica);
+}
+
+bool roster_reaches(const struct roster *roster, const struct replica *replica,
+                    uint64_t id)
+{
+    return members_get(&roster->members, id) != NULL || !roster->from_region ||
+           !replica_has_removed(replica, id);
 }

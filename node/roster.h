@@ -30,4 +30,28 @@ void roster_complete(struct members *members,
 void roster_region(struct members *members, const struct replica *replica,
                    const Holdfast__V1__NodeConfig *config);
 
+/* The generation that the node `self` belongs to: of the configuration that it
+ * is a member of. 0: of none; it joins, and what it has is on its way. */
+uint32_t roster_generation(const struct roster *roster, uint64_t self);
+
+/* Why a node must not take part any more. */
+enum node_end { NODE_REMOVED, NODE_LEFT_BEHIND, NODE_LOST_DATA };
+
+/* What a node that connects says of itself. */
+struct roster_claim {
+    uint64_t id;         /* Proved. */
+    uint64_t generation; /* See above. */
+    bool empty;          /* It has nothing of the region yet. */
+};
+
+/* Whether the node `self` must send it away for good, and why. */
+bool roster_ends(const struct roster *roster, const struct replica *replica,
+                 uint64_t self, const struct roster_claim *claim,
+                 enum node_end *end);
+
+/* Whether the node of this id is to be reached: a member; or not heard of yet;
+ * or of the file, while we know no better. */
+bool roster_reaches(const struct roster *roster, const struct replica *replica,
+                    uint64_t id);
+
 #endif

@@ -2,6 +2,7 @@
 #include "raft/members.h"
 
 #include "base/check.h"
+#include "base/planted.h"
 #include "raft/message.h"
 
 #include <inttypes.h>
@@ -203,7 +204,8 @@ bool members_may_follow(const struct members *now, const struct members *next)
         const struct member *is = &next->items[i];
         if (members_get(now, is->id) == NULL) {
             changes++;
-            if (is->id <= now->id_max || is->role != REPLICA_STANDBY) {
+            if ((is->id <= now->id_max && !PLANTED(ID_AGAIN)) ||
+                is->role != REPLICA_STANDBY) {
                 return false; /* Used before, or not caught up. */
             }
         }

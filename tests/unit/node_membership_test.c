@@ -203,6 +203,54 @@ static void a_standby_goes_at_any_time(void **state)
     assert_null(members_get(&change.next, 4));
 }
 
+/* Zones z1, z2 and z3 with a voter each, as the state has them. */
+static struct state *zones(void)
+{
+    static const char *const names[] = {"z1", "z2", "z3"};
+    struct state *state = state_create();
+
+    state_begin(state, 1);
+    for (size_t i = 0; i < 3; i++) {
+        struct change creation = {.kind = CHANGE_ZONE_CREATE};
+
+        creation.zone_create.name = (struct text){names[i], 2};
+        state_apply(state, &creation, NULL);
+        (void)snprintf(members.items[i].zone, sizeof(members.items[i].zone),
+                       "%s", names[i]);
+    }
+    return state;
+}
+
+static void zones_answer_through_their_voters(void **unused)
+{
+    struct state *state;
+
+    (void)unused;
+    region(3);
+    state = zones();
+    assert_int_equal(membership_zones_reachable(&now, state) & 7, 7);
+    assert_int_equal(membership_zones_needed(&now, state), 0);
+    /* Without z2 either of the others is needed, and z2 itself, which does not
+     * answer, is not. */
+    silent(2);
+    assert_int_equal(membership_zones_reachable(&now, state) & 7, 5);
+    assert_int_equal(membership_zones_needed(&now, state), 5);
+    /* A standby there answers, and counts for nothing. */
+    standby(4);
+    (void)snprintf(members.items[3].zone, sizeof(members.items[3].zone), "z2");
+    assert_int_equal(membership_zones_reachable(&now, state) & 7, 5);
+    assert_int_equal(membership_zones_needed(&now, state), 5);
+    /* As a voter it does: three of four answer, two without any zone. */
+    members.items[3].role = REPLICA_VOTER;
+    assert_int_equal(membership_zones_reachable(&now, state) & 7, 7);
+    assert_int_equal(membership_zones_needed(&now, state), 7);
+    /* A zone without voters is never the reason. */
+    members.count = 1;
+    assert_int_equal(membership_zones_reachable(&now, state) & 7, 7);
+    assert_int_equal(membership_zones_needed(&now, state), 1);
+    state_destroy(state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +268,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(three_are_the_fewest_unless_meant,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(the_leader_hands_over_before_it_goes,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(zones_answer_through_their_voters,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_standby_goes_at_any_time, setup,
                                         teardown),
