@@ -62,7 +62,9 @@ static bool apply_move(const struct plan_step *step, uint32_t order,
     return true;
 }
 
-/* Where the plan has it; if others are still there, once they have gone. */
+/* Where the plan has it; if others are still there, once they have gone. A move
+ * that the plan found to be in vain, or room that it holds elsewhere, is given
+ * up first. */
 static bool apply_place(const struct plan_step *step, const struct vm *vm,
                         struct turn_plan *plan)
 {
@@ -70,17 +72,23 @@ static bool apply_place(const struct plan_step *step, const struct vm *vm,
     enum placement_refusal refusal;
     uint32_t slot;
 
-    if (vm == NULL || vm->state != VM_PENDING || host == NULL ||
-        vm->moving != MOVE_NONE) {
+    if (vm == NULL || vm->state != VM_PENDING || host == NULL) {
         return false;
     }
     slot = uid_slot(host->uid);
     refusal = placer_refusal(plan->placer, plan->scratch, vm, slot);
+    if (refusal != PLACEMENT_REFUSAL_COUNT && vm->moving != MOVE_NONE) {
+        if (vm_holds_claim(vm) && vm->move_host == slot) {
+            return place_passes(plan->scratch, vm, slot, refusal);
+        }
+        vm = place_free(plan, vm);
+        refusal = placer_refusal(plan->placer, plan->scratch, vm, slot);
+    }
     if (refusal == PLACEMENT_REFUSAL_COUNT) {
         place_assign(plan, vm, slot);
         return true;
     }
-    return refusal >= REFUSED_CPU && refusal <= REFUSED_CLAIMED &&
+    return place_passes(plan->scratch, vm, slot, refusal) &&
            place_fits_later(plan->scratch, vm, slot) &&
            place_claim(plan, vm, slot, MOVE_CAUSE_PLAN);
 }

@@ -95,6 +95,19 @@ static const struct vm *give_up_move(struct turn_plan *plan,
     return state_vm(plan->scratch, id);
 }
 
+const struct vm *place_free(struct turn_plan *plan, const struct vm *vm)
+{
+    struct vm_id id = {vm->uid};
+
+    if (vm->moving == MOVE_UNDER_WAY) {
+        return give_up_move(plan, vm);
+    }
+    if (vm->moving == MOVE_CLAIMED) {
+        place_unclaim(plan, vm);
+    }
+    return state_vm(plan->scratch, id);
+}
+
 static bool was_preempted(const struct vm *vm)
 {
     return vm->moving == MOVE_UNDER_WAY && vm->move_host == SLOT_NONE &&
@@ -285,6 +298,34 @@ static bool has_leaving(const struct state *state, const struct host *host)
     return false;
 }
 
+static bool group_has_leaving(const struct state *state, const struct vm *vm)
+{
+    uint32_t next =
+        vm->group_plus1 == 0
+            ? 0
+            : state_group_at(state, vm->group_plus1 - 1)->vm_first_plus1;
+
+    while (next != 0) {
+        const struct vm *member = state_vm_at(state, next - 1);
+
+        if (is_leaving(member)) {
+            return true;
+        }
+        next = member->group_next_plus1;
+    }
+    return false;
+}
+
+bool place_passes(const struct state *state, const struct vm *vm,
+                  uint32_t host_slot, enum placement_refusal refusal)
+{
+    if (refusal >= REFUSED_GROUP_ZONE && refusal <= REFUSED_GROUP_HOST) {
+        return group_has_leaving(state, vm);
+    }
+    return refusal >= REFUSED_CPU && refusal <= REFUSED_CLAIMED &&
+           has_leaving(state, state_host_at(state, host_slot));
+}
+
 /* It holds room that others are leaving: true when it is assigned there or
  * waits on. When the last of them has gone and it still does not fit (another
  * proof than theirs is missing, the host is cordoned), it tries elsewhere. */
@@ -300,8 +341,7 @@ static bool take_claim(struct turn_plan *plan, const struct vm *vm,
         place_assign(plan, vm, host_slot);
         return true;
     }
-    if (refusal >= REFUSED_CPU && refusal <= REFUSED_CLAIMED &&
-        has_leaving(plan->scratch, state_host_at(plan->scratch, host_slot))) {
+    if (place_passes(plan->scratch, vm, host_slot, refusal)) {
         place_reason(plan, vm, PENDING_PREEMPTING);
         *reason = PENDING_PREEMPTING;
         return true;

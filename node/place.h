@@ -34,6 +34,11 @@ bool place_fits_later(const struct state *state, const struct vm *vm,
 bool place_fits_beside(const struct state *state, const struct vm *vm,
                        uint32_t host_slot);
 
+/* Whether the refusal may pass when those that leave are gone: from that host,
+ * for room; from the VM's group, whose strict rules count them. */
+bool place_passes(const struct state *state, const struct vm *vm,
+                  uint32_t host_slot, enum placement_refusal refusal);
+
 /* Holds room for it on a host that others are about to leave, which its reason
  * then says; false, and nothing changed, when others hold too much of it. */
 bool place_claim(struct turn_plan *plan, const struct vm *vm,
@@ -41,5 +46,8 @@ bool place_claim(struct turn_plan *plan, const struct vm *vm,
 
 /* Its claim is given up. */
 void place_unclaim(struct turn_plan *plan, const struct vm *vm);
+
+/* A PENDING VM's move, or the room that it holds, is given up. */
+const struct vm *place_free(struct turn_plan *plan, const struct vm *vm);
 
 #endif
