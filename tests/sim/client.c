@@ -9,6 +9,8 @@
 #include "tests/sim/fleet.h"
 #include "tests/sim/founder.h"
 #include "tests/sim/groups.h"
+#include "tests/sim/mason.h"
+#include "tests/sim/members.h"
 #include "tests/sim/node.h"
 #include "tests/sim/owner.h"
 #include "tests/sim/sharer.h"
@@ -155,8 +157,9 @@ static void take_ok(struct sim_client *client, const struct sim_call *call)
     CHECK(response != NULL);
     if (!op->again) {
         sim_record_ok(&op->record, world, client->index, response);
-        tell_asker(client,
-                   &(struct sim_told){.known = true, .response = response});
+        tell_asker(client, &(struct sim_told){.known = true,
+                                              .again = op->attempts > 1,
+                                              .response = response});
     }
     protobuf_c_message_free_unpacked(response, NULL);
     if (must_fail(op->kind)) {
@@ -220,6 +223,7 @@ void sim_client_hears(struct sim_client *client, const struct sim_call *call)
     } else {
         sim_record_refused(&op->record, world, client->index, &call->reply);
         tell_asker(client, &(struct sim_told){.known = true,
+                                              .again = op->attempts > 1,
                                               .reason = call->reply.reason});
         sim_owner_hears(client, false, call->reply.reason, 0);
     }
@@ -236,6 +240,11 @@ void sim_client_hears(struct sim_client *client, const struct sim_call *call)
 
 static const struct api_method *method_of(const char *name)
 {
+    const struct api_method *of_members = sim_members_method(name);
+
+    if (of_members != NULL) {
+        return of_members;
+    }
     for (const struct api_method *at = api_methods; at->path != NULL; at++) {
         if (strcmp(strrchr(at->path, '/') + 1, name) == 0) {
             return at;
@@ -331,6 +340,11 @@ uint32_t sim_client_index(const struct sim_client *client)
     return client->index;
 }
 
+struct sim_scout *sim_client_scout(struct sim_client *client)
+{
+    return &client->scout;
+}
+
 struct sim_groups *sim_client_groups(struct sim_client *client)
 {
     return &client->groups;
@@ -363,6 +377,10 @@ static uint32_t choose_node(struct sim_client *client)
     struct sim_world *world = client->world;
     uint32_t node = (uint32_t)sim_below(world, world->node_count);
 
+    /* Who is out of use is asked by mistake only. */
+    while (world->nodes[node]->retired && !sim_chance(world, 100)) {
+        node = (node + 1) % world->node_count;
+    }
     if (sim_chance(world, 500)) {
         return node;
     }
@@ -380,12 +398,12 @@ static uint32_t choose_node(struct sim_client *client)
 /* Zones and hosts: are they cordoned; in a rich region, are they drained? */
 static uint32_t things_to_tidy(const struct sim_world *world)
 {
-    return (world->node_count + world->host_count) * (world->rich ? 2 : 1);
+    return (world->zone_count + world->host_count) * (world->rich ? 2 : 1);
 }
 
 static void tidy(struct sim_client *client)
 {
-    uint32_t things = client->world->node_count + client->world->host_count;
+    uint32_t things = client->world->zone_count + client->world->host_count;
     uint32_t at = client->tidied++;
 
     if (at < things) {
@@ -401,6 +419,10 @@ static bool begin_rich(struct sim_client *client)
     if (!client->world->rich) {
         return false;
     }
+    if (client->world->plans && sim_chance(client->world, 120)) {
+        sim_scout_acts(client);
+        return true;
+    }
     if (sim_chance(client->world, 80)) {
         sim_steward_acts(client);
         return true;
@@ -412,10 +434,31 @@ static bool begin_rich(struct sim_client *client)
     return false;
 }
 
+static bool is_mason(const struct sim_client *client)
+{
+    return client->index == SIM_CLIENTS_MAX;
+}
+
+static void begin_as_mason(struct sim_client *client)
+{
+    struct sim_mason *mason = client->world->mason;
+
+    client->node = choose_node(client);
+    if ((!sim_clients_are_set_up(client->world) || !sim_mason_acts(mason)) &&
+        !client->stopped) {
+        wake_in(client, WAKE_NEXT,
+                sim_between(client->world, SIM_SECOND, 6 * SIM_SECOND));
+    }
+}
+
 static void begin(struct sim_client *client)
 {
     struct sim_world *world = client->world;
 
+    if (is_mason(client)) {
+        begin_as_mason(client);
+        return;
+    }
     if (client->stopped && (client->index != 0 || world->lost_us != 0 ||
                             world->options.fleet != NULL ||
                             client->tidied == things_to_tidy(world))) {
@@ -467,6 +510,7 @@ struct sim_client *sim_client_create(struct sim_world *world, uint32_t index)
 void sim_client_destroy(struct sim_client *client)
 {
     free(client->op.message);
+    sim_scout_close(&client->scout);
     free(client);
 }
 

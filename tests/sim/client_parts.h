@@ -8,6 +8,7 @@
 #include "tests/sim/groups.h"
 #include "tests/sim/operator.h"
 #include "tests/sim/record.h"
+#include "tests/sim/scout.h"
 
 enum sim_belief { SIM_ABSENT, SIM_PRESENT, SIM_DELETED };
 
@@ -60,6 +61,7 @@ struct sim_client {
     struct sim_operation op;
     struct sim_belief_of vms[SIM_VMS_MAX];
     struct sim_groups groups;
+    struct sim_scout scout;
 };
 
 /* Begins an operation: it is attempted until it is answered, or given up. */

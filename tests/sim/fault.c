@@ -62,9 +62,13 @@ static uint64_t a_while(struct sim_world *world)
 
 void sim_zone_power(struct sim_world *world, uint32_t zone, bool on)
 {
-    sim_node_power(world->nodes[zone], on);
-    if (on) {
-        sim_node_start(world->nodes[zone]);
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        if (world->nodes[i]->zone == zone) {
+            sim_node_power(world->nodes[i], on);
+        }
+        if (world->nodes[i]->zone == zone && on) {
+            sim_node_start(world->nodes[i]);
+        }
     }
     for (uint32_t i = 0; i < world->host_count; i++) {
         if (world->hosts[i]->zone == zone) {
@@ -75,7 +79,7 @@ void sim_zone_power(struct sim_world *world, uint32_t zone, bool on)
 
 void sim_zone_cut(struct sim_world *world, uint32_t zone, bool cut)
 {
-    for (uint32_t other = 0; other < world->node_count; other++) {
+    for (uint32_t other = 0; other < world->zone_count; other++) {
         if (other != zone) {
             world->cut[zone][other] = cut;
             world->cut[other][zone] = cut;
@@ -228,8 +232,8 @@ static void cut_way(struct sim_world *world, uint32_t from, uint32_t to)
 
 static void cut_both(struct sim_world *world)
 {
-    uint32_t one = some_node(world)->index;
-    uint32_t other = some_node(world)->index;
+    uint32_t one = some_node(world)->zone;
+    uint32_t other = some_node(world)->zone;
 
     cut_way(world, one, other);
     cut_way(world, other, one);
@@ -237,7 +241,7 @@ static void cut_both(struct sim_world *world)
 
 static void cut_one_way(struct sim_world *world)
 {
-    cut_way(world, some_node(world)->index, some_node(world)->index);
+    cut_way(world, some_node(world)->zone, some_node(world)->zone);
 }
 
 static void cut_host(struct sim_world *world)
@@ -247,7 +251,7 @@ static void cut_host(struct sim_world *world)
     if (sim_chance(world, 500)) {
         host->cut = true;
     } else {
-        host->cut_node[sim_below(world, world->node_count)] = true;
+        host->cut_node[sim_below(world, world->zone_count)] = true;
     }
     relieve(world, RELIEF_HOST_CUT, host->index, 0);
 }
@@ -323,9 +327,9 @@ static void vm_start(struct sim_world *world)
 
 static void zone_power(struct sim_world *world)
 {
-    uint32_t zone = (uint32_t)sim_below(world, world->node_count);
+    uint32_t zone = (uint32_t)sim_below(world, world->zone_count);
 
-    if (world->nodes[zone]->powered) {
+    if (world->nodes[world->fronts[zone]]->powered) {
         sim_zone_power(world, zone, false);
         relieve(world, RELIEF_ZONE_POWER, zone, 0);
     }
@@ -333,7 +337,7 @@ static void zone_power(struct sim_world *world)
 
 static void zone_network(struct sim_world *world)
 {
-    uint32_t zone = (uint32_t)sim_below(world, world->node_count);
+    uint32_t zone = (uint32_t)sim_below(world, world->zone_count);
 
     sim_zone_cut(world, zone, true);
     relieve(world, RELIEF_ZONE_CUT, zone, 0);

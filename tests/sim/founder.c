@@ -253,7 +253,7 @@ uint32_t sim_founder_steps(const struct sim_world *world)
     uint32_t steps = 0;
 
     if (fleet == NULL) {
-        return world->node_count + (world->rich ? SIM_CLASSES : 1);
+        return world->zone_count + (world->rich ? SIM_CLASSES : 1);
     }
     for (int i = 0; i < PART_COUNT; i++) {
         steps += part_size(fleet->manifest, (enum part)i);
@@ -268,10 +268,10 @@ bool sim_founder_asks(struct sim_client *client, uint32_t step)
     int part = PART_ZONES;
 
     if (fleet == NULL) {
-        if (step < world->node_count) {
+        if (step < world->zone_count) {
             create_zone(client, sim_zone_name(world, step));
         } else {
-            create_sim_class(client, step - world->node_count);
+            create_sim_class(client, step - world->zone_count);
         }
         return true;
     }

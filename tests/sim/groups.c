@@ -146,10 +146,10 @@ static void choose_hosts(struct sim_world *world, Holdfast__V1__Group *group)
 static void choose_zones(struct sim_world *world, Holdfast__V1__Group *group,
                          struct rules *rules)
 {
-    uint32_t without = (uint32_t)sim_below(world, 2 * world->node_count);
+    uint32_t without = (uint32_t)sim_below(world, 2 * world->zone_count);
 
     group->zones = rules->zones;
-    for (uint32_t i = 0; without < world->node_count && i < world->node_count;
+    for (uint32_t i = 0; without < world->zone_count && i < world->zone_count;
          i++) {
         if (i != without) {
             char *name = rules->zone_names[group->n_zones];
@@ -317,6 +317,21 @@ void sim_groups_act(struct sim_client *client)
         look(client, name);
     } else {
         delete (client, name, id);
+    }
+}
+
+void sim_groups_scaled(struct sim_client *client, const char *name,
+                       uint32_t count, bool known)
+{
+    struct sim_groups *groups = sim_client_groups(client);
+    char own[SIM_GROUP_NAME];
+
+    for (uint32_t i = 0; i < SIM_GROUPS_EACH; i++) {
+        group_name(client, i, own);
+        if (strcmp(own, name) == 0) {
+            groups->all[i].count = count;
+            groups->all[i].count_known = known;
+        }
     }
 }
 

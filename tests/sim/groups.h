@@ -37,6 +37,10 @@ void sim_groups_act(struct sim_client *client);
 bool sim_groups_some(const struct sim_client *client,
                      char name[SIM_GROUP_NAME]);
 
+/* A plan has scaled the group to `count`, or it is not known whether it has. */
+void sim_groups_scaled(struct sim_client *client, const char *name,
+                       uint32_t count, bool known);
+
 /* What it was told against what is there in the end. */
 void sim_groups_check(const struct sim_client *client);
 

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "state/state.h"
 #include "tests/sim/check.h"
+#include "tests/sim/node.h"
 #include "tests/sim/terrain.h"
 
 #include <inttypes.h>
@@ -37,9 +38,11 @@ bool sim_host_reaches(const struct sim_host *host, uint32_t node, bool towards)
 {
     const struct sim_world *world = host->world;
 
-    return host->powered && !host->cut && !host->cut_node[node] &&
-           !(towards ? world->cut[host->zone][node]
-                     : world->cut[node][host->zone]);
+    uint32_t zone = world->nodes[node]->zone;
+
+    return host->powered && !host->cut && !host->cut_node[zone] &&
+           !(towards ? world->cut[host->zone][zone]
+                     : world->cut[zone][host->zone]);
 }
 
 /* --- What the agent's core asks --------------------------------------------
@@ -227,7 +230,8 @@ static void connect_now(struct sim_host *host)
 {
     CHECK(host->stream == NULL);
     retry_begun(&host->retry);
-    host->stream = sim_stream_open(host, (uint32_t)host->retry.current);
+    host->stream =
+        sim_stream_open(host, host->world->fronts[host->retry.current]);
 }
 
 static void connect_later(struct sim_host *host, enum retry_end end)
@@ -395,7 +399,7 @@ void sim_agent_start(struct sim_host *host)
     host->poke_us = 0;
     core_init(&host->core, &core_actions, host->deadline_ns);
     retry_init(&host->retry, &host->random);
-    host->retry.nodes = host->world->node_count;
+    host->retry.nodes = host->world->zone_count;
     host->retry.current = host->zone;
     scan(host);
     connect_now(host);

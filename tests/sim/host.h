@@ -29,8 +29,8 @@ struct sim_host {
     uint32_t driver_mask;
     struct bytes labels; /* Encoded. */
     bool powered;
-    bool cut; /* From every node. */
-    bool cut_node[SIM_ZONES_MAX];
+    bool cut;                     /* From every node. */
+    bool cut_node[SIM_ZONES_MAX]; /* From those of the zone. */
     uint32_t boot;
     bool had_foreign; /* A guest that nobody knows, since the start. */
     struct sim_clock clock;

@@ -301,6 +301,10 @@ static void add(struct totals *totals, const struct sim_world *world)
     totals->figures.unknown += world->figures.unknown;
     totals->figures.starts += world->figures.starts;
     totals->figures.kills += world->figures.kills;
+    totals->figures.foreseen += world->figures.foreseen;
+    totals->figures.plans += world->figures.plans;
+    totals->figures.plans_applied += world->figures.plans_applied;
+    totals->figures.rebuilt += world->figures.rebuilt;
     totals->figures.recorded += world->figures.recorded;
     totals->figures.undecided += world->figures.undecided;
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {
@@ -408,13 +412,16 @@ static void summary(const struct run *run, const struct totals *totals,
     printf("\n%" PRIu64 " seeds, %.2f virtual hours, %.0f virtual s/s, %" PRIu64
            " faults, %" PRIu64 " operations, %" PRIu64 " unknown, %" PRIu64
            " in histories (%" PRIu64 " VMs undecided), %" PRIu64
-           " starts, %" PRIu64
-           " kills by lease, 0 violations, trace %016" PRIx64 "\n",
+           " starts, %" PRIu64 " kills by lease, %" PRIu64 " plans (%" PRIu64
+           " applied), %" PRIu64
+           " changes of nodes, 0 violations, trace %016" PRIx64 "\n",
            run->seeds, (double)totals->virtual_us / 3.6e9,
            (double)totals->virtual_us / 1e6 / seconds, faults,
            totals->figures.operations, totals->figures.unknown,
            totals->figures.recorded, totals->figures.undecided,
-           totals->figures.starts, totals->figures.kills, totals->hash);
+           totals->figures.starts, totals->figures.kills, totals->figures.plans,
+           totals->figures.plans_applied, totals->figures.rebuilt,
+           totals->hash);
 }
 
 static double now_s(void)
@@ -543,7 +550,9 @@ int main(int argc, char **argv)
         }
     }
     if (totals.losses > 0) {
-        printf("%zu losses of a zone with VMs in it\n", totals.losses);
+        printf("%zu losses of a zone with VMs in it, %" PRIu64
+               " of them as planned before\n",
+               totals.losses, totals.figures.foreseen);
         tell_times("last start order", totals.orders_us, totals.losses);
         tell_times("all run", totals.running_us, totals.losses);
     }

@@ -5,7 +5,9 @@
 #include "base/memory.h"
 #include "node/limits.h"
 #include "tests/sim/check.h"
+#include "tests/sim/check_members.h"
 #include "tests/sim/check_placement.h"
+#include "tests/sim/members.h"
 #include "tests/sim/stream.h"
 
 #include <inttypes.h>
@@ -18,9 +20,6 @@
 
 /* Of all worlds; wall clocks begin there. */
 #define EPOCH_MS INT64_C(1790000000000)
-
-/* As PEER_SILENT_MS_MIN of node/peers.c. */
-#define SILENT_US (1000 * SIM_MS)
 
 struct engine_time sim_node_time(const struct sim_node *node)
 {
@@ -118,12 +117,15 @@ void sim_node_settle(struct sim_node *node)
         poke_at(node, node->paused_until_us);
         return;
     }
-    engine_pump(&node->engine, &now);
+    if (!node->failing) {
+        engine_pump(&node->engine, &now);
+    }
     if (node->failing) {
         sim_node_kill(node);
         return;
     }
     sim_check_node(node);
+    sim_check_members_of(node);
     deadline_ms = engine_deadline(&node->engine);
     if (deadline_ms != UINT64_MAX) {
         poke_at(node, sim_clock_world(&node->clock, deadline_ms * SIM_MS));
@@ -178,37 +180,29 @@ static void on_wake(struct engine *engine)
 
 static uint64_t zones_reachable(struct engine *engine)
 {
-    struct sim_node *node = node_of(engine);
-    uint64_t mask = UINT64_MAX;
+    struct membership now;
 
-    for (uint32_t slot = 0; slot < state_zone_slots(engine->state); slot++) {
-        const struct zone *zone = state_zone_at(engine->state, slot);
-        uint32_t other = sim_zone_index(node->world, zone->name);
-
-        if (other != node->index &&
-            node->world->now_us - node->heard_us[other] > SILENT_US) {
-            mask &= ~(UINT64_C(1) << slot);
-        }
-    }
-    return mask;
+    sim_members_listen(node_of(engine), &now);
+    return membership_zones_reachable(&now, engine->state);
 }
 
-/* Each zone has one node, and all vote. */
 static uint64_t zones_needed(struct engine *engine)
 {
-    uint64_t reachable = zones_reachable(engine);
-    uint32_t zones = state_zone_slots(engine->state);
-    uint32_t answer = 0;
+    struct membership now;
 
-    for (uint32_t slot = 0; slot < zones; slot++) {
-        answer += (uint32_t)(reachable >> slot & 1);
-    }
-    return (answer - 1) * 2 > zones ? 0 : reachable;
+    sim_members_listen(node_of(engine), &now);
+    return membership_zones_needed(&now, engine->state);
+}
+
+static void on_members(struct engine *engine)
+{
+    sim_members_changed(node_of(engine));
 }
 
 static const struct engine_ops engine_ops = {
     .failed = on_failed,
     .leadership = on_leadership,
+    .members = on_members,
     .wake = on_wake,
     .zones_reachable = zones_reachable,
     .zones_needed = zones_needed,
@@ -221,6 +215,7 @@ struct peer_message {
     struct sim_event event;
     struct sim_node *node;
     uint32_t from;
+    struct roster_claim claim;
     uint8_t *data;
     size_t len;
 };
@@ -235,6 +230,7 @@ static void peer_message_free(struct sim_event *event)
 }
 
 static void peer_message_add(struct sim_node *node, uint32_t from,
+                             const struct roster_claim *claim,
                              const uint8_t *data, size_t len, uint64_t at_us);
 
 static bool peer_message_run(struct sim_event *event)
@@ -244,12 +240,17 @@ static bool peer_message_run(struct sim_event *event)
     struct sim_node *node = message->node;
     struct engine_time now = sim_node_time(node);
 
-    if (!sim_node_runs(node) || node->world->cut[message->from][node->index]) {
+    if (!sim_node_runs(node) ||
+        sim_nodes_are_cut(node->world, message->from, node->index)) {
         return true; /* Lost; the replica copes. */
     }
     if (sim_node_awake_us(node) > node->world->now_us) {
-        peer_message_add(node, message->from, message->data, message->len,
+        peer_message_add(node, message->from, &message->claim, message->data,
+                         message->len,
                          sim_node_awake_us(node) + node->peers_late_us);
+        return true;
+    }
+    if (!sim_members_hear(node, message->from, &message->claim)) {
         return true;
     }
     node->heard_us[message->from] = node->world->now_us;
@@ -260,6 +261,7 @@ static bool peer_message_run(struct sim_event *event)
 }
 
 static void peer_message_add(struct sim_node *node, uint32_t from,
+                             const struct roster_claim *claim,
                              const uint8_t *data, size_t len, uint64_t at_us)
 {
     struct peer_message *message = memory_alloc(sizeof(*message));
@@ -268,6 +270,7 @@ static void peer_message_add(struct sim_node *node, uint32_t from,
         .event = {.run = peer_message_run, .free = peer_message_free},
         .node = node,
         .from = from,
+        .claim = *claim,
         .data = memory_copy(data, len),
         .len = len};
     sim_world_add(node->world, &message->event, at_us);
@@ -279,14 +282,18 @@ static void transport_send(struct replica_transport *transport, uint64_t to,
     struct sim_node *node = container_of(transport, struct sim_node, transport);
     struct sim_world *world = node->world;
     uint32_t target = (uint32_t)to - 1;
+    struct roster_claim claim;
 
     CHECK(target < world->node_count && target != node->index);
-    if (world->cut[node->index][target] ||
-        sim_chance(world, world->loss_permille)) {
+    if (sim_nodes_are_cut(world, node->index, target) ||
+        sim_chance(world, world->loss_permille) ||
+        !roster_reaches(&node->roster, node->engine.replica, to)) {
         return;
     }
-    peer_message_add(world->nodes[target], node->index, data, len,
-                     world->now_us + sim_latency(world, node->index, target));
+    sim_members_claim(node, &claim);
+    peer_message_add(world->nodes[target], node->index, &claim, data, len,
+                     world->now_us +
+                         sim_nodes_latency(world, node->index, target));
 }
 
 static size_t transport_unsent(struct replica_transport *transport, uint64_t to)
@@ -372,12 +379,27 @@ static void storage_submit(struct storage *storage, struct storage_job *job)
 /* --- Life ------------------------------------------------------------------
  */
 
-struct sim_node *sim_node_create(struct sim_world *world, uint32_t index)
+bool sim_nodes_are_cut(const struct sim_world *world, uint32_t from,
+                       uint32_t to)
+{
+    return world->cut[world->nodes[from]->zone][world->nodes[to]->zone];
+}
+
+uint64_t sim_nodes_latency(struct sim_world *world, uint32_t from, uint32_t to)
+{
+    return sim_latency(world, world->nodes[from]->zone, world->nodes[to]->zone);
+}
+
+struct sim_node *sim_node_create(struct sim_world *world, uint32_t zone)
 {
     struct sim_node *node = memory_alloc(sizeof(*node));
 
+    CHECK(world->node_count < SIM_NODES_MAX);
     node->world = world;
-    node->index = index;
+    node->index = world->node_count++;
+    node->zone = zone;
+    list_init(&node->member_calls);
+    world->nodes[node->index] = node;
     node->powered = true;
     node->disk_us = 2 * SIM_MS;
     node->clock.local_us = sim_between(world, SIM_SECOND, 1000 * SIM_SECOND);
@@ -419,14 +441,15 @@ static int start_engine(struct sim_node *node)
 {
     struct sim_world *world = node->world;
     struct replica_member members[SIM_ZONES_MAX];
-    char addresses[SIM_ZONES_MAX][32];
     struct replica_config config = {
         .region = "simulated",
         .id = (uint64_t)node->index + 1,
         .directory = DIRECTORY,
         .bootstrap = !node->begun,
+        .join = node->joins,
         .members = members,
-        .member_count = world->node_count,
+        .member_count =
+            node->joins ? 0 : sim_members_first(world->file, members),
         .segment_bytes = 1 << 20,
         /* Often, unless there is much in them. */
         .snapshot_entries = world->options.fleet == NULL ? 400 : 20000,
@@ -436,12 +459,6 @@ static int start_engine(struct sim_node *node)
     struct engine_time now = sim_node_time(node);
     int rv;
 
-    for (uint32_t i = 0; i < world->node_count; i++) {
-        (void)snprintf(addresses[i], sizeof(addresses[i]), "n%" PRIu32 ":7000",
-                       i + 1);
-        members[i] = (struct replica_member){(uint64_t)i + 1, addresses[i],
-                                             REPLICA_VOTER};
-    }
     rv = engine_start(&node->engine, &config, &node->environment, &now);
     node->apply = node->engine.owner.apply;
     node->engine.owner.apply = apply;
@@ -461,6 +478,7 @@ void sim_node_start(struct sim_node *node)
     }
     node->life++;
     node->failing = false;
+    node->sent_off = false;
     node->poke_us = 0;
     node->leader_last = 0;
     node->transferring = false;
@@ -471,6 +489,7 @@ void sim_node_start(struct sim_node *node)
     }
     sim_disk_revive(node->disk);
     engine_init(&node->engine, &engine_ops, &engine);
+    sim_members_begin(node);
     node->up = true;
     sim_trace(node->world, "n%" PRIu32 " starts", node->index + 1);
     sim_check_node_starts(node);
@@ -485,6 +504,8 @@ void sim_node_start(struct sim_node *node)
 
 void sim_node_kill(struct sim_node *node)
 {
+    struct replica_status status;
+
     if (!node->up) {
         return;
     }
@@ -493,8 +514,11 @@ void sim_node_kill(struct sim_node *node)
         sim_disk_kill(node->disk);
     }
     node->failing = true; /* Nothing that ends with it takes effect. */
+    replica_status(node->engine.replica, &status);
+    node->last_index = status.synced_index;
     sim_streams_lose_node(node);
     engine_stop(&node->engine);
+    sim_members_lose(node);
     engine_close(&node->engine);
     node->up = false;
     node->life++;
@@ -509,7 +533,14 @@ void sim_node_power(struct sim_node *node, bool on)
         }
         sim_node_kill(node);
     }
-    node->powered = on;
+    node->powered = on && !node->scrapped;
+}
+
+void sim_node_scrap(struct sim_node *node)
+{
+    sim_trace(node->world, "n%" PRIu32 " is scrapped", node->index + 1);
+    sim_node_power(node, false);
+    node->scrapped = true;
 }
 
 void sim_node_pause(struct sim_node *node, uint64_t until_us)

@@ -19,7 +19,7 @@
 
 static void some_zone(struct sim_world *world, char name[NAME_ROOM])
 {
-    uint32_t zone = (uint32_t)sim_below(world, world->node_count);
+    uint32_t zone = (uint32_t)sim_below(world, world->zone_count);
 
     (void)snprintf(name, NAME_ROOM, "%s", sim_zone_name(world, zone));
 }
@@ -251,11 +251,11 @@ void sim_operator_tidies(struct sim_client *client, uint32_t at)
     struct sim_world *world = sim_client_world(client);
     char zone[NAME_ROOM];
 
-    if (at < world->node_count) {
+    if (at < world->zone_count) {
         (void)snprintf(zone, sizeof(zone), "%s", sim_zone_name(world, at));
         cordon_zone(client, zone, false);
     } else {
-        CHECK(at - world->node_count < world->host_count);
-        cordon_host(client, world->hosts[at - world->node_count]->name, false);
+        CHECK(at - world->zone_count < world->host_count);
+        cordon_host(client, world->hosts[at - world->zone_count]->name, false);
     }
 }

@@ -23,6 +23,7 @@ void sim_client_ask(struct sim_client *client, const char *method,
  * reason. */
 struct sim_told {
     bool known;
+    bool again; /* Former attempts may have had an effect. */
     const char *reason;
     const ProtobufCMessage *response;
 };
@@ -39,6 +40,9 @@ void sim_client_ask_setup(struct sim_client *client, const char *method,
 void sim_client_request_id(const struct sim_client *client, char id[40]);
 struct sim_world *sim_client_world(const struct sim_client *client);
 uint32_t sim_client_index(const struct sim_client *client);
+
+struct sim_scout;
+struct sim_scout *sim_client_scout(struct sim_client *client);
 
 struct sim_groups;
 struct sim_groups *sim_client_groups(struct sim_client *client);

@@ -38,7 +38,7 @@ static void ask_create(struct sim_client *client, uint32_t vm)
     wish.name = name;
     if (sim_chance(world, 100)) {
         (void)snprintf(zone, sizeof(zone), "z%" PRIu64,
-                       1 + sim_below(world, world->node_count));
+                       1 + sim_below(world, world->zone_count));
         wish.zone = zone;
     }
     if (world->rich && sim_chance(world, 200) &&
@@ -88,7 +88,7 @@ static void ask_simple(struct sim_client *client, enum sim_op_kind kind,
         if (sim_chance(client->world, 500)) {
             (void)snprintf(
                 zone, sizeof(zone), "z%" PRIu64,
-                1 + sim_below(client->world, client->world->node_count));
+                1 + sim_below(client->world, client->world->zone_count));
             move.zone = zone;
         }
         sim_client_begin(client, kind, vm, "MoveVm", &move.base);

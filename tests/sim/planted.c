@@ -30,13 +30,13 @@ static const struct {
     uint64_t first; /* Seed; the rare ones begin where it was found last. */
 } bugs[] = {
     {PLANTED_LEASE_ENDS_EARLY, "lease-ends-early", "one-copy", 1},
-    {PLANTED_EPOCH_AGAIN, "epoch-again", "epochs-rise", 268},
-    {PLANTED_ANSWER_EARLY, "answer-early", "nothing-lost", 128},
+    {PLANTED_EPOCH_AGAIN, "epoch-again", "epochs-rise", 270},
+    {PLANTED_ANSWER_EARLY, "answer-early", "nothing-lost", 129},
     {PLANTED_EXPECT_IGNORED, "expect-ignored", "history-is-linearizable", 1},
-    {PLANTED_READ_UNPROVED, "read-unproved", "linearizable", 632},
+    {PLANTED_READ_UNPROVED, "read-unproved", "linearizable", 633},
     {PLANTED_REPLY_FORGOTTEN, "reply-forgotten", "once", 1},
     {PLANTED_REFUSAL_FORGOTTEN, "refusal-forgotten", "history-is-linearizable",
-     148},
+     150},
     {PLANTED_CHANGE_SKIPPED, "change-skipped", "replicas-agree", 1},
     {PLANTED_USE_KEPT, "use-kept", "capacity-holds", 1},
     {PLANTED_EVENT_DIFFERS, "event-differs", "watches-have-no-gaps", 1},
@@ -49,11 +49,15 @@ static const struct {
     {PLANTED_STORM_STAYS, "storm-stays", "followers-judge-nothing", 1},
     {PLANTED_NEVER_IDLE, "never-idle", "idle-is-still", 1},
     {PLANTED_GIVES_UP, "gives-up", "no-failure", 1},
+    {PLANTED_QUORUM_GUESSED, "quorum-guessed", "quorum-is-kept", 1},
+    {PLANTED_PROMOTED_BEHIND, "promoted-behind", "promoted-are-ready", 12},
+    {PLANTED_ID_AGAIN, "id-again", "ids-are-new", 1},
+    {PLANTED_REMOVED_STAYS, "removed-stays", "removed-is-gone", 1},
     {PLANTED_RULE_IGNORED, "rule-ignored", "rules-hold", 1},
     {PLANTED_CLAIM_KEPT, "claim-kept", "claims-hold", 1},
     {PLANTED_PREEMPTS_EQUALS, "preempts-equals", "preemption-is-just", 1},
     {PLANTED_MEMBER_MISSING, "member-missing", "groups-converge", 1},
-    {PLANTED_DRAIN_RESTS, "drain-rests", "drains-end", 20},
+    {PLANTED_DRAIN_RESTS, "drain-rests", "drains-end", 26},
     {PLANTED_HEADROOM_FREE, "headroom-free", "headroom-holds", 1},
     {PLANTED_SWINGS, "swings", "idle-is-still", 1},
 };
@@ -68,6 +72,7 @@ static bool shrinks(uint64_t seed)
     size_t all;
 
     options.variety = SIM_PLAIN;
+    options.rebuild = SIM_REBUILD_NOT;
     world = sim_world_create(&options);
     sim_world_run(world);
     all = world->fault_count;
@@ -79,8 +84,21 @@ static bool shrinks(uint64_t seed)
     return left < all && left <= 5;
 }
 
+/* Those of placement need what rich regions have. */
+static enum sim_variety variety_of(enum planted bug)
+{
+    return bug >= PLANTED_RULE_IGNORED ? SIM_RICH : SIM_PLAIN;
+}
+
+static enum sim_rebuild rebuild_of(enum planted bug)
+{
+    return bug >= PLANTED_QUORUM_GUESSED && bug <= PLANTED_REMOVED_STAYS
+               ? SIM_REBUILD
+               : SIM_REBUILD_NOT;
+}
+
 /* In a child: some bugs end the process before any rule is asked. */
-static bool catches(uint64_t seed, enum sim_variety variety, const char *rule)
+static bool catches(uint64_t seed, enum planted bug, const char *rule)
 {
     int status;
     pid_t child = fork();
@@ -91,7 +109,8 @@ static bool catches(uint64_t seed, enum sim_variety variety, const char *rule)
         struct sim_world *world;
         size_t len = strlen(rule);
 
-        options.variety = variety;
+        options.variety = variety_of(bug);
+        options.rebuild = rebuild_of(bug);
         world = sim_world_create(&options);
         sim_world_run(world);
         _exit(strncmp(world->violation, rule, len) == 0 &&
@@ -101,12 +120,6 @@ static bool catches(uint64_t seed, enum sim_variety variety, const char *rule)
     }
     CHECK(waitpid(child, &status, 0) == child);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-/* Those of placement need what rich regions have. */
-static enum sim_variety variety_of(enum planted bug)
-{
-    return bug >= PLANTED_RULE_IGNORED ? SIM_RICH : SIM_PLAIN;
 }
 
 int main(int argc, char **argv)
@@ -123,7 +136,7 @@ int main(int argc, char **argv)
         }
         planted = bugs[i].bug;
         while (seed < bugs[i].first + SEEDS_MAX &&
-               !catches(seed, variety_of(bugs[i].bug), bugs[i].rule)) {
+               !catches(seed, bugs[i].bug, bugs[i].rule)) {
             seed++;
         }
         if (seed == bugs[i].first + SEEDS_MAX) {

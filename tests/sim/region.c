@@ -4,14 +4,20 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "tests/sim/check.h"
+#include "tests/sim/check_members.h"
 #include "tests/sim/check_placement.h"
+#include "tests/sim/check_plans.h"
 #include "tests/sim/client.h"
 #include "tests/sim/fault.h"
 #include "tests/sim/fleet.h"
 #include "tests/sim/founder.h"
 #include "tests/sim/host.h"
+#include "tests/sim/mason.h"
+#include "tests/sim/members.h"
 #include "tests/sim/node.h"
+#include "tests/sim/operator.h"
 #include "tests/sim/record.h"
+#include "tests/sim/scout.h"
 #include "tests/sim/terrain.h"
 
 #include <inttypes.h>
@@ -24,6 +30,9 @@
 
 /* Of the quiet time, the last part in which nothing may change any more. */
 #define STILL_US (10 * SIM_SECOND)
+
+/* How often a plan of a zone's loss is made until nothing moves any more. */
+#define FORESIGHTS 5
 
 struct sim_world *sim_world_create(const struct sim_options *options)
 {
@@ -40,23 +49,28 @@ struct sim_world *sim_world_create(const struct sim_options *options)
     world->delay_us = options->delay_us;
     world->check = sim_check_create(world);
     world->rules = sim_rules_create();
-    world->node_count = options->fleet == NULL
+    world->zone_count = options->fleet == NULL
                             ? options->zones
                             : (uint32_t)options->fleet->manifest->n_zones;
     world->host_count = options->fleet == NULL
                             ? options->zones * options->hosts_in_zone
                             : (uint32_t)options->fleet->manifest->n_hosts;
-    CHECK(world->node_count >= 1 && world->node_count <= SIM_ZONES_MAX);
+    CHECK(world->zone_count >= 1 && world->zone_count <= SIM_ZONES_MAX);
     world->hosts =
         memory_alloc_array(world->host_count, sizeof(struct sim_host *));
-    for (uint32_t i = 0; i < world->node_count; i++) {
-        world->nodes[i] = sim_node_create(world, i);
+    world->file = sim_members_file_create(world);
+    world->members = sim_check_members_create();
+    for (uint32_t i = 0; i < world->zone_count; i++) {
+        world->fronts[i] = sim_node_create(world, i)->index;
     }
     for (uint32_t i = 0; i < world->host_count; i++) {
         world->hosts[i] = sim_host_create(world, i);
     }
     for (uint32_t i = 0; i < options->clients; i++) {
         world->clients[i] = sim_client_create(world, i);
+    }
+    if (world->rebuilds) {
+        world->mason = sim_mason_create(world);
     }
     return world;
 }
@@ -75,7 +89,10 @@ void sim_world_destroy(struct sim_world *world)
     for (uint32_t i = 0; i < world->options.clients; i++) {
         sim_client_destroy(world->clients[i]);
     }
+    sim_mason_destroy(world->mason);
     CHECK(list_empty(&world->streams));
+    sim_members_file_destroy(world->file);
+    sim_check_members_destroy(world->members);
     sim_check_destroy(world->check);
     sim_rules_destroy(world->rules);
     history_close(&world->history);
@@ -119,6 +136,9 @@ static void begin(struct sim_world *world)
     for (uint32_t i = 0; i < world->options.clients; i++) {
         sim_client_start(world->clients[i]);
     }
+    if (world->mason != NULL) {
+        sim_mason_start(world->mason);
+    }
     if (world->options.fleet == NULL) {
         sim_world_run_until(world, 20 * SIM_SECOND);
     } else {
@@ -134,6 +154,9 @@ static void stop_clients(struct sim_world *world)
 {
     for (uint32_t i = 0; i < world->options.clients; i++) {
         sim_client_stop(world->clients[i]);
+    }
+    if (world->mason != NULL) {
+        sim_mason_stop(world->mason);
     }
 }
 
@@ -156,6 +179,7 @@ static void rest(struct sim_world *world)
         return;
     }
     sim_check_rest(world);
+    sim_check_members_rest(world);
     leader = sim_world_leader(world);
     if (leader != NULL && state_hash(leader->engine.state) != hash) {
         sim_violation(world, "idle-is-still",
@@ -163,6 +187,43 @@ static void rest(struct sim_world *world)
     }
     for (uint32_t i = 0; i < world->options.clients && leader != NULL; i++) {
         sim_client_check(world->clients[i]);
+    }
+}
+
+/* Nothing that it rests on has changed since. */
+static bool is_fresh(struct sim_node *leader, const struct sim_scout *scout)
+{
+    struct plan_book *book = &leader->engine.plans;
+    const struct plan *plan =
+        scout->shown == NULL ? NULL
+                             : plan_book_find(book, scout->shown->plan->id,
+                                              sim_node_time(leader).boot_ms);
+
+    return plan != NULL && plan->changes == book->changes;
+}
+
+/* What the loss will do, as a plan has it; something may still be on its way,
+ * then there is none. */
+static void foresee(struct sim_world *world, struct sim_node *leader,
+                    uint32_t zone)
+{
+    struct sim_scout *scout = sim_client_scout(world->clients[0]);
+
+    for (int i = 0; i < FORESIGHTS && !is_fresh(leader, scout); i++) {
+        sim_scout_asks_loss(world->clients[0], zone);
+        sim_world_run_until(world, world->now_us + SIM_SECOND);
+    }
+    if (!is_fresh(leader, scout)) {
+        sim_scout_close(scout);
+    }
+}
+
+static void check_foreseen(struct sim_world *world)
+{
+    const struct sim_scout *scout = sim_client_scout(world->clients[0]);
+
+    if (scout->shown != NULL) {
+        sim_check_foreseen(world, scout->shown);
     }
 }
 
@@ -181,21 +242,25 @@ static void lose_zone(struct sim_world *world)
         sim_violation(world, "all-run", "there is no leader");
         return;
     }
-    zone = leader->index;
+    zone = leader->zone;
     if (world->options.fleet != NULL) {
         zone = world->options.lost_zone;
     } else if (!world->options.leaders_zone) {
-        zone = (zone + 1 + (uint32_t)sim_below(world, world->node_count - 1)) %
-               world->node_count;
+        zone = (zone + 1 + (uint32_t)sim_below(world, world->zone_count - 1)) %
+               world->zone_count;
+    }
+    if (world->options.fleet == NULL) {
+        foresee(world, leader, zone);
     }
     sim_trace(world, "zone %s loses power", sim_zone_name(world, zone));
     world->lost_us = world->now_us;
-    world->figures.leader_lost = leader->index == zone;
+    world->figures.leader_lost = leader->zone == zone;
     sim_zone_power(world, zone, false);
     sim_world_run_until(world, world->now_us + 30 * SIM_SECOND);
     settle(world, &world->figures.after);
     if (world->violation[0] == '\0') {
         sim_check_zone_loss(world, zone);
+        check_foreseen(world);
     }
 }
 

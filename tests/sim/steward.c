@@ -98,7 +98,7 @@ static void reserve(struct sim_client *client)
                    (unsigned)sim_below(world, RESERVATIONS));
     (void)snprintf(
         zone, sizeof(zone), "%s",
-        sim_zone_name(world, (uint32_t)sim_below(world, world->node_count)));
+        sim_zone_name(world, (uint32_t)sim_below(world, world->zone_count)));
     (void)snprintf(class, sizeof(class), "%s",
                    sim_classes[sim_below(world, SIM_CLASSES)].name);
     sim_client_request_id(client, id);
@@ -142,7 +142,7 @@ static void change_class(struct sim_client *client)
     sim_client_request_id(client, id);
     class.name = name;
     class.zones = zones;
-    for (uint32_t i = 0; i < world->node_count && sim_chance(world, 700); i++) {
+    for (uint32_t i = 0; i < world->zone_count && sim_chance(world, 700); i++) {
         (void)snprintf(zone_names[i], sizeof(zone_names[i]), "%s",
                        sim_zone_name(world, i));
         zones[class.n_zones++] = zone_names[i];
@@ -201,7 +201,7 @@ void sim_steward_acts(struct sim_client *client)
 {
     struct sim_world *world = sim_client_world(client);
     const char *zone =
-        sim_zone_name(world, (uint32_t)sim_below(world, world->node_count));
+        sim_zone_name(world, (uint32_t)sim_below(world, world->zone_count));
     const char *host = world->hosts[sim_below(world, world->host_count)]->name;
 
     switch (sim_below(world, 10)) {
@@ -236,12 +236,12 @@ void sim_steward_tidies(struct sim_client *client, uint32_t at)
     struct sim_world *world = sim_client_world(client);
     const struct sim_host *host;
 
-    if (at < world->node_count) {
+    if (at < world->zone_count) {
         drain_zone(client, sim_zone_name(world, at), false);
         return;
     }
-    CHECK(at - world->node_count < world->host_count);
-    host = world->hosts[at - world->node_count];
+    CHECK(at - world->zone_count < world->host_count);
+    host = world->hosts[at - world->zone_count];
     /* Some hosts go on being drained, also those that were not. */
     drain_host(client, host->name, sim_chance(world, 150));
 }

@@ -92,7 +92,8 @@ static bool way_up_is_open(const struct sim_stream *stream, uint32_t leader)
         !sim_host_reaches(stream->machine, stream->via, true)) {
         return false;
     }
-    return leader == NODE_NONE || !world->cut[stream->via][leader];
+    return leader == NODE_NONE ||
+           !sim_nodes_are_cut(world, stream->via, leader);
 }
 
 static bool way_down_is_open(const struct sim_stream *stream, uint32_t leader)
@@ -102,15 +103,17 @@ static bool way_down_is_open(const struct sim_stream *stream, uint32_t leader)
     if (!sim_host_reaches(stream->machine, stream->via, false)) {
         return false;
     }
-    return leader == NODE_NONE || !world->cut[leader][stream->via];
+    return leader == NODE_NONE ||
+           !sim_nodes_are_cut(world, leader, stream->via);
 }
 
 static uint64_t way_us(struct sim_stream *stream)
 {
-    uint64_t us = sim_latency(stream->world, stream->zone, stream->via);
+    uint64_t us = sim_latency(stream->world, stream->zone,
+                              stream->world->nodes[stream->via]->zone);
 
     if (stream->leader != NODE_NONE && stream->leader != stream->via) {
-        us += sim_latency(stream->world, stream->via, stream->leader);
+        us += sim_nodes_latency(stream->world, stream->via, stream->leader);
     }
     return us;
 }
@@ -294,7 +297,8 @@ static bool find_leader(struct sim_stream *stream)
     }
     node = stream->world->nodes[leader - 1];
     if (node != via &&
-        (stream->world->cut[stream->via][leader - 1] || !sim_node_runs(node))) {
+        (sim_nodes_are_cut(stream->world, stream->via, (uint32_t)leader - 1) ||
+         !sim_node_runs(node))) {
         return false;
     }
     if (!engine_leads(&node->engine)) {

@@ -36,6 +36,11 @@ void sim_terrain_init(struct sim_world *world)
     world->rich = options->variety == SIM_RICH ||
                   (options->variety == SIM_BY_SEED && options->fleet == NULL &&
                    !options->only_zone_loss && random_below(&random, 4) != 0);
+    world->rebuilds =
+        options->rebuild == SIM_REBUILD ||
+        (options->rebuild == SIM_REBUILD_BY_SEED && options->fleet == NULL &&
+         !options->only_zone_loss && hash_u64(options->seed ^ 0x3a50) % 3 == 0);
+    world->plans = world->rich && hash_u64(options->seed ^ 0x91a2) % 2 == 0;
     world->host_size = (uint32_t)random_below(&random, ARRAY_LEN(sizes));
     if (options->hosts_in_zone == 0) {
         options->hosts_in_zone =

@@ -21,10 +21,10 @@ static void choose_size(struct sim_wish *wish, struct sim_world *world)
 /* All zones but one keep a copy. */
 static void replicate(struct sim_wish *wish, struct sim_world *world)
 {
-    uint32_t without = (uint32_t)sim_below(world, world->node_count);
+    uint32_t without = (uint32_t)sim_below(world, world->zone_count);
 
-    for (uint32_t i = 0; i < world->node_count; i++) {
-        if (i != without || world->node_count < 3) {
+    for (uint32_t i = 0; i < world->zone_count; i++) {
+        if (i != without || world->zone_count < 3) {
             char *name = wish->zone_names[wish->disk.n_zones];
 
             (void)snprintf(name, sizeof(wish->zone_names[0]), "%s",

@@ -219,7 +219,7 @@ const char *sim_zone_name(const struct sim_world *world, uint32_t zone)
     static const char *const names[SIM_ZONES_MAX] = {"z1", "z2", "z3", "z4",
                                                      "z5"};
 
-    CHECK(zone < world->node_count);
+    CHECK(zone < world->zone_count);
     return world->options.fleet == NULL
                ? names[zone]
                : world->options.fleet->manifest->zones[zone]->name;
@@ -227,7 +227,7 @@ const char *sim_zone_name(const struct sim_world *world, uint32_t zone)
 
 uint32_t sim_zone_index(const struct sim_world *world, const char *name)
 {
-    for (uint32_t i = 0; i < world->node_count; i++) {
+    for (uint32_t i = 0; i < world->zone_count; i++) {
         if (strcmp(sim_zone_name(world, i), name) == 0) {
             return i;
         }

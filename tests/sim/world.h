@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #define SIM_ZONES_MAX   5
+#define SIM_NODES_MAX   16 /* That ever were, in one world. */
 #define SIM_CLIENTS_MAX 8
 #define SIM_VMS_MAX     64
 #define SIM_NAME_ROOM   64 /* Of a host or zone, with its end. */
@@ -62,9 +63,13 @@ struct sim_fleet;
 /* How many kinds of things a region has; see terrain.h. */
 enum sim_variety { SIM_BY_SEED, SIM_PLAIN, SIM_RICH };
 
+/* Whether its nodes are replaced; by seed: in one of three. */
+enum sim_rebuild { SIM_REBUILD_BY_SEED, SIM_REBUILD, SIM_REBUILD_NOT };
+
 struct sim_options {
     uint64_t seed;
     enum sim_variety variety;
+    enum sim_rebuild rebuild;
     uint32_t zones;
     uint32_t hosts_in_zone; /* 0: as the seed has it. */
     uint32_t clients;
@@ -126,6 +131,10 @@ struct sim_figures {
     uint64_t undecided;  /* VMs of which the checker does not know. */
     uint64_t kills;      /* Of guests, by shim or guard at the deadline. */
     uint64_t elections;  /* Proved leaders. */
+    uint64_t plans;      /* Asked for; */
+    uint64_t foreseen;   /* of losses, that were compared with one; */
+    uint64_t plans_applied;
+    uint64_t rebuilt; /* Nodes that were replaced, added or removed. */
     uint64_t faults[SIM_FAULT_COUNT];
     uint64_t start_order_us;  /* only_zone_loss: the last start order; */
     uint64_t running_us;      /* and when all ran, both from the loss. */
@@ -135,6 +144,9 @@ struct sim_figures {
 };
 
 struct sim_check;
+struct sim_check_members;
+struct sim_mason;
+struct sim_members_file;
 struct sim_rules;
 
 /* The rule that what is to be simulated can be built. */
@@ -150,14 +162,22 @@ struct sim_world {
     uint64_t numbers;
 
     bool rich;          /* See terrain.h; likewise: */
-    uint32_t host_size; /* which of its sizes hosts have. */
+    uint32_t host_size; /* which of its sizes hosts have; */
+    bool rebuilds;      /* somebody replaces its nodes; */
+    bool plans;         /* its clients ask for plans. */
 
-    uint32_t node_count;
+    uint32_t zone_count;
+    uint32_t node_count; /* At first one a zone, in the zones' order. */
     uint32_t host_count;
-    struct sim_node *nodes[SIM_ZONES_MAX];
+    struct sim_node *nodes[SIM_NODES_MAX];
+    /* The zone's node that people and agents know the address of. */
+    uint32_t fronts[SIM_ZONES_MAX];
     struct sim_host **hosts;
     struct sim_client *clients[SIM_CLIENTS_MAX];
+    struct sim_mason *mason; /* NULL: nobody replaces nodes. */
+    struct sim_members_file *file;
     struct sim_check *check;
+    struct sim_check_members *members;
     struct sim_rules *rules;
     struct list streams; /* All that are open. */
 
@@ -206,7 +226,6 @@ uint64_t sim_below(struct sim_world *world, uint64_t bound);
 uint64_t sim_between(struct sim_world *world, uint64_t low, uint64_t high);
 bool sim_chance(struct sim_world *world, uint32_t permille);
 
-/* The zone's name; that of the node's zone. */
 const char *sim_zone_name(const struct sim_world *world, uint32_t zone);
 
 /* Its index; the name must be known. */
