@@ -392,12 +392,19 @@ static bool zone_is_there(const struct state *state, uint32_t slot)
     return slot == SLOT_NONE || state_zone_at(state, slot)->state == ZONE_UP;
 }
 
+/* Its disks are on a host that is not there. */
+static bool home_is_lost(const struct state *state, const struct vm *vm)
+{
+    return vm->state == VM_PENDING && vm->home_host_plus1 != 0 &&
+           state_host_at(state, vm->home_host_plus1 - 1)->state != HOST_UP;
+}
+
 static void count_vm(const struct state *state, const struct vm *vm,
                      struct sim_census *census)
 {
     if (vm->state == VM_RUNNING) {
         census->running++;
-    } else if (vm->state == VM_LOST) {
+    } else if (vm->state == VM_LOST || home_is_lost(state, vm)) {
         census->waiting_host++;
     } else if (!sim_waits_rightly(state, vm)) {
         census->other++;

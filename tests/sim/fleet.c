@@ -76,17 +76,38 @@ static bool check_counts(struct sim_fleet *fleet)
     return true;
 }
 
+static bool check_parts(struct api_reply *reply, const char *field,
+                        const Holdfast__V1__Host *host)
+{
+    char part[64];
+    struct bytes labels;
+    bool good;
+
+    bytes_init(&labels);
+    (void)snprintf(part, sizeof(part), "%s.labels", field);
+    good = api_check_labels(reply, part, host->labels, host->n_labels, &labels);
+    bytes_close(&labels);
+    (void)snprintf(part, sizeof(part), "%s.pools", field);
+    for (size_t i = 0; good && i < host->n_pools; i++) {
+        good = api_check_name(reply, part, host->pools[i]);
+    }
+    (void)snprintf(part, sizeof(part), "%s.capacity", field);
+    good = good && api_check_resources(reply, part, host->capacity);
+    (void)snprintf(part, sizeof(part), "%s.name", field);
+    return good && api_check_name(reply, part, host->name);
+}
+
 /* As a node would that the host registers with; all else is created by calls,
  * which tell by themselves. */
-static bool check_name(struct sim_fleet *fleet, size_t at, const char *name)
+static bool check_host(struct sim_fleet *fleet, size_t at)
 {
     struct api_reply reply;
     char field[40];
     bool good;
 
-    (void)snprintf(field, sizeof(field), "hosts[%zu].name", at);
+    (void)snprintf(field, sizeof(field), "hosts[%zu]", at);
     api_reply_init(&reply);
-    good = api_check_name(&reply, field, name);
+    good = check_parts(&reply, field, fleet->manifest->hosts[at]);
     if (!good) {
         (void)refuse(fleet, "%s", reply.message);
     }
@@ -119,7 +140,7 @@ static bool check_hosts(struct sim_fleet *fleet)
                           "host '%.80s' must be given",
                           i, host->name);
         }
-        if (!check_name(fleet, i, host->name)) {
+        if (!check_host(fleet, i)) {
             return false;
         }
     }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
 #include "base/memory.h"
-#include "state/labels.h"
+#include "node/api_check.h"
 #include "tests/sim/fleet.h"
 #include "tests/sim/host.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct text lend(const char *string)
@@ -13,20 +13,28 @@ static struct text lend(const char *string)
     return (struct text){string, (uint32_t)strlen(string)};
 }
 
+/* fleet.c has looked at them. */
 static void keep_labels(struct sim_host *host, const Holdfast__V1__Host *spec)
 {
-    struct label *labels =
-        memory_alloc_array(spec->n_labels + 1, sizeof(*labels));
+    struct api_reply reply;
 
-    for (size_t i = 0; i < spec->n_labels; i++) {
-        labels[i].key = lend(spec->labels[i]->key);
-        labels[i].value = lend(spec->labels[i]->value);
+    api_reply_init(&reply);
+    CHECK(api_check_labels(&reply, "labels", spec->labels, spec->n_labels,
+                           &host->labels));
+    api_reply_close(&reply);
+}
+
+static void keep_named(struct sim_host *host,
+                       const Holdfast__V1__Resources *capacity)
+{
+    host->named =
+        memory_alloc_array(capacity->n_named + 1, sizeof(*host->named));
+    for (size_t i = 0; i < capacity->n_named; i++) {
+        if (capacity->named[i]->value > 0) {
+            host->named[host->named_count++] = (struct named_amount){
+                lend(capacity->named[i]->key), capacity->named[i]->value};
+        }
     }
-    /* What a real node would refuse has no labels here. */
-    if (labels_encode(labels, spec->n_labels, &host->labels) != 0) {
-        bytes_clear(&host->labels);
-    }
-    free(labels);
 }
 
 void sim_fleet_host(struct sim_host *host)
@@ -37,9 +45,10 @@ void sim_fleet_host(struct sim_host *host)
     host->zone = fleet->host_zones[host->index];
     (void)snprintf(host->name, sizeof(host->name), "%s", spec->name);
     host->fault_domain = spec->fault_domain;
-    host->capacity = (struct resources){spec->capacity->cpu_milli,
-                                        spec->capacity->memory_mib,
-                                        spec->capacity->disk_gib, 0};
+    host->capacity = (struct resources){
+        spec->capacity->cpu_milli, spec->capacity->memory_mib,
+        spec->capacity->disk_gib, spec->capacity->gpu_count};
+    keep_named(host, spec->capacity);
     for (size_t i = 0; i < spec->n_drivers; i++) {
         host->driver_mask |= 1u << spec->drivers[i];
     }

@@ -93,6 +93,27 @@ static char *class_of_size(struct growth *growth, size_t first,
     return class->name;
 }
 
+/* The same labels, as a VM has them. */
+static void select_hosts(struct growth *growth, Holdfast__V1__Vm *vm,
+                         const Holdfast__V1__GroupTemplate *template)
+{
+    size_t count = template->n_host_selector;
+
+    vm->host_selector = make(growth, (count + 1) * sizeof(*vm->host_selector));
+    for (size_t i = 0; i < count && !growth->full; i++) {
+        Holdfast__V1__Vm__HostSelectorEntry *entry =
+            make(growth, sizeof(*entry));
+
+        if (entry == NULL) {
+            return;
+        }
+        holdfast__v1__vm__host_selector_entry__init(entry);
+        entry->key = template->host_selector[i]->key;
+        entry->value = template->host_selector[i]->value;
+        vm->host_selector[vm->n_host_selector++] = entry;
+    }
+}
+
 /* Names of groups are longer than what may stand before a number. */
 static void add_member(struct growth *growth, size_t at, uint32_t number)
 {
@@ -117,6 +138,8 @@ static void add_member(struct growth *growth, size_t at, uint32_t number)
     vm->priority = template->priority;
     vm->on_partition = template->on_partition;
     vm->template_ = template->template_;
+    vm->preemptible = template->preemptible;
+    select_hosts(growth, vm, template);
     manifest->vms[manifest->n_vms++] = vm;
 }
 

@@ -101,6 +101,87 @@ class FleetTest(unittest.TestCase):
         self.assertLessEqual(max(z["waiting_for_host"]["worst"]
                                  for z in report["zone_losses"]), 1)
 
+    def test_host_selectors_hold(self):
+        # A host of each zone has the label, with places for 8; 16 are left
+        # when one zone is lost.
+        selects = {"host_selector": {"disk": "ssd"}}
+        manifest = fleet(vms=0)
+        for host in manifest["hosts"][:3]:
+            host["labels"] = {"disk": "ssd", "row": "1"}
+        manifest["vms"] = [{"name": f"fast{i}", "class_name": "small",
+                            **selects} for i in range(10)]
+        manifest["groups"] = [{"name": "quick", "count": 10, "template": {
+            "class_name": "small", **selects}}]
+        report = self.report(manifest, "--seeds", "3", code=6)
+        self.assertEqual(report["fleet"]["unplaced_when_well"], 0)
+        for zone in report["zone_losses"]:
+            self.assertEqual(zone["unplaced"]["worst"], 4)
+        manifest["groups"][0]["count"] = 6
+        report = self.report(manifest, "--seeds", "3")
+        for zone in report["zone_losses"]:
+            self.assertEqual(zone["unplaced"]["worst"], 0)
+        nowhere = fleet(vms=0)
+        nowhere["vms"] = [{"name": "a", "class_name": "small", **selects}]
+        report = self.report(nowhere, "--seeds", "1", code=6)
+        self.assertEqual(report["fleet"]["unplaced_when_well"], 1)
+
+    def test_vms_with_local_disks_wait_for_their_host(self):
+        template = {"driver": "exec", "command": ["/bin/true"], "disks": [
+            {"kind": "local", "pool": "scratch", "path": "{uid}"}]}
+        manifest = fleet(vms=6)
+        manifest["vms"] += [{"name": f"db{i}", "class_name": "small",
+                             "template": template} for i in range(9)]
+        for host in manifest["hosts"]:
+            host["pools"] = ["scratch"]
+        report = self.report(manifest, "--seeds", "6")
+        self.assertEqual(report["rules_broken"], 0)
+        waits = [z["waiting_for_host"]["worst"] for z in report["zone_losses"]]
+        # Each is on some host, whose zone is lost once.
+        self.assertGreaterEqual(sum(waits), 9)
+        for zone in report["zone_losses"]:
+            self.assertEqual(zone["unplaced"]["worst"], 0)
+            self.assertEqual(zone["waiting_for_zone"]["worst"], 0)
+        done = self.run_it(manifest, "--seeds", "3")
+        self.assertIn("Every zone can be lost", done.stdout)
+        # With faults they are back where they were.
+        report = self.report(manifest, "--seeds", "1", "--faults",
+                             "host-power,zone-power")
+        self.assertEqual(report["rules_broken"], 0)
+        # Where no host has the pool the region says so.
+        for host in manifest["hosts"]:
+            host["pools"] = ["store"]
+        self.wrong(manifest, "no host ever reported the pool 'scratch'")
+
+    def test_gpus_and_named_resources_count(self):
+        manifest = fleet(vms=4)
+        for host in manifest["hosts"][:3]:
+            host["capacity"].update(gpu_count=2, named={"licences": 3})
+        manifest["classes"] += [
+            {"name": "gpu", "resources": {
+                "cpu_milli": 1000, "memory_mib": 512, "gpu_count": 1}},
+            {"name": "licensed", "resources": {
+                "cpu_milli": 1000, "memory_mib": 512,
+                "named": {"licences": 1}}}]
+        manifest["vms"] += [{"name": f"g{i}", "class_name": "gpu"}
+                            for i in range(5)]
+        manifest["vms"] += [{"name": f"l{i}", "class_name": "licensed"}
+                            for i in range(8)]
+        report = self.report(manifest, "--seeds", "3", code=6)
+        self.assertEqual(report["fleet"]["unplaced_when_well"], 0)
+        for zone in report["zone_losses"]:
+            self.assertEqual(zone["unplaced"]["worst"], 1 + 2)
+
+    def test_reservations_hold_room(self):
+        # 48 places, 12 of them kept in zone a for what fails over there.
+        manifest = fleet(vms=32, reservations=[
+            {"name": "r", "zone": "a", "class_name": "small", "count": 12}])
+        report = self.report(manifest, "--seeds", "3")
+        self.assertEqual(report["fleet"]["unplaced_when_well"], 0)
+        manifest = fleet(vms=40, reservations=[
+            {"name": "r", "zone": "a", "class_name": "small", "count": 12}])
+        report = self.report(manifest, "--seeds", "1", code=6)
+        self.assertEqual(report["fleet"]["unplaced_when_well"], 4)
+
     def test_settings_are_used(self):
         slow = fleet(settings={"lease_wait_ms": 12000, "lease_run_ms": 11000})
         for zone in self.report(slow, "--seeds", "3")["zone_losses"]:
@@ -150,6 +231,12 @@ class FleetTest(unittest.TestCase):
         named = fleet()
         named["hosts"][1]["name"] = "Host 1"
         self.wrong(named, "hosts[1].name: ")
+        labelled = fleet()
+        labelled["hosts"][2]["labels"] = {"k" * 64: "v"}
+        self.wrong(labelled, "hosts[2].labels: ")
+        pooled = fleet()
+        pooled["hosts"][0]["pools"] = ["Not A Name"]
+        self.wrong(pooled, "hosts[0].pools: ")
         self.wrong(fleet(), "there is no fault 'zone'", "--faults", "zone")
         self.wrong(fleet(), "'many' is not a number", "--seeds", "many")
 

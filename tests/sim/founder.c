@@ -14,6 +14,7 @@
 #include <holdfast/v1/class_service.pb-c.h>
 #include <holdfast/v1/cluster_service.pb-c.h>
 #include <holdfast/v1/host_service.pb-c.h>
+#include <holdfast/v1/reservation_service.pb-c.h>
 #include <holdfast/v1/vm_service.pb-c.h>
 #include <holdfast/v1/zone_service.pb-c.h>
 
@@ -91,6 +92,7 @@ enum part {
     PART_ZONES,
     PART_SETTINGS,
     PART_CLASSES,
+    PART_RESERVATIONS,
     PART_ZONE_CORDONS,
     PART_HOST_CORDONS,
     PART_VMS,
@@ -108,6 +110,8 @@ static uint32_t part_size(const Holdfast__V1__Manifest *manifest,
         return manifest->settings != NULL;
     case PART_CLASSES:
         return (uint32_t)manifest->n_classes;
+    case PART_RESERVATIONS:
+        return (uint32_t)manifest->n_reservations;
     case PART_HOST_CORDONS:
         return (uint32_t)manifest->n_hosts;
     default:
@@ -149,6 +153,24 @@ static void set_settings(struct sim_client *client,
     sim_client_ask_setup(client, "UpdateSettings", &request.base);
 }
 
+static void reserve(struct sim_client *client,
+                    const Holdfast__V1__Reservation *from)
+{
+    Holdfast__V1__CreateReservationRequest request =
+        HOLDFAST__V1__CREATE_RESERVATION_REQUEST__INIT;
+    Holdfast__V1__Reservation wish = HOLDFAST__V1__RESERVATION__INIT;
+    char id[40];
+
+    sim_client_request_id(client, id);
+    wish.name = from->name;
+    wish.zone = from->zone;
+    wish.class_name = from->class_name;
+    wish.count = from->count;
+    request.reservation = &wish;
+    request.request_id = id;
+    sim_client_ask_setup(client, "CreateReservation", &request.base);
+}
+
 static void create_vm(struct sim_client *client, const Holdfast__V1__Vm *vm)
 {
     Holdfast__V1__CreateVmRequest request =
@@ -168,6 +190,9 @@ static void create_vm(struct sim_client *client, const Holdfast__V1__Vm *vm)
     wish.template_ = vm->template_ == NULL ? &template.message : vm->template_;
     wish.labels = vm->labels;
     wish.n_labels = vm->n_labels;
+    wish.preemptible = vm->preemptible;
+    wish.host_selector = vm->host_selector;
+    wish.n_host_selector = vm->n_host_selector;
     request.vm = &wish;
     request.request_id = id;
     sim_client_ask_setup(client, "CreateVm", &request.base);
@@ -231,6 +256,9 @@ static bool ask_part(struct sim_client *client,
         return true;
     case PART_CLASSES:
         create_class(client, manifest->classes[at]);
+        return true;
+    case PART_RESERVATIONS:
+        reserve(client, manifest->reservations[at]);
         return true;
     case PART_ZONE_CORDONS:
         cordon_zone(client, manifest->zones[at]);

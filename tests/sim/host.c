@@ -543,5 +543,6 @@ void sim_host_destroy(struct sim_host *host)
     bytes_close(&host->labels);
     free(host->guests);
     free(host->pools);
+    free(host->named);
     free(host);
 }

@@ -22,8 +22,8 @@ struct sim_host {
     char name[SIM_NAME_ROOM];
     const char *fault_domain;
     struct resources capacity;
-    struct named_amount named;
-    uint32_t named_count; /* 0 or 1 */
+    struct named_amount *named;
+    uint32_t named_count;
     struct text *pools;
     uint32_t pool_count;
     uint32_t driver_mask;

@@ -184,8 +184,8 @@ static void zones_table(struct sim_report *report, bool colours,
         "\nordered: from the loss to the last order to start a VM elsewhere, "
         "median and worst;\nrunning: until all that found a host run. "
         "unplaced: VMs that found no host, at worst;\nzone-bound and "
-        "host-bound wait for their zone, or (on_partition: keep) for their "
-        "host.\n");
+        "host-bound wait for their zone, or for their host: it has their local "
+        "disks, or\non_partition is keep.\n");
 }
 
 static void faults_table(const struct sim_report *report, bool colours,

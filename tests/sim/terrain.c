@@ -67,7 +67,8 @@ static void be_rich(struct sim_host *host, uint32_t number, uint32_t count)
     host->fault_domain = racks[number < 2 ? number : number == 2 ? 0 : 2];
     host->capacity = sizes[host->world->host_size];
     host->capacity.gpu_count = number == 0 ? 2 : 0;
-    host->named = (struct named_amount){lend(SIM_NAMED), 4};
+    host->named = memory_alloc(sizeof(*host->named));
+    *host->named = (struct named_amount){lend(SIM_NAMED), 4};
     host->named_count = number % 2;
     host->pools = memory_alloc_array(SIM_POOLS, sizeof(*host->pools));
     host->pools[pools++] = lend(SIM_POOL_REPLICATED);

@@ -116,9 +116,10 @@ struct sim_client;
 struct sim_census {
     uint32_t running;
     uint32_t waiting_zone; /* Bound to a zone that is not there. */
-    uint32_t waiting_host; /* on_partition: keep; their host is not there. */
-    uint32_t unplaced;     /* No host has room or what else they need. */
-    uint32_t other;        /* On their way. */
+    uint32_t
+        waiting_host;  /* For their host, which is not there: keep, disks. */
+    uint32_t unplaced; /* No host has room or what else they need. */
+    uint32_t other;    /* On their way. */
 };
 
 /* What is measured, over the world's life. */
