@@ -27,11 +27,24 @@ static uint64_t hash_of_subject(const struct grant *grant)
                      grant->subject, (uint32_t)strlen(grant->subject)});
 }
 
+/* Adds it to what is counted, or with sign -1 takes it from there. */
+static void count_grant(struct state *state, const struct grant *grant,
+                        int sign)
+{
+    uint32_t step = (uint32_t)sign;
+
+    if (grant->expire_ms != 0) {
+        state->counts.grants_that_end += step;
+    } else if (grant->role == ACCESS_ROLE_ADMIN) {
+        state->counts.grants_of_admins += step;
+    }
+}
+
 void grant_index(struct state *state, uint32_t slot, const struct grant *grant)
 {
     index_insert(&state->subjects, hash_of_subject(grant), slot);
     state->counts.grants++;
-    state->counts.grants_of_admins += grant->role == ACCESS_ROLE_ADMIN;
+    count_grant(state, grant, 1);
 }
 
 struct token_search {
@@ -176,10 +189,11 @@ static void grant_set(struct state *state,
     }
     grant = record_edit(state, TABLE_GRANT, slot);
     CHECK(same_subject(grant, change));
-    state->counts.grants_of_admins -= grant->role == ACCESS_ROLE_ADMIN;
-    state->counts.grants_of_admins += change->role == ACCESS_ROLE_ADMIN;
+    count_grant(state, grant, -1);
     grant->role = (uint8_t)change->role;
     grant->zone_mask = change->zone_mask;
+    grant->expire_ms = change->expire_ms;
+    count_grant(state, grant, 1);
     blob_replace(state, &grant->selector_blob, change->selector);
     grant->revision = ++state->head_access.changes;
     record_edited(state, TABLE_GRANT, slot);
@@ -193,7 +207,7 @@ static void grant_delete(struct state *state, struct text name)
     CHECK(grant != NULL);
     index_remove(&state->subjects, hash_of_subject(grant), slot);
     state->counts.grants--;
-    state->counts.grants_of_admins -= grant->role == ACCESS_ROLE_ADMIN;
+    count_grant(state, grant, -1);
     blobs_release(&state->blobs, grant->selector_blob);
     record_delete(state, TABLE_GRANT, slot);
     state->head_access.changes++;

@@ -376,6 +376,7 @@ static void read_grant_set(const Holdfast__V1__ChangeGrantSet *in,
         .zone_mask = in->zone_mask,
         .selector = text_of_bytes(&in->selector),
         .secret_hash = text_of_bytes(&in->secret_hash),
+        .expire_ms = in->expire_ms,
     };
 }
 

@@ -353,6 +353,7 @@ static void put_grant_set(struct bytes *out, const struct change_grant_set *set)
     put_fixed64(out, 5, set->zone_mask);
     put_text(out, 6, set->selector);
     put_text(out, 7, set->secret_hash);
+    put_number(out, 8, set->expire_ms);
 }
 
 static void put_apply_change(struct bytes *out, const struct change *change)

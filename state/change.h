@@ -375,7 +375,8 @@ struct change_reservation_delete {
 
 /* A new grant, or another role and scope for the one that has this name and the
  * same subject. Its zones exist; a client has at most CLIENT_GRANTS_MAX, no two
- * tokens have the same secret. Some grant is an administrator's then. */
+ * tokens have the same secret. Some grant is an administrator's then and never
+ * ends. */
 struct change_grant_set {
     struct text name;
     enum subject_kind kind;
@@ -384,9 +385,10 @@ struct change_grant_set {
     uint64_t zone_mask;
     struct text selector;    /* Encoded as labels. */
     struct text secret_hash; /* A token's: SECRET_HASH_BYTES; else empty. */
+    uint64_t expire_ms;      /* Wall clock; 0: it never ends. */
 };
 
-/* It is not the last administrator's. */
+/* It is not the last administrator's that never ends. */
 struct change_grant_delete {
     struct text name;
 };

@@ -132,7 +132,7 @@ struct state {
     struct asks asks;      /* Of PENDING VMs: likewise. */
     struct blobs blobs;
     uint64_t records_hash; /* Sum over all records of all tables. */
-    uint64_t grown;        /* Records whose part of format 2 is in use. */
+    uint64_t grown; /* Records of which the part that was added is in use. */
     struct state_counts counts;
     struct state_head head;
     struct state_head_added head_added;
@@ -161,7 +161,8 @@ static const uint32_t table_record_bytes[TABLE_ALL] = {
     [TABLE_APPLY] = sizeof(struct apply_record),
 };
 
-/* Bytes of a record before it grew. */
+/* Bytes of a record before it grew: grants did in format 4, all else in format
+ * 2. */
 static const uint32_t table_format1_bytes[TABLE_ALL] = {
     [TABLE_ZONE] = offsetof(struct zone, drain_deadline_ms),
     [TABLE_CLASS] = offsetof(struct class, named),
@@ -173,7 +174,7 @@ static const uint32_t table_format1_bytes[TABLE_ALL] = {
     [TABLE_RESERVATION] = sizeof(struct reservation),
     [TABLE_NAMED] = sizeof(struct side_name),
     [TABLE_POLICY] = sizeof(struct policy),
-    [TABLE_GRANT] = sizeof(struct grant),
+    [TABLE_GRANT] = offsetof(struct grant, expire_ms),
     [TABLE_AUDIT] = sizeof(struct audit),
     [TABLE_JOIN] = sizeof(struct join_token),
     [TABLE_APPLY] = sizeof(struct apply_record),
@@ -195,7 +196,8 @@ _Static_assert(sizeof(struct group) == 432, "format 2");
 _Static_assert(sizeof(struct reservation) == 104, "format 2");
 _Static_assert(sizeof(struct policy) == 56, "format 2");
 _Static_assert(sizeof(struct state_head_added) == 32, "format 2");
-_Static_assert(sizeof(struct grant) == 264, "format 3");
+_Static_assert(offsetof(struct grant, expire_ms) == 264, "format 3");
+_Static_assert(sizeof(struct grant) == 272, "format 4");
 _Static_assert(sizeof(struct state_head_access) == 16, "format 3");
 _Static_assert(sizeof(struct audit) == 64, "format 4");
 _Static_assert(sizeof(struct state_head_audit) == 56, "format 4");
@@ -226,12 +228,21 @@ static inline bool state_needs_format_4(const struct state *state)
 {
     return state->head_audit.written > 0 ||
            state->head_audit.records_max != 0 || state->head_join.changes > 0 ||
-           state->head_apply.changes > 0;
+           state->head_apply.changes > 0 || state->counts.grants_that_end > 0;
 }
 
 static inline bool state_has_applies(const struct state *state)
 {
     return state->head_apply.changes > 0;
+}
+
+/* Whether the records of a table stand whole in a snapshot of this state, or as
+ * they were before they grew. */
+static inline bool state_needs_whole(const struct state *state,
+                                     enum table_kind kind)
+{
+    return kind == TABLE_GRANT ? state->counts.grants_that_end > 0
+                               : state_format(state) >= 2;
 }
 
 /* What hash and snapshot say of format 3, and of format 4. */

@@ -224,12 +224,13 @@ enum apply_end {
  * Format 3 has the table of grants. It begins with the first change of that,
  * and is otherwise as format 2.
  *
- * Format 4 has the audit records, tokens to join, and records of applies. It
- * begins with the first CHANGE_AUDIT, which is to say with the first request of
- * a client that a leader of this version accepts; what controllers and agents
- * do is not audited. So a region that is upgraded and that nobody changes stays
- * what it was. What is kept of applies is hashed and saved from the first one
- * on, so that a region without any hashes as it did. */
+ * Format 4 has the audit records, tokens to join, records of applies, and grants
+ * that end. It begins with the first CHANGE_AUDIT, which is to say with the
+ * first request of a client that a leader of this version accepts; what
+ * controllers and agents do is not audited. So a region that is upgraded and
+ * that nobody changes stays what it was. Grants are written as in format 3 while
+ * none of them ends; what is kept of applies is hashed and saved from the first
+ * one on, so that a region without any hashes as it did. */
 
 struct zone {
     uint64_t uid;
@@ -415,6 +416,9 @@ struct grant {
     uint8_t role;                /* enum access_role */
     uint8_t padding[2];
     uint8_t secret_hash[SECRET_HASH_BYTES]; /* Of a token's secret. */
+    /* Format 4. */
+    uint64_t expire_ms; /* Wall clock; nothing is allowed from then on. 0: it
+                         * never ends. */
 };
 
 /* Format 4. What a client changed; the table is a ring. Each digest is one over

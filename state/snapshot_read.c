@@ -280,24 +280,36 @@ static int index_record(struct state *state, enum table_kind kind,
     }
 }
 
+/* Whether records of the table have that size in this format; see
+ * state_needs_whole(). */
+static bool knows_size(const struct snapshot_reader *reader,
+                       enum table_kind kind, uint32_t record_bytes)
+{
+    if (kind == TABLE_GRANT) {
+        return record_bytes == table_format1_bytes[kind] ||
+               (record_bytes == table_record_bytes[kind] &&
+                reader->format >= 4);
+    }
+    return record_bytes == (reader->format == 1 ? table_format1_bytes[kind]
+                                                : table_record_bytes[kind]);
+}
+
 static int read_rows(struct snapshot_reader *reader,
                      const Holdfast__V1__SnapshotRows *rows)
 {
     enum table_kind kind = (enum table_kind)rows->table;
     struct state *state = reader->state;
     struct table *table;
-    uint32_t record_bytes;
+    uint32_t record_bytes = rows->record_bytes;
     size_t count;
 
-    if (rows->table >= TABLE_ALL || rows->records.len == 0) {
+    if (rows->table >= TABLE_ALL || rows->records.len == 0 ||
+        !knows_size(reader, kind, record_bytes)) {
         return HF_ERROR_CORRUPT;
     }
     table = &state->tables[kind];
-    record_bytes = reader->format == 1 ? table_format1_bytes[kind]
-                                       : table_record_bytes[kind];
     count = rows->records.len / record_bytes;
-    if (rows->record_bytes != record_bytes ||
-        rows->records.len % record_bytes != 0 ||
+    if (rows->records.len % record_bytes != 0 ||
         count > slots_told(reader, kind) - table->slots) {
         return HF_ERROR_CORRUPT;
     }

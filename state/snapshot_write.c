@@ -118,7 +118,7 @@ static uint32_t put_rows(const struct state *state, enum table_kind kind,
     Holdfast__V1__SnapshotRecord record = HOLDFAST__V1__SNAPSHOT_RECORD__INIT;
     Holdfast__V1__SnapshotRows rows = HOLDFAST__V1__SNAPSHOT_ROWS__INIT;
     const struct table *table = &state->tables[kind];
-    uint32_t record_bytes = state_format(state) >= 2
+    uint32_t record_bytes = state_needs_whole(state, kind)
                                 ? table_record_bytes[kind]
                                 : table_format1_bytes[kind];
     struct bytes content;

@@ -238,7 +238,8 @@ struct state_counts {
     uint32_t groups;
     uint32_t reservations;
     uint32_t grants;
-    uint32_t grants_of_admins;
+    uint32_t grants_of_admins; /* Those that never end. */
+    uint32_t grants_that_end;  /* Also those that have. */
     uint32_t join_tokens;
     uint32_t applies;
     uint32_t applies_open; /* Not over, as far as was noticed. */

@@ -371,7 +371,9 @@ static void check_counts(const struct state *state)
         if (grant != NULL) {
             check_grant(state, grant);
             counts.grants++;
-            counts.grants_of_admins += grant->role == ACCESS_ROLE_ADMIN;
+            counts.grants_that_end += grant->expire_ms != 0;
+            counts.grants_of_admins +=
+                grant->role == ACCESS_ROLE_ADMIN && grant->expire_ms == 0;
         }
     }
     assert_int_equal(state->subjects.count, counts.grants);

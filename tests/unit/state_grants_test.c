@@ -144,6 +144,88 @@ static void a_snapshot_without_grants_has_no_format_3(void **unused)
     mirror_close(&mirror);
 }
 
+static void ends(struct mirror *mirror, const char *name, const char *client,
+                 enum access_role role, uint64_t expire_ms)
+{
+    struct change change = {.kind = CHANGE_GRANT_SET};
+
+    change.grant_set = (struct change_grant_set){.name = text_of(name),
+                                                 .kind = SUBJECT_CLIENT,
+                                                 .subject = text_of(client),
+                                                 .role = role,
+                                                 .expire_ms = expire_ms};
+    mirror_apply(mirror, &change);
+}
+
+static void a_grant_with_an_end_is_kept_and_no_administrator_counts(
+    void **unused)
+{
+    struct mirror mirror;
+    uint64_t hash;
+
+    (void)unused;
+    mirror_init(&mirror);
+    grant(&mirror, "root", "anna", ACCESS_ROLE_ADMIN);
+    ends(&mirror, "some", "ben", ACCESS_ROLE_ADMIN, 5000);
+    assert_int_equal(state_counts(mirror.state)->grants_of_admins, 1);
+    assert_int_equal(state_counts(mirror.state)->grants_that_end, 1);
+    assert_int_equal(
+        state_grant_named(mirror.state, text_of("some"))->expire_ms, 5000);
+    check_all(&mirror);
+    hash = state_hash(mirror.state);
+    ends(&mirror, "some", "ben", ACCESS_ROLE_ADMIN, 5001);
+    assert_true(state_hash(mirror.state) != hash);
+    ends(&mirror, "some", "ben", ACCESS_ROLE_ADMIN, 0);
+    assert_int_equal(state_counts(mirror.state)->grants_of_admins, 2);
+    assert_int_equal(state_counts(mirror.state)->grants_that_end, 0);
+    ends(&mirror, "some", "ben", ACCESS_ROLE_VIEWER, 7);
+    delete (&mirror, "some");
+    assert_int_equal(state_counts(mirror.state)->grants_that_end, 0);
+    check_all(&mirror);
+    mirror_close(&mirror);
+}
+
+static size_t snapshot_bytes(const struct state *state)
+{
+    struct snapshot_writer writer;
+    struct bytes stream;
+    size_t len;
+
+    bytes_init(&stream);
+    snapshot_writer_init(&writer, state);
+    while (snapshot_writer_next(&writer, &stream, 1000)) {
+    }
+    len = stream.len;
+    bytes_close(&stream);
+    return len;
+}
+
+/* Who knows of no ends reads a snapshot in which there is none, and its hash;
+ * and once one was deleted the snapshot is what it was. */
+static void grants_are_written_as_in_format_3_while_none_ends(void **unused)
+{
+    struct mirror mirror;
+    size_t before;
+
+    (void)unused;
+    mirror_init(&mirror);
+    grant(&mirror, "root", "anna", ACCESS_ROLE_ADMIN);
+    grant(&mirror, "more", "anna", ACCESS_ROLE_VIEWER);
+    before = snapshot_bytes(mirror.state);
+    assert_int_equal(state_format(mirror.state), 3);
+    assert_false(state_needs_whole(mirror.state, TABLE_GRANT));
+    ends(&mirror, "some", "ben", ACCESS_ROLE_VIEWER, 5000);
+    assert_int_equal(state_format(mirror.state), 4);
+    assert_true(state_needs_whole(mirror.state, TABLE_GRANT));
+    assert_true(snapshot_bytes(mirror.state) >
+                before + sizeof(struct grant) + 2 * sizeof(uint64_t));
+    check_all(&mirror);
+    delete (&mirror, "some");
+    assert_int_equal(state_format(mirror.state), 3);
+    check_all(&mirror);
+    mirror_close(&mirror);
+}
+
 static void any_changed_byte_of_a_snapshot_with_grants_is_refused(void **unused)
 {
     struct mirror mirror;
@@ -152,6 +234,7 @@ static void any_changed_byte_of_a_snapshot_with_grants_is_refused(void **unused)
     mirror_init(&mirror);
     grant(&mirror, "root", "anna", ACCESS_ROLE_ADMIN);
     token(&mirror, "ci", (const uint8_t[SECRET_HASH_BYTES]){9});
+    ends(&mirror, "some", "ben", ACCESS_ROLE_VIEWER, 5000);
     check_changed_bytes(mirror.state);
     mirror_close(&mirror);
 }
@@ -163,6 +246,9 @@ int main(void)
         cmocka_unit_test(a_token_is_found_by_all_of_its_hash),
         cmocka_unit_test(a_grant_raises_no_revision_but_a_number_of_its_own),
         cmocka_unit_test(a_snapshot_without_grants_has_no_format_3),
+        cmocka_unit_test(
+            a_grant_with_an_end_is_kept_and_no_administrator_counts),
+        cmocka_unit_test(grants_are_written_as_in_format_3_while_none_ends),
         cmocka_unit_test(any_changed_byte_of_a_snapshot_with_grants_is_refused),
     };
 

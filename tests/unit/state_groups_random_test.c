@@ -545,6 +545,7 @@ static void new_grant(struct world *world, bool first)
         .role = first ? ACCESS_ROLE_ADMIN : ACCESS_ROLE_VIEWER + pick(world, 4),
         .zone_mask = pick(world, 4),
         .selector = {"\1k\1v", pick(world, 2) * 4},
+        .expire_ms = first ? 0 : pick(world, 2) * UINT64_C(4000000000000),
     };
     if (pick(world, 3) == 0) {
         change.grant_set.kind = SUBJECT_TOKEN;
@@ -565,6 +566,7 @@ static void grant_step(struct world *world)
         slots == 0 ? NULL : state_grant_at(world->state, pick(world, slots));
     struct change change = {.kind = CHANGE_GRANT_SET};
     bool last = grant != NULL && grant->role == ACCESS_ROLE_ADMIN &&
+                grant->expire_ms == 0 &&
                 state_counts(world->state)->grants_of_admins == 1;
 
     if (grant == NULL || last) {
@@ -580,6 +582,7 @@ static void grant_step(struct world *world)
             .subject = text_of(grant->subject),
             .role = ACCESS_ROLE_ADMIN,
             .zone_mask = pick(world, 4),
+            .expire_ms = pick(world, 2),
         };
         if (grant->kind == SUBJECT_TOKEN) {
             change.grant_set.secret_hash = (struct text){
