@@ -85,6 +85,40 @@ static bool has_scope(const struct grant *grant)
     return grant->zone_mask != 0 || grant->selector_blob != 0;
 }
 
+uint64_t access_time_ms(const struct state *state, uint64_t wall_ms)
+{
+    return wall_ms > state_time_ms(state) ? wall_ms : state_time_ms(state);
+}
+
+bool access_has_ended(const struct grant *grant, uint64_t time_ms)
+{
+    return grant->expire_ms != 0 && grant->expire_ms <= time_ms;
+}
+
+/* Leaves those that are in force. */
+static void pass_over_ended(struct access *access, uint64_t time_ms)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < access->count; i++) {
+        const struct grant *grant = access->grants[i];
+
+        if (access_has_ended(grant, time_ms)) {
+            if (access->ended == NULL ||
+                access->ended->expire_ms < grant->expire_ms) {
+                access->ended = grant;
+            }
+            continue;
+        }
+        if (grant->expire_ms != 0 && (access->next_end_ms == 0 ||
+                                      grant->expire_ms < access->next_end_ms)) {
+            access->next_end_ms = grant->expire_ms;
+        }
+        access->grants[count++] = grant;
+    }
+    access->count = count;
+}
+
 static void find_grants(struct access *access)
 {
     const struct access_subject *subject = access->subject;
@@ -105,7 +139,8 @@ static void find_grants(struct access *access)
 
 void access_decide(const struct state *state,
                    const struct access_subject *subject,
-                   enum permission permission, struct access *access)
+                   enum permission permission, uint64_t wall_ms,
+                   struct access *access)
 {
     bool scoped = false;
 
@@ -118,9 +153,11 @@ void access_decide(const struct state *state,
         return;
     }
     find_grants(access);
+    pass_over_ended(access, access_time_ms(state, wall_ms));
     access->verdict = ACCESS_ROLE_MISSING;
     if (access->count == 0 && subject->source == SUBJECT_BY_TOKEN) {
-        access->verdict = ACCESS_TOKEN_UNKNOWN;
+        access->verdict =
+            access->ended == NULL ? ACCESS_TOKEN_UNKNOWN : ACCESS_TOKEN_EXPIRED;
         return;
     }
     if (permission == PERMISSION_ASK) {
@@ -243,7 +280,9 @@ void access_subject_text(const struct access *access,
     }
     if (subject->source == SUBJECT_BY_TOKEN) {
         snprintf(text, ACCESS_SUBJECT_TEXT_BYTES, "token:%s",
-                 access->count > 0 ? access->grants[0]->name : "");
+                 access->count > 0       ? access->grants[0]->name
+                 : access->ended != NULL ? access->ended->name
+                                         : "");
     } else {
         snprintf(text, ACCESS_SUBJECT_TEXT_BYTES, "client:%s", subject->name);
     }
@@ -272,7 +311,9 @@ static void list_held(const struct access *access, char *text, size_t size)
 {
     size_t len = 0;
 
-    snprintf(text, size, "none");
+    snprintf(text, size, "none%s%s%s", access->ended == NULL ? "" : " (grant '",
+             access->ended == NULL ? "" : access->ended->name,
+             access->ended == NULL ? "" : "' has expired)");
     for (uint32_t i = 0; i < access->count && i < 4; i++) {
         const struct grant *grant = access->grants[i];
 

@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Who may do what: roles (state's table of grants) against what each method is
- * for. Pure; who calls is found in caller.h, and api_access.c asks here. */
+ * for. Pure; who calls is found in caller.h, and api_access.c asks here.
+ *
+ * A grant with an end allows nothing from that moment on. Which moment it is
+ * says access_time_ms(): the wall clock of the node that decides, but no less
+ * than the time of the last change that it has applied; of a mutation, the
+ * leader's stamp of the turn. So a node whose clock is behind by so much takes
+ * a token for so much longer at most, and until the next change of the region
+ * at most; one whose clock is ahead refuses it so much earlier. Clocks of nodes
+ * that are kept in time, as docs/security.md asks for, differ by milliseconds;
+ * `holdfast doctor` tells of others. */
 #ifndef NODE_ACCESS_H
 #define NODE_ACCESS_H
 
@@ -59,25 +68,36 @@ enum access_verdict {
     ACCESS_ALLOWED,
     ACCESS_SCOPED,       /* For some VMs and groups: those of the scopes. */
     ACCESS_ROLE_MISSING, /* He is known and may not. */
-    ACCESS_TOKEN_UNKNOWN
+    ACCESS_TOKEN_UNKNOWN,
+    ACCESS_TOKEN_EXPIRED
 };
 
 /* What a caller was found to have. */
 struct access {
     const struct state *state;
-    const struct access_subject *subject; /* Lent. */
-    const struct grant *grants[CLIENT_GRANTS_MAX];
+    const struct access_subject *subject;          /* Lent. */
+    const struct grant *grants[CLIENT_GRANTS_MAX]; /* In force. */
     uint32_t count;
+    const struct grant *ended; /* One that was his, the last to end; or NULL. */
+    uint64_t next_end_ms;      /* When the first of `grants` ends; 0: none. */
     enum permission permission;
     enum access_verdict verdict;
     const struct grant *by; /* ALLOWED: by this grant; NULL: without any. */
 };
 
-/* `subject` NULL: as EVERYBODY. The result lasts until the next change of the
- * state. */
+/* What counts as now where the wall clock says `wall_ms`, ms since 1970; 0: it
+ * is not asked, and the state's own time counts. */
+uint64_t access_time_ms(const struct state *state, uint64_t wall_ms);
+
+/* Whether the grant allows nothing any more. */
+bool access_has_ended(const struct grant *grant, uint64_t time_ms);
+
+/* `subject` NULL: as EVERYBODY. `wall_ms` as above. The result lasts until the
+ * next change of the state, or until `next_end_ms`. */
 void access_decide(const struct state *state,
                    const struct access_subject *subject,
-                   enum permission permission, struct access *access);
+                   enum permission permission, uint64_t wall_ms,
+                   struct access *access);
 
 /* Where it can be and what labels it has, against the scopes: true when one of
  * the grants has both. `zones`: a mask; UINT64_MAX: any. */

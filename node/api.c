@@ -128,6 +128,8 @@ const struct api_method api_methods[] = {
              api_create_grant),
     {METHOD("AccessService", "ListGrants", list_grants),
      .read = api_list_grants, .permission = PERMISSION_ADMINISTER},
+    MUTATION(ADMINISTER, "AccessService", "UpdateGrant", update_grant,
+             api_update_grant),
     MUTATION(ADMINISTER, "AccessService", "DeleteGrant", delete_grant,
              api_delete_grant),
     MUTATION(ADMINISTER, "JoinService", "CreateJoinToken", create_join_token,
@@ -170,6 +172,7 @@ void api_reply_init(struct api_reply *reply)
     reply->kept = false;
     reply->operation_id[0] = '\0';
     reply->caller = NULL;
+    reply->wall_ms = 0;
 }
 
 void api_reply_close(struct api_reply *reply)

@@ -36,6 +36,9 @@ struct api_reply {
     char operation_id[128];
     /* Who asks, lent; NULL: somebody who may do everything. */
     const struct access_subject *caller;
+    /* This node's wall clock when it decides whether he may; 0 where a turn's
+     * stamp counts. See access.h. */
+    uint64_t wall_ms;
 };
 
 void api_reply_init(struct api_reply *reply);
@@ -222,6 +225,8 @@ void api_create_grant(const ProtobufCMessage *request, struct turn_plan *plan,
                       struct api_reply *reply);
 void api_list_grants(const ProtobufCMessage *request,
                      const struct api_view *view, struct api_reply *reply);
+void api_update_grant(const ProtobufCMessage *request, struct turn_plan *plan,
+                      struct api_reply *reply);
 void api_delete_grant(const ProtobufCMessage *request, struct turn_plan *plan,
                       struct api_reply *reply);
 void api_can_i(const ProtobufCMessage *request, const struct api_view *view,

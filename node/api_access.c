@@ -27,7 +27,14 @@ bool api_allow(const struct state *state, const char *path,
 {
     char text[sizeof(reply->message)];
 
-    access_decide(state, reply->caller, permission, access);
+    access_decide(state, reply->caller, permission, reply->wall_ms, access);
+    if (access->verdict == ACCESS_TOKEN_EXPIRED) {
+        api_fail(reply, API_TOKEN_EXPIRED,
+                 "token '%s' has expired; an administrator can give it another "
+                 "end, or make another token",
+                 access->ended->name);
+        return false;
+    }
     if (access->verdict == ACCESS_TOKEN_UNKNOWN) {
         api_fail(reply, API_TOKEN_UNKNOWN,
                  "the token is not one of this region's, or was deleted");
@@ -218,7 +225,8 @@ void api_can_i(const ProtobufCMessage *message, const struct api_view *view,
     }
     bytes_init(&labels);
     if (read_object(reply, view->state, request, &zones, &labels)) {
-        access_decide(view->state, reply->caller, permission, &access);
+        access_decide(view->state, reply->caller, permission, reply->wall_ms,
+                      &access);
         response.allowed =
             access.verdict == ACCESS_ALLOWED ||
             (access.verdict == ACCESS_SCOPED &&
@@ -230,6 +238,7 @@ void api_can_i(const ProtobufCMessage *message, const struct api_view *view,
         list_roles(permission, view->arena, &response);
         response.reason = text;
         response.caller = who;
+        response.expire_time_ms = access.next_end_ms;
         response.age_ms = view->age_ms;
         response.revision = state_revision(view->state);
         api_respond(reply, &response.base);

@@ -202,6 +202,10 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                            "The bearer token is none of this region's, was "
                            "deleted, or has not the form of one.",
                            "Use another token, or a certificate."},
+    [API_TOKEN_EXPIRED] = {RPC_UNAUTHENTICATED, "TOKEN_EXPIRED",
+                           "The bearer token's end has come.",
+                           "Use another token, or let an administrator give "
+                           "this one another end (`holdfast token update`)."},
     [API_GRANT_NOT_FOUND] = {RPC_NOT_FOUND, "GRANT_NOT_FOUND",
                              "There is no grant with this name.",
                              "List the grants."},
@@ -211,7 +215,8 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
                          "out.",
                          "Grant yourself admin first."},
     [API_LAST_ADMIN] = {RPC_FAILED_PRECONDITION, "LAST_ADMIN",
-                        "The grant is the last administrator's.",
+                        "The grant is the last administrator's that never "
+                        "ends.",
                         "Make another administrator first."},
     [API_FIELD_FIXED] = {RPC_FAILED_PRECONDITION, "FIELD_FIXED",
                          "The object of a manifest exists with another value "

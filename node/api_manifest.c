@@ -11,6 +11,7 @@
 #include "rpc/limits.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 /* Only what is used is allocated: some 200 bytes an object. */
@@ -21,20 +22,40 @@
 #define RESPONSE_BYTES_MAX   (RPC_MESSAGE_BYTES_MAX - (64u << 10))
 #define REMEMBERED_BYTES_MAX 512
 
-static void add_notes(struct manifest_edit *edit)
-{
-    size_t hosts = edit->request->manifest->n_hosts;
-    char words[160];
+static void add_note(struct manifest_edit *edit, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-    if (hosts == 0) {
-        return;
-    }
-    snprintf(words, sizeof(words),
-             "%zu host%s left aside: hosts register themselves", hosts,
-             hosts == 1 ? " is" : "s are");
-    edit->response.notes = view_alloc(edit->arena, sizeof(char *));
+static void add_note(struct manifest_edit *edit, const char *format, ...)
+{
+    char words[160];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(words, sizeof(words), format, args);
+    va_end(args);
     edit->response.notes[edit->response.n_notes++] =
         view_string(edit->arena, words);
+}
+
+static void add_notes(struct manifest_edit *edit)
+{
+    const Holdfast__V1__Manifest *manifest = edit->request->manifest;
+    size_t hosts = manifest->n_hosts;
+    size_t tokens = manifest_tokens(edit->plan->scratch);
+
+    edit->response.notes = view_alloc(edit->arena, 3 * sizeof(char *));
+    if (hosts > 0) {
+        add_note(edit, "%zu host%s left aside: hosts register themselves",
+                 hosts, hosts == 1 ? " is" : "s are");
+    }
+    if (edit->request->prune && manifest->n_grants == 0 &&
+        state_counts(edit->plan->scratch)->grants > tokens) {
+        add_note(edit, "grants stay as they are: the manifest names none");
+    }
+    if (edit->request->prune && manifest->n_grants > 0 && tokens > 0) {
+        add_note(edit, "%zu token%s left aside: a manifest has none", tokens,
+                 tokens == 1 ? " is" : "s are");
+    }
 }
 
 /* The counts alone. */
@@ -123,6 +144,7 @@ static bool decide(struct api_whole *whole, struct turn_plan *plan)
         container_of(whole, struct application, whole);
     const Holdfast__V1__ApplyManifestRequest *request = application->request;
     uint64_t revision = state_revision(plan->scratch);
+    uint64_t grants = state_grant_changes(plan->scratch);
     struct manifest_edit edit;
     struct arena arena;
     bool good;
@@ -139,6 +161,8 @@ static bool decide(struct api_whole *whole, struct turn_plan *plan)
         add_notes(&edit);
         edit.response.revision =
             request->dry_run ? revision : state_revision(plan->scratch);
+        edit.response.grant_revision =
+            request->dry_run ? grants : state_grant_changes(plan->scratch);
         respond(&edit);
     }
     manifest_edit_close(&edit);

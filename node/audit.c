@@ -224,8 +224,63 @@ void audit_note_end(struct audit_note *note)
     arena_close(&note->arena);
 }
 
+/* The grant with the fields alone that changed; lent from `from`. */
+static Holdfast__V1__Grant pick_changed(
+    const Holdfast__V1__Grant *from, const Holdfast__V1__ManifestObject *object)
+{
+    Holdfast__V1__Grant picked = HOLDFAST__V1__GRANT__INIT;
+
+    for (size_t i = 0; i < object->n_fields; i++) {
+        if (strcmp(object->fields[i], "role") == 0) {
+            picked.role = from->role;
+        } else if (strcmp(object->fields[i], "expire_time_ms") == 0) {
+            picked.expire_time_ms = from->expire_time_ms;
+        } else if (strcmp(object->fields[i], "zones") == 0) {
+            picked.zones = from->zones;
+            picked.n_zones = from->n_zones;
+        } else if (strcmp(object->fields[i], "labels") == 0) {
+            picked.labels = from->labels;
+            picked.n_labels = from->n_labels;
+        }
+    }
+    return picked;
+}
+
+/* Who was given what by a manifest is told in full: of what was there before
+ * the answer tells. */
+static void look_at_grant(struct audit_note *note, const struct state *state,
+                          const Holdfast__V1__ApplyManifestResponse *told,
+                          const Holdfast__V1__ManifestObject *object,
+                          const char *path, struct audit_fields *fields)
+{
+    const struct grant *grant = state_grant_named(state, text_of(object->name));
+    const Holdfast__V1__Grant *now;
+    Holdfast__V1__Grant picked;
+
+    if (grant == NULL) {
+        return;
+    }
+    now = view_grant(&note->arena, state, grant);
+    if (object->action ==
+        HOLDFAST__V1__MANIFEST_ACTION__MANIFEST_ACTION_CREATED) {
+        audit_fields_of_part(fields, path, &now->base);
+        return;
+    }
+    picked = pick_changed(now, object);
+    audit_fields_of_part(fields, path, &picked.base);
+    for (size_t i = 0; told->before != NULL && i < told->before->n_grants;
+         i++) {
+        if (strcmp(told->before->grants[i]->name, object->name) == 0) {
+            picked = pick_changed(told->before->grants[i], object);
+            audit_fields_of_part(&note->before, path, &picked.base);
+        }
+    }
+}
+
 /* Of a manifest: each object that it changed, and how. */
-static void fields_of_manifest(struct audit_fields *fields,
+static void fields_of_manifest(struct audit_note *note,
+                               const struct state *state,
+                               struct audit_fields *fields,
                                const Holdfast__V1__ApplyManifestResponse *told)
 {
     for (size_t i = 0; i < told->n_objects; i++) {
@@ -249,6 +304,9 @@ static void fields_of_manifest(struct audit_fields *fields,
         (void)snprintf(path, sizeof(path), "%s%s%s", kind,
                        object->name[0] == '\0' ? "" : "/", object->name);
         audit_fields_add(fields, path, action, strlen(action));
+        if (object->kind == HOLDFAST__V1__MANIFEST_KIND__MANIFEST_KIND_GRANT) {
+            look_at_grant(note, state, told, object, path, fields);
+        }
     }
 }
 
@@ -273,7 +331,7 @@ static void look_after(struct audit_note *note, const struct state *state,
     look(note, &note->arena, state, fields);
     if (output == &holdfast__v1__apply_manifest_response__descriptor) {
         fields_of_manifest(
-            fields,
+            note, state, fields,
             (const Holdfast__V1__ApplyManifestResponse *)(void *)api_unpack(
                 output, response->data, response->len, &note->arena));
     }

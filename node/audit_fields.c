@@ -268,6 +268,15 @@ void audit_fields_of_object(struct audit_fields *fields,
     }
 }
 
+void audit_fields_of_part(struct audit_fields *fields, const char *path,
+                          const ProtobufCMessage *object)
+{
+    size_t before = enter(fields, "", path);
+
+    add_object(fields, object);
+    leave(fields, before);
+}
+
 void audit_fields_of_request(struct audit_fields *fields,
                              const ProtobufCMessage *request)
 {

@@ -39,6 +39,10 @@ void audit_fields_init(struct audit_fields *fields, struct arena *arena);
 void audit_fields_of_object(struct audit_fields *fields,
                             const ProtobufCMessage *object);
 
+/* Likewise, as what stands at a path: "grant/anna.role". */
+void audit_fields_of_part(struct audit_fields *fields, const char *path,
+                          const ProtobufCMessage *object);
+
 /* Adds what the request says beside the object, its name and what all requests
  * have. */
 void audit_fields_of_request(struct audit_fields *fields,

@@ -223,6 +223,7 @@ bool caller_allow(struct node *node, struct rpc_call *call,
 
     api_reply_init(&reply);
     reply.caller = subject;
+    reply.wall_ms = clock_wall_ms();
     allowed = api_allow(node->engine.state, path, access_permission_of(path),
                         &reply, &access);
     if (!allowed) {
@@ -232,6 +233,16 @@ bool caller_allow(struct node *node, struct rpc_call *call,
     }
     api_reply_close(&reply);
     return allowed;
+}
+
+uint64_t caller_next_end(const struct node *node,
+                         const struct access_subject *subject)
+{
+    struct access access;
+
+    access_decide(node->engine.state, subject, PERMISSION_ASK, clock_wall_ms(),
+                  &access);
+    return access.next_end_ms;
 }
 
 bool caller_admit(struct node *node, struct rpc_call *call)
@@ -271,8 +282,9 @@ static bool token_is_known(const struct node *node,
 {
     struct access access;
 
-    access_decide(node->engine.state, subject, PERMISSION_ASK, &access);
-    return access.verdict != ACCESS_TOKEN_UNKNOWN;
+    access_decide(node->engine.state, subject, PERMISSION_ASK, clock_wall_ms(),
+                  &access);
+    return access.verdict == ACCESS_ALLOWED;
 }
 
 #define ACCOUNT_BYTES (CALLER_TEXT_BYTES + 64)

@@ -61,6 +61,11 @@ void caller_log_refusal(struct node *node, struct rpc_call *call,
 bool caller_allow(struct node *node, struct rpc_call *call,
                   const struct access_subject *subject);
 
+/* When what he may do changes by itself, because one of his grants ends: of
+ * access_time_ms(). 0: never. */
+uint64_t caller_next_end(const struct node *node,
+                         const struct access_subject *subject);
+
 /* Finishes a call that its caller may not make; true when it may go on. */
 bool caller_admit(struct node *node, struct rpc_call *call);
 

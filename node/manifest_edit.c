@@ -56,6 +56,7 @@ void manifest_edit_close(struct manifest_edit *edit)
     free(edit->before.groups);
     free(edit->before.reservations);
     free(edit->before.vms);
+    free(edit->before.grants);
 }
 
 /* --- What is said of an object -------------------------------------------- */
@@ -85,6 +86,7 @@ bool manifest_carry_out(struct manifest_edit *edit, struct manifest_spot spot,
     bool good;
 
     api_reply_init(&step);
+    step.caller = edit->reply->caller;
     method(request, edit->plan, &step);
     good = step.code == RPC_OK;
     if (!good) {
@@ -145,6 +147,7 @@ static void add_before(struct manifest_edit *edit,
         [KIND(GROUP)] = (void **)(void *)&before->groups,
         [KIND(RESERVATION)] = (void **)(void *)&before->reservations,
         [KIND(VM)] = (void **)(void *)&before->vms,
+        [KIND(GRANT)] = (void **)(void *)&before->grants,
     };
     size_t *counts[MANIFEST_KINDS] = {
         [KIND(ZONE)] = &before->n_zones,
@@ -152,6 +155,7 @@ static void add_before(struct manifest_edit *edit,
         [KIND(GROUP)] = &before->n_groups,
         [KIND(RESERVATION)] = &before->n_reservations,
         [KIND(VM)] = &before->n_vms,
+        [KIND(GRANT)] = &before->n_grants,
     };
 
     edit->before_bytes += len + 8;
@@ -177,14 +181,17 @@ bool manifest_check_revision(struct manifest_edit *edit,
                              Holdfast__V1__ManifestKind kind, const char *name,
                              uint64_t revision)
 {
-    uint64_t expected = edit->request->expect_revision;
+    bool grant = kind == KIND(GRANT);
+    uint64_t expected = grant ? edit->request->expect_grant_revision
+                              : edit->request->expect_revision;
 
     if (expected == 0 || revision <= expected) {
         return true;
     }
     api_fail(edit->reply, API_REVISION_CONFLICT,
-             "expect_revision: %s '%s' was changed at revision %" PRIu64
+             "%s: %s '%s' was changed at revision %" PRIu64
              ", after revision %" PRIu64,
+             grant ? "expect_grant_revision" : "expect_revision",
              manifest_kind(kind)->noun, name, revision, expected);
     return false;
 }
@@ -362,5 +369,5 @@ bool manifest_edit_objects(struct manifest_edit *edit)
             }
         }
     }
-    return true;
+    return manifest_edit_grants(edit);
 }

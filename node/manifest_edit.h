@@ -45,6 +45,13 @@ bool manifest_edit_objects(struct manifest_edit *edit);
 /* Deletes (manifest_prune.c), after the objects. */
 bool manifest_edit_prune(struct manifest_edit *edit);
 
+/* Of grants both (manifest_grants.c), after all else. */
+bool manifest_edit_grants(struct manifest_edit *edit);
+bool manifest_prune_grants(struct manifest_edit *edit);
+
+/* How many tokens there are, of which a manifest says nothing. */
+size_t manifest_tokens(const struct state *state);
+
 /* One object each (manifest_kinds.c). */
 bool manifest_edit_settings(struct manifest_edit *edit);
 bool manifest_edit_zone(struct manifest_edit *edit, size_t index);
@@ -76,6 +83,16 @@ bool manifest_see(struct manifest_edit *edit, struct manifest_spot spot,
 bool manifest_check_wishes(struct manifest_edit *edit,
                            struct manifest_spot spot,
                            const ProtobufCMessage *wish);
+
+/* Deletes what the manifest does not name by the single method; a refusal names
+ * the object. */
+bool manifest_delete(struct manifest_edit *edit,
+                     Holdfast__V1__ManifestKind kind, const char *name,
+                     uint64_t revision,
+                     void (*method)(const ProtobufCMessage *request,
+                                    struct turn_plan *plan,
+                                    struct api_reply *reply),
+                     const ProtobufCMessage *request);
 
 /* What differs, if that can be changed and may be. */
 bool manifest_check_diff(struct manifest_edit *edit, struct manifest_spot spot,

@@ -76,6 +76,12 @@ static const struct manifest_field vm_fields[] = {
     {"host_selector", MANIFEST_FIXED},
     {NULL, MANIFEST_FIXED},
 };
+static const struct manifest_field grant_fields[] = {
+    {"subject_kind", MANIFEST_FIXED}, {"client", MANIFEST_FIXED},
+    {"role", MANIFEST_BY_UPDATE},     {"zones", MANIFEST_BY_UPDATE},
+    {"labels", MANIFEST_BY_UPDATE},   {"expire_time_ms", MANIFEST_BY_UPDATE},
+    {NULL, MANIFEST_FIXED},
+};
 
 #define KIND(NAME) HOLDFAST__V1__MANIFEST_KIND__MANIFEST_KIND_##NAME
 
@@ -94,6 +100,8 @@ static const struct manifest_kind kinds[MANIFEST_KINDS] = {
                            reservation_fields},
     [KIND(VM)] = {KIND(VM), "vms", "vm", "VM", &holdfast__v1__vm__descriptor,
                   vm_fields},
+    [KIND(GRANT)] = {KIND(GRANT), "grants", "grant", "grant",
+                     &holdfast__v1__grant__descriptor, grant_fields},
 };
 
 const struct manifest_kind *manifest_kind(Holdfast__V1__ManifestKind kind)
@@ -128,6 +136,8 @@ static size_t member_size(const ProtobufCFieldDescriptor *field)
         return sizeof(uint64_t);
     case PROTOBUF_C_TYPE_BOOL:
         return sizeof(protobuf_c_boolean);
+    case PROTOBUF_C_TYPE_BYTES:
+        return sizeof(ProtobufCBinaryData);
     default:
         CHECK(field->type == PROTOBUF_C_TYPE_UINT32 ||
               field->type == PROTOBUF_C_TYPE_ENUM);
@@ -409,6 +419,16 @@ Holdfast__V1__Group *manifest_group(const Holdfast__V1__Group *message,
         whole->template_->resources =
             resources(message->template_->resources, arena);
     }
+    return whole;
+}
+
+Holdfast__V1__Grant *manifest_grant(const Holdfast__V1__Grant *message,
+                                    struct arena *arena)
+{
+    Holdfast__V1__Grant *whole = view_alloc(arena, sizeof(*whole));
+
+    *whole = *message;
+    whole->subject_kind = HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_CLIENT;
     return whole;
 }
 

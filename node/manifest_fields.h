@@ -32,7 +32,7 @@ struct manifest_kind {
     const struct manifest_field *fields; /* Without the name. */
 };
 
-#define MANIFEST_KINDS 7
+#define MANIFEST_KINDS 8
 
 /* By their numbers in manifest_service.proto. */
 const struct manifest_kind *manifest_kind(Holdfast__V1__ManifestKind kind);
@@ -74,5 +74,8 @@ Holdfast__V1__Group *manifest_group(const Holdfast__V1__Group *message,
                                     struct arena *arena);
 Holdfast__V1__Vm *manifest_vm(const Holdfast__V1__Vm *message,
                               struct arena *arena);
+/* Of one of a client, as all of a manifest are. */
+Holdfast__V1__Grant *manifest_grant(const Holdfast__V1__Grant *message,
+                                    struct arena *arena);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a manifest does not name goes: VMs first, then groups, reservations and
- * classes. What cannot go yet, because hosts have to confirm a stop first,
- * stays and is told; the next apply finds it gone or takes it. */
+ * What a manifest does not name goes: VMs first, then groups, reservations,
+ * classes and grants. What cannot go yet, because hosts have to confirm a stop
+ * first, stays and is told; the next apply finds it gone or takes it. */
 #include "node/api_check.h"
 #include "node/api_vm.h"
 #include "node/manifest_edit.h"
@@ -30,14 +30,13 @@ static void keep(struct manifest_edit *edit, Holdfast__V1__ManifestKind kind,
         view_string(edit->arena, why);
 }
 
-/* Carries out the single method; a refusal names the object. */
-static bool delete_by(struct manifest_edit *edit,
-                      Holdfast__V1__ManifestKind kind, const char *name,
-                      uint64_t revision,
-                      void (*method)(const ProtobufCMessage *request,
-                                     struct turn_plan *plan,
-                                     struct api_reply *reply),
-                      const ProtobufCMessage *request)
+bool manifest_delete(struct manifest_edit *edit,
+                     Holdfast__V1__ManifestKind kind, const char *name,
+                     uint64_t revision,
+                     void (*method)(const ProtobufCMessage *request,
+                                    struct turn_plan *plan,
+                                    struct api_reply *reply),
+                     const ProtobufCMessage *request)
 {
     const char *noun = manifest_kind(kind)->noun;
     struct api_reply step;
@@ -99,8 +98,8 @@ static bool prune_groups(struct manifest_edit *edit)
         }
         snprintf(name, sizeof(name), "%s", group->name);
         request.name = name;
-        if (!delete_by(edit, KIND(GROUP), name, group->revision,
-                       api_delete_group, &request.base)) {
+        if (!manifest_delete(edit, KIND(GROUP), name, group->revision,
+                             api_delete_group, &request.base)) {
             return false;
         }
     }
@@ -124,8 +123,9 @@ static bool prune_reservations(struct manifest_edit *edit)
         }
         snprintf(name, sizeof(name), "%s", reservation->name);
         request.name = name;
-        if (!delete_by(edit, KIND(RESERVATION), name, reservation->revision,
-                       api_delete_reservation, &request.base)) {
+        if (!manifest_delete(edit, KIND(RESERVATION), name,
+                             reservation->revision, api_delete_reservation,
+                             &request.base)) {
             return false;
         }
     }
@@ -171,8 +171,8 @@ static bool prune_class(struct manifest_edit *edit, const struct class *class,
     }
     snprintf(name, sizeof(name), "%s", class->name);
     request.name = name;
-    return delete_by(edit, KIND(CLASS), name, class->revision, api_delete_class,
-                     &request.base);
+    return manifest_delete(edit, KIND(CLASS), name, class->revision,
+                           api_delete_class, &request.base);
 }
 
 static bool prune_classes(struct manifest_edit *edit)
@@ -213,7 +213,7 @@ static void keep_zones(struct manifest_edit *edit)
 bool manifest_edit_prune(struct manifest_edit *edit)
 {
     if (!prune_vms(edit) || !prune_groups(edit) || !prune_reservations(edit) ||
-        !prune_classes(edit)) {
+        !prune_classes(edit) || !manifest_prune_grants(edit)) {
         return false;
     }
     keep_zones(edit);

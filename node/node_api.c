@@ -107,6 +107,7 @@ static void read_now(struct api_call *call, uint64_t age_ms)
     struct api_view view;
 
     make_view(call, age_ms, &arena, &view);
+    call->reply.wall_ms = clock_wall_ms();
     api_read(call->method, call->message, &view, &call->reply);
     send_reply(call);
     arena_close(&arena);
@@ -164,6 +165,7 @@ static void begin_job(struct api_call *call)
     struct access access;
     bool good;
 
+    call->reply.wall_ms = clock_wall_ms();
     if (!api_allow(call->node->engine.state, call->method->path,
                    call->method->permission, &call->reply, &access)) {
         send_reply(call);
@@ -207,6 +209,7 @@ static bool answer_if_over(struct api_call *call, uint32_t *wait_ms)
     struct access access;
 
     *wait_ms = 0;
+    call->reply.wall_ms = clock_wall_ms();
     if (api_allow(state, call->method->path, call->method->permission,
                   &call->reply, &access)) {
         *wait_ms = call->method->wait_ms(call->message, state, &call->look,
@@ -307,7 +310,7 @@ static void caller_words(const struct api_call *call,
 {
     struct access access;
 
-    access_decide(call->node->engine.state, &call->subject, PERMISSION_ASK,
+    access_decide(call->node->engine.state, &call->subject, PERMISSION_ASK, 0,
                   &access);
     access_subject_text(&access, text);
     if (text[0] == '\0') {

@@ -4,6 +4,7 @@
  * committed wherever they are applied. A watch pulls: the next events are
  * built when the last ones have left. */
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "node/api_check.h"
 #include "node/caller.h"
@@ -41,7 +42,8 @@ struct watch {
     struct arena arena; /* What the filter lends. */
     bool begun;
     struct access_subject subject;
-    uint64_t grants_known; /* As of which change of grants he may watch. */
+    uint64_t grants_known;  /* As of which change of grants he may watch. */
+    uint64_t grants_end_ms; /* And until when; 0: as long as they stay. */
 };
 
 static void put_varint(struct bytes *out, uint64_t value)
@@ -101,15 +103,27 @@ static void end(struct watch *watch, enum api_error error, const char *message)
     rpc_call_finish(watch->call, entry->code, "%s", message);
 }
 
-/* A grant that is taken away ends what it allowed. */
-static bool still_allowed(struct watch *watch)
+/* Looks whether he may, and notes until when that holds. */
+static void ask_whether_allowed(struct watch *watch)
 {
     struct node *node = watch->node;
-    uint64_t changes = state_grant_changes(node->engine.state);
 
-    if (changes != watch->grants_known) {
-        watch->grants_known = changes;
-        watch->begun = caller_allow(node, watch->call, &watch->subject);
+    watch->grants_known = state_grant_changes(node->engine.state);
+    watch->begun = caller_allow(node, watch->call, &watch->subject);
+    watch->grants_end_ms = caller_next_end(node, &watch->subject);
+}
+
+/* A grant that is taken away ends what it allowed, and so does one whose end
+ * comes: every watch is pumped at each tick, NODE_TICK_MS, also where nothing
+ * changes. */
+static bool still_allowed(struct watch *watch)
+{
+    const struct state *state = watch->node->engine.state;
+
+    if (state_grant_changes(state) != watch->grants_known ||
+        (watch->grants_end_ms != 0 &&
+         access_time_ms(state, clock_wall_ms()) >= watch->grants_end_ms)) {
+        ask_whether_allowed(watch);
     }
     return watch->begun;
 }
@@ -191,8 +205,7 @@ static void begin(struct watch *watch)
     uint64_t after = watch->filter.request->after_revision;
     uint64_t newest = watch->node->engine.ring.next - 1;
 
-    watch->grants_known = state_grant_changes(watch->node->engine.state);
-    watch->begun = caller_allow(watch->node, watch->call, &watch->subject);
+    ask_whether_allowed(watch);
     if (!watch->begun) {
         return;
     }

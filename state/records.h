@@ -224,13 +224,13 @@ enum apply_end {
  * Format 3 has the table of grants. It begins with the first change of that,
  * and is otherwise as format 2.
  *
- * Format 4 has the audit records, tokens to join, records of applies, and grants
- * that end. It begins with the first CHANGE_AUDIT, which is to say with the
- * first request of a client that a leader of this version accepts; what
+ * Format 4 has the audit records, tokens to join, records of applies, and
+ * grants that end. It begins with the first CHANGE_AUDIT, which is to say with
+ * the first request of a client that a leader of this version accepts; what
  * controllers and agents do is not audited. So a region that is upgraded and
- * that nobody changes stays what it was. Grants are written as in format 3 while
- * none of them ends; what is kept of applies is hashed and saved from the first
- * one on, so that a region without any hashes as it did. */
+ * that nobody changes stays what it was. Grants are written as in format 3
+ * while none of them ends; what is kept of applies is hashed and saved from the
+ * first one on, so that a region without any hashes as it did. */
 
 struct zone {
     uint64_t uid;

@@ -6,12 +6,16 @@ import glob
 import hashlib
 import os
 
+import threading
+import time
+
 import holdfast_client
 from api_case import RegionCase, vm_of
 from holdfast_client import Refused
 from holdfast_region import wait_until
 
 CREATE = "AccessService/CreateGrant"
+UPDATE = "AccessService/UpdateGrant"
 DELETE = "AccessService/DeleteGrant"
 
 
@@ -175,7 +179,109 @@ class Access(RegionCase):
             self.refused("VmService/ListVms", {}, "UNAUTHENTICATED",
                          "TOKEN_UNKNOWN", "", client)
 
-    def test_g_no_secret_is_on_any_log_or_disk(self):
+    def test_g_a_token_ends_by_itself_also_in_a_watch(self):
+        """At every node, with nothing that would tell them: within the second
+        that is promised, and then whatever is asked."""
+        end = time.time() + 3
+        made = self.ok(CREATE, token_grant("short", "ADMIN", secret(4),
+                                           expire_time_ms=int(end * 1000)))
+        self.assertEqual(made.grant.expire_time_ms, int(end * 1000))
+        clients = [self.by_known_token(secret(4), node)
+                   for node in self.region.nodes]
+        can = self.ok("AccessService/CanI",
+                      {"method": "ZoneService/CreateZone"}, clients[0])
+        self.assertEqual((can.allowed, can.expire_time_ms),
+                         (True, int(end * 1000)))
+        ended = {}
+
+        def follow(number, stream):
+            refusal = holdfast_client.first_error(stream)
+            ended[number] = (time.time(), refusal)
+
+        streams = [client.stream("WatchService/Watch", {})
+                   for client in clients]
+        followers = [threading.Thread(target=follow, args=pair)
+                     for pair in enumerate(streams)]
+        for follower in followers:
+            follower.start()
+        for follower in followers:
+            follower.join(30)
+        self.assertEqual(len(ended), len(clients))
+        for when, refusal in ended.values():
+            self.check_refusal("WatchService/Watch", refusal,
+                               "UNAUTHENTICATED", "TOKEN_EXPIRED", "short")
+            self.assertGreater(when, end - 0.01)
+            self.assertLess(when, end + 1)
+        before = self.status()
+        for client in clients:
+            for path, fields in (
+                    ("VmService/ListVms", {}),
+                    ("VmService/ListVms",
+                     {"consistency": "CONSISTENCY_STALE"}),
+                    ("ClusterService/GetStatus", {}),
+                    ("AccessService/CanI", {"method": "VmService/GetVm"}),
+                    ("PlanService/GetCapacity", {}),
+                    ("ZoneService/CreateZone", {"name": "z7"}),
+                    (UPDATE, {"grant": {"name": "short"},
+                              "update_mask": ["expire_time_ms"]})):
+                self.refused(path, fields, "UNAUTHENTICATED", "TOKEN_EXPIRED",
+                             "has expired", client)
+        self.unchanged(before)
+        self.assertIn("short", [g.name for g in self.ok(
+            "AccessService/ListGrants", {}).grants])
+        self.fails(CREATE, token_grant("late", "VIEWER", secret(5),
+                                       expire_time_ms=int(end * 1000)),
+                   "grant.expire_time_ms")
+        # Another end, and it is good again.
+        self.ok(UPDATE, {"grant": {"name": "short"},
+                         "update_mask": ["expire_time_ms"]})
+        self.by_known_token(secret(4), self.region.nodes[0])
+        self.ok(DELETE, {"name": "short"})
+
+    def test_h_a_grant_gets_another_role_scope_and_end(self):
+        self.ok(CREATE, token_grant("robot", "OPERATOR", secret(6),
+                                    zones=["z1"]))
+        client = self.by_token(secret(6))
+        self.refused("HostService/CordonHost", {"name": "h1"},
+                     "PERMISSION_DENIED", "ROLE_NEEDED", "without a scope",
+                     client)
+        self.refused(UPDATE, {"grant": {"name": "robot", "role":
+                                        "ACCESS_ROLE_ADMIN"},
+                              "update_mask": ["role"]},
+                     "PERMISSION_DENIED", "ROLE_NEEDED", "admin", client)
+        answer = self.mutate(UPDATE, {
+            "grant": {"name": "robot", "labels": {"team": "red"},
+                      "expire_time_ms": 4000000000000},
+            "update_mask": ["zones", "labels", "expire_time_ms"]}).grant
+        self.assertEqual((list(answer.zones), dict(answer.labels),
+                          answer.role, answer.expire_time_ms,
+                          answer.secret_sha256),
+                         ([], {"team": "red"}, 2, 4000000000000, b""))
+        name = self.name()
+        self.ok("VmService/CreateVm", vm_of(
+            name, zone="z2", labels={"team": "red"}), client)
+        self.ok("VmService/DeleteVm", {"name": name})
+        self.refused(UPDATE, {"grant": {"name": "none"},
+                              "update_mask": ["zones"]}, "NOT_FOUND",
+                     "GRANT_NOT_FOUND", "none")
+        self.refused(UPDATE, {"grant": {"name": "root", "role":
+                                        "ACCESS_ROLE_VIEWER"},
+                              "update_mask": ["role"]},
+                     "FAILED_PRECONDITION", "LAST_ADMIN", "root")
+        self.fails(UPDATE, {"grant": {"name": "robot"}}, "update_mask")
+        self.fails(UPDATE, {"grant": {
+            "name": "robot", "secret_sha256": "YWFh"},
+            "update_mask": ["role"]}, "grant.secret_sha256")
+        records = self.ok("AuditService/ListAuditRecords", {}).records
+        changes = [{c.field: (c.before, c.after) for c in r.changes}
+                   for r in records if r.method == UPDATE and
+                   r.object_name == "robot"]
+        self.assertEqual(changes, [{
+            "zones": ("z1", ""), "labels.team": ("", "red"),
+            "expire_time_ms": ("", "4000000000000")}])
+        self.ok(DELETE, {"name": "robot"})
+
+    def test_z_no_secret_is_on_any_log_or_disk(self):
         for node in self.region.nodes:
             data = f"{self.region.directory}/{node.name}.data"
             files = [path for path in glob.glob(f"{data}/**", recursive=True)
@@ -184,5 +290,5 @@ class Access(RegionCase):
             for path in files + [node.log]:
                 with open(path, "rb") as file:
                     content = file.read()
-                for number in (1, 2, 3, 99):
+                for number in (1, 2, 3, 4, 6, 99):
                     self.assertNotIn(secret(number).encode(), content, path)

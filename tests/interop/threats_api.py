@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attacks through the services themselves: names, files, peers, the HTTP
 port."""
+import base64
+import hashlib
 import os
 import socket
 import subprocess
+import time
 
 import grpc
 import holdfast_client
@@ -146,6 +149,43 @@ class Tokens(ThreatCase):
             self.assertEqual(caught.exception.code, "UNAUTHENTICATED")
         self.assertLess(os.path.getsize(self.leader.log) - size, 20000)
 
+    def test_an_expired_token_gets_nothing(self):
+        """At no node, for no kind of call, and it cannot give itself time."""
+        secret = f"hf_{7:064x}"
+        end_ms = int(time.time() * 1000) + 1500
+        self.client.call("AccessService/CreateGrant", {"grant": {
+            "name": "over", "subject_kind": "SUBJECT_KIND_TOKEN",
+            "role": "ACCESS_ROLE_ADMIN", "expire_time_ms": end_ms,
+            "secret_sha256": base64.b64encode(hashlib.sha256(
+                secret.encode()).digest()).decode()}})
+        bearer = [("authorization", f"Bearer {secret}")]
+        wait_until(lambda: self.refusal(
+            "ZoneService/ListZones", {}, None, bearer)[1] == "TOKEN_EXPIRED",
+            "it ends")
+        self.assertGreaterEqual(time.time() * 1000, end_ms)
+        self.before = self.facts()
+        again = {"grant": {"name": "over"}, "update_mask": ["expire_time_ms"]}
+        # Also beside an administrator's certificate: a token counts.
+        for node in self.region.nodes:
+            for certificate in (None, "anna"):
+                for path, fields in (
+                        ("VmService/ListVms", {}),
+                        ("VmService/ListVms",
+                         {"consistency": "CONSISTENCY_STALE"}),
+                        ("ClusterService/ListNodes", {}),
+                        ("AccessService/CanI", {"method": "VmService/GetVm"}),
+                        ("AccessService/UpdateGrant", again),
+                        ("AuditService/ExportAuditRecords", {}),
+                        ("ClusterService/TransferLeadership", {}),
+                        ("ZoneService/CreateZone", {"name": "z9"})):
+                    self.assertEqual(
+                        self.refusal(path, fields, certificate, bearer,
+                                     node)[:2],
+                        ("UNAUTHENTICATED", "TOKEN_EXPIRED"), path)
+        self.assertEqual(self.facts(), self.before)
+        self.client.call("AccessService/DeleteGrant", {"name": "over"})
+        self.before = self.facts()
+
     def test_a_secret_that_leaks_would_be_found(self):
         """What looks for secrets after each test does see one: in an answer, in
         a file of a data directory."""
@@ -233,6 +273,21 @@ class Scopes(ThreatCase):
                                              "count": 3}),
                 ("ZoneService/CordonZone", {"name": "z1"}),
                 ("AccessService/DeleteGrant", {"name": "bert"}),
+                ("AccessService/UpdateGrant", {
+                    "grant": {"name": "bert"},
+                    "update_mask": ["zones", "labels"]}),
+                ("AccessService/UpdateGrant", {
+                    "grant": {"name": "bert", "role": "ACCESS_ROLE_ADMIN"},
+                    "update_mask": ["role", "zones", "labels"]}),
+                ("AccessService/UpdateGrant", {
+                    "grant": {"name": "anna", "role": "ACCESS_ROLE_VIEWER"},
+                    "update_mask": ["role"]}),
+                ("ManifestService/ApplyManifest", {"manifest": {"grants": [{
+                    "name": "bert", "client": "bert",
+                    "role": "ACCESS_ROLE_ADMIN"}]}}),
+                ("ManifestService/ApplyManifest", {"manifest": {"grants": [{
+                    "name": "anna", "client": "anna",
+                    "role": "ACCESS_ROLE_VIEWER"}]}, "prune": True}),
                 ("AccessService/CreateGrant", {"grant": {
                     "name": "more", "client": "bert",
                     "subject_kind": "SUBJECT_KIND_CLIENT",

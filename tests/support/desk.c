@@ -152,6 +152,7 @@ static void carry_out(struct desk *desk, const struct api_method *method,
     api_reply_init(&desk->reply);
     desk->reply.caller = desk->caller;
     desk->reply.repetition = desk->repetition;
+    desk->reply.wall_ms = desk->wall_ms;
     if (method->read != NULL) {
         const struct api_view view = {.state = desk->state,
                                       .leases = &desk->leases,

@@ -19,6 +19,7 @@ struct desk {
     struct api_reply reply;
     struct bytes json; /* The last answer, with a NUL. */
     uint64_t now_ms;
+    uint64_t wall_ms; /* What reads are told of the wall clock; 0: nothing. */
     const struct access_subject *caller; /* NULL: may do everything. */
     bool repetition; /* What is called says that it is one. */
 };
