@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * auth can-i, grant create, token create and list. */
+#include "ctl/grant.h"
+
+#include "base/clock.h"
+#include "ctl/format.h"
 #include "ctl/labels.h"
 #include "ctl/output.h"
 #include "ctl/request.h"
 #include "ctl/simple.h"
 #include "ctl/template.h"
-#include "holdfast/v1/access_service.pb-c.h"
 #include "holdfast/v1/join_service.pb-c.h"
 #include "tls/secret.h"
 
@@ -14,7 +17,7 @@
 #include <string.h>
 
 /* Names of enums have no hyphens. */
-static bool set_role(struct invocation *invocation, Holdfast__V1__Grant *grant)
+bool grant_set_role(struct invocation *invocation, Holdfast__V1__Grant *grant)
 {
     const char *text = arguments_value(invocation->arguments, OPTION_ROLE);
     char *copy;
@@ -31,7 +34,22 @@ static bool set_role(struct invocation *invocation, Holdfast__V1__Grant *grant)
     return request_set(invocation, &grant->base, "role", copy, "--role");
 }
 
-/* Name, role and scope; NULL: told. */
+bool grant_set_end(struct invocation *invocation, Holdfast__V1__Grant *grant)
+{
+    const char *text = arguments_value(invocation->arguments, OPTION_EXPIRES);
+
+    if (text == NULL ||
+        format_read_end(text, clock_wall_ms(), &grant->expire_time_ms)) {
+        return true;
+    }
+    (void)usage_error(invocation,
+                      "--expires: `%s` is no time; write 90d, "
+                      "2027-01-31T00:00:00Z or never",
+                      text);
+    return false;
+}
+
+/* Name, role, end and scope; NULL: told. */
 static Holdfast__V1__CreateGrantRequest *make_request(
     struct invocation *invocation)
 {
@@ -47,7 +65,8 @@ static Holdfast__V1__CreateGrantRequest *make_request(
     request->grant = grant;
     if (!request_set(invocation, &grant->base, "name",
                      invocation->arguments->names[0], "NAME") ||
-        !set_role(invocation, grant) ||
+        !grant_set_role(invocation, grant) ||
+        !grant_set_end(invocation, grant) ||
         !request_add_options(invocation, &grant->base, "zones",
                              OPTION_SCOPE_ZONES) ||
         !labels_apply_options(invocation, &grant->base, "labels",
@@ -232,8 +251,12 @@ enum exit_code run_auth_can_i(struct invocation *invocation)
     }
     answer = (const Holdfast__V1__CanIResponse *)(const void *)response;
     if (!output_message(invocation, response)) {
-        output_line(invocation, "%s: %s", answer->allowed ? "yes" : "no",
-                    answer->reason);
+        output_line(invocation, "%s: %s%s%s", answer->allowed ? "yes" : "no",
+                    answer->reason,
+                    answer->expire_time_ms == 0 ? "" : "; until ",
+                    answer->expire_time_ms == 0
+                        ? ""
+                        : format_time(answer->expire_time_ms).text);
     }
     code = answer->allowed ? EXIT_OK : EXIT_REFUSED;
     hf_message_free(response);

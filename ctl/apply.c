@@ -100,6 +100,7 @@ static enum exit_code confirm(struct invocation *invocation,
     if (request->expect_revision == 0) {
         request->expect_revision = response->revision;
     }
+    request->expect_grant_revision = response->grant_revision;
     if (count > 0) {
         bytes_init(&list);
         text = text_of(invocation, files, response, true);

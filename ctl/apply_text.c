@@ -13,7 +13,7 @@
 #define ACTION(NAME)  HOLDFAST__V1__MANIFEST_ACTION__MANIFEST_ACTION_##NAME
 #define ACTION_COUNT  6
 #define KIND_SETTINGS HOLDFAST__V1__MANIFEST_KIND__MANIFEST_KIND_SETTINGS
-#define KIND_COUNT    7
+#define KIND_COUNT    8
 
 /* By their numbers in manifest_service.proto. */
 static const struct {
@@ -22,7 +22,7 @@ static const struct {
 } kinds[KIND_COUNT] = {
     {"object", NULL},     {"settings", NULL},  {"zone", "zones"},
     {"class", "classes"}, {"group", "groups"}, {"reservation", "reservations"},
-    {"vm", "vms"},
+    {"vm", "vms"},        {"grant", "grants"},
 };
 static const char *const actions[ACTION_COUNT] = {
     "?", "created", "updated", "unchanged", "deleted", "kept"};

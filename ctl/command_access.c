@@ -5,7 +5,19 @@
 #include "ctl/command_rows.h"
 #include "ctl/invocation.h"
 
-#define SCOPE (OPTION(ROLE) | OPTION(SCOPE_ZONES) | OPTION(SCOPE_LABEL))
+#define SCOPE \
+    (OPTION(ROLE) | OPTION(SCOPE_ZONES) | OPTION(SCOPE_LABEL) | OPTION(EXPIRES))
+#define RESCOPE                                                                \
+    (OPTION(ROLE) | OPTION(SCOPE_ZONES) | OPTION(EVERY_ZONE) | OPTION(LABEL) | \
+     OPTION(EXPIRES))
+
+/* Of grants and of tokens. */
+#define UPDATE_DETAILS                                                         \
+    "Only what is given changes. --zone takes the place of the zones that it " \
+    "had,\n--every-zone takes that limit away; --label adds one, or gives it " \
+    "another\nvalue; KEY- takes it away. Whose it is stays, and so does a "    \
+    "token's secret. It\ncounts at once, also for watches that are open. One " \
+    "administrator's grant\nalways stays that never ends."
 
 const struct command commands_access[] = {
     {.noun = "auth",
@@ -38,9 +50,11 @@ const struct command commands_access[] = {
          "zones, changes reservations and\napplies plans. drill-runner reads "
          "and makes plans. admin does everything.\n\n--zone and --label make a "
          "scope, for operators: VMs and groups that can be in\nno other zone "
-         "and have all of the labels, before a change and after it.\n\nWhile "
-         "there is no grant, every client is an administrator; the first one "
-         "must\nmake you one.",
+         "and have all of the labels, before a change and after it.\n\n"
+         "--expires says when it ends: in so long, or at a time as RFC 3339 "
+         "writes it;\nelse never. Then it allows nothing, and is listed until "
+         "it is deleted.\n\nWhile there is no grant, every client is an "
+         "administrator; the first one must\nmake you one, without an end.",
      .method = "AccessService/CreateGrant",
      .outcome = "created",
      .run = run_grant_create},
@@ -51,6 +65,19 @@ const struct command commands_access[] = {
      .summary = "list grants, of clients and of tokens",
      .method = "AccessService/ListGrants",
      .run = run_list},
+    {.noun = "grant",
+     .verb = "update",
+     .names = "NAME",
+     .name_min = 1,
+     .name_max = 1,
+     .options = RESCOPE | CHANGE,
+     .summary = "give a grant another role, scope or end",
+     .details = "  holdfast grant update web --role viewer --every-zone "
+                "--label team-\n"
+                "  holdfast grant update ben --expires 30d\n\n" UPDATE_DETAILS,
+     .method = "AccessService/UpdateGrant",
+     .outcome = "updated",
+     .run = run_grant_update},
     {.noun = "grant",
      .verb = "delete",
      .names = "NAME...",
@@ -70,13 +97,14 @@ const struct command commands_access[] = {
      .options = SCOPE | CHANGE,
      .summary = "make a token with a role, and print its secret once",
      .details =
-         "  holdfast token create ci --role operator --label team=ci > "
-         "ci.token\n\nA token is for who has no certificate: sent as "
+         "  holdfast token create ci --role operator --label team=ci \\\n"
+         "    --expires 90d > ci.token\n\nA token is for who has no "
+         "certificate: sent as "
          "`authorization: Bearer hf_...`\nover TLS, or by this program with "
          "$HOLDFAST_TOKEN or --token-file. The secret\nis made here; the "
          "region "
-         "gets and keeps only its hash. Roles and scopes: see\n`holdfast grant "
-         "create --help`.",
+         "gets and keeps only its hash. Roles, scopes, ends: see\n`holdfast "
+         "grant create --help`.",
      .method = "AccessService/CreateGrant",
      .outcome = "created",
      .run = run_token_create},
@@ -87,6 +115,19 @@ const struct command commands_access[] = {
      .summary = "list tokens, without their secrets",
      .method = "AccessService/ListGrants",
      .run = run_list},
+    {.noun = "token",
+     .verb = "update",
+     .names = "NAME",
+     .name_min = 1,
+     .name_max = 1,
+     .options = RESCOPE | CHANGE,
+     .summary = "give a token another role, scope or end",
+     .details = "  holdfast token update ci --expires 90d\n"
+                "  holdfast token update ci --role viewer --every-zone --label "
+                "team-\n\n" UPDATE_DETAILS,
+     .method = "AccessService/UpdateGrant",
+     .outcome = "updated",
+     .run = run_grant_update},
     {.noun = "token",
      .verb = "delete",
      .names = "NAME...",

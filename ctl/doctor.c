@@ -27,7 +27,7 @@ void doctor_judge(const struct doctor_facts *facts, struct diagnosis *diagnosis)
         doctor_clocks, doctor_round_trips, doctor_disks,    doctor_certificates,
         doctor_access, doctor_storm,       doctor_leases,   doctor_renewals,
         doctor_zones,  doctor_hosts,       doctor_headroom, doctor_pending,
-        doctor_drains, doctor_settings,    unread,
+        doctor_drains, doctor_settings,    doctor_tokens,   unread,
     };
     const struct doctor_node *best = doctor_best(facts);
 

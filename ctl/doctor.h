@@ -128,5 +128,6 @@ void doctor_storm(const struct doctor_facts *facts, struct diagnosis *out);
 void doctor_leases(const struct doctor_facts *facts, struct diagnosis *out);
 void doctor_settings(const struct doctor_facts *facts, struct diagnosis *out);
 void doctor_access(const struct doctor_facts *facts, struct diagnosis *out);
+void doctor_tokens(const struct doctor_facts *facts, struct diagnosis *out);
 
 #endif

@@ -3,6 +3,7 @@
  * Checks of what was decided for the region: settings, leases, roles. */
 #include "base/container.h"
 #include "ctl/doctor.h"
+#include "ctl/format.h"
 #include "proto/text_field.h"
 
 #include <inttypes.h>
@@ -12,6 +13,10 @@
 #define STORM_OFF_PERMILLE 1000
 #define ZONE_HOLD_LEAST_MS 10000
 #define RENEWALS_LEAST     3
+
+/* Time enough to give a token another end, or to put another in its place. */
+#define DAY_MS         UINT64_C(86400000)
+#define END_WARNING_MS (14 * DAY_MS)
 
 static const Holdfast__V1__Settings *settings_of(
     const struct doctor_facts *facts)
@@ -202,8 +207,12 @@ void doctor_access(const struct doctor_facts *facts, struct diagnosis *out)
         return;
     }
     for (size_t i = 0; i < facts->grants->n_grants; i++) {
-        admins += facts->grants->grants[i]->role ==
-                  HOLDFAST__V1__ACCESS_ROLE__ACCESS_ROLE_ADMIN;
+        const Holdfast__V1__Grant *grant = facts->grants->grants[i];
+
+        admins += grant->role == HOLDFAST__V1__ACCESS_ROLE__ACCESS_ROLE_ADMIN &&
+                          grant->expire_time_ms == 0
+                      ? 1
+                      : 0;
     }
     if (facts->grants->n_grants == 0) {
         diagnosis_add(out, "access", SEVERITY(NOTE), "",
@@ -214,11 +223,116 @@ void doctor_access(const struct doctor_facts *facts, struct diagnosis *out)
                             "nothing until they have a grant");
     } else if (admins < 2) {
         diagnosis_add(out, "access", SEVERITY(NOTE), "",
-                      "there is only one administrator's grant");
+                      "there is only one administrator's grant that never "
+                      "ends");
         diagnosis_cure(out, "grant `admin` to a second person");
     } else {
         diagnosis_add(out, "access", SEVERITY(OK), "",
                       "%zu grants, %zu of administrators",
                       facts->grants->n_grants, admins);
+    }
+}
+
+/* Those of one kind, the one that ends first, and what to say of how many. */
+struct ends {
+    const Holdfast__V1__Grant *first;
+    size_t count;
+};
+
+static void take_end(struct ends *ends, const Holdfast__V1__Grant *grant)
+{
+    if (ends->first == NULL ||
+        grant->expire_time_ms < ends->first->expire_time_ms) {
+        ends->first = grant;
+    }
+    ends->count++;
+}
+
+static bool is_token(const Holdfast__V1__Grant *grant)
+{
+    return grant->subject_kind ==
+           HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_TOKEN;
+}
+
+/* "token ci", "grant anna and 2 more". */
+static void name_ends(const struct ends *ends, char *text, size_t size)
+{
+    int len =
+        snprintf(text, size, "%s %.63s",
+                 is_token(ends->first) ? "token" : "grant", ends->first->name);
+
+    if (ends->count > 1) {
+        (void)snprintf(text + len, size - (size_t)len, " and %zu more",
+                       ends->count - 1);
+    }
+}
+
+static void tell_soon(const struct ends *soon, uint64_t now_ms,
+                      struct diagnosis *out)
+{
+    uint64_t days = (soon->first->expire_time_ms - now_ms) / DAY_MS;
+    char whose[128];
+
+    name_ends(soon, whose, sizeof(whose));
+    diagnosis_add(out, "tokens", SEVERITY(WARNING), whose,
+                  "ends in %" PRIu64 " day%s, at %s", days,
+                  days == 1 ? "" : "s",
+                  format_time(soon->first->expire_time_ms).text);
+    diagnosis_cure(out, "`holdfast token update NAME --expires 90d` gives it "
+                        "another end; `holdfast token list` shows all");
+}
+
+static void tell_over(const struct ends *over, struct diagnosis *out)
+{
+    char whose[128];
+
+    name_ends(over, whose, sizeof(whose));
+    diagnosis_add(out, "tokens", SEVERITY(NOTE), whose,
+                  "has expired: it allows nothing any more");
+    diagnosis_cure(out, "delete it, or give it another end: `holdfast token "
+                        "delete`, `holdfast token update`");
+}
+
+void doctor_tokens(const struct doctor_facts *facts, struct diagnosis *out)
+{
+    size_t before = out->message.n_findings;
+    struct ends soon = {NULL, 0};
+    struct ends over = {NULL, 0};
+    size_t endless = 0;
+    size_t tokens = 0;
+
+    if (facts->grants == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < facts->grants->n_grants; i++) {
+        const Holdfast__V1__Grant *grant = facts->grants->grants[i];
+        uint64_t end_ms = grant->expire_time_ms;
+
+        tokens += is_token(grant) ? 1 : 0;
+        endless += is_token(grant) && end_ms == 0 ? 1 : 0;
+        if (end_ms != 0 && end_ms <= facts->now_ms) {
+            take_end(&over, grant);
+        } else if (end_ms != 0 && end_ms - facts->now_ms < END_WARNING_MS) {
+            take_end(&soon, grant);
+        }
+    }
+    if (soon.count > 0) {
+        tell_soon(&soon, facts->now_ms, out);
+    }
+    if (over.count > 0) {
+        tell_over(&over, out);
+    }
+    if (endless > 0) {
+        diagnosis_add(out, "tokens", SEVERITY(NOTE), "",
+                      "%zu token%s never end%s", endless,
+                      endless == 1 ? "" : "s", endless == 1 ? "s" : "");
+        diagnosis_cure(out, "whoever finds the secret of one keeps what it "
+                            "allows: `holdfast token update NAME --expires "
+                            "90d`");
+    }
+    if (tokens > 0 && out->message.n_findings == before) {
+        diagnosis_add(out, "tokens", SEVERITY(OK), "",
+                      "%zu token%s, none of which ends within 14 days", tokens,
+                      tokens == 1 ? "" : "s");
     }
 }

@@ -7,6 +7,7 @@
 #include "ctl/export.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/container.h"
 #include "ctl/event.h"
 #include "ctl/failure.h"
@@ -15,6 +16,7 @@
 #include "ctl/request.h"
 #include "ctl/save.h"
 #include "ctl/view.h"
+#include "holdfast/v1/access_service.pb-c.h"
 #include "holdfast/v1/group_service.pb-c.h"
 #include "proto/text_json.h"
 #include "proto/text_yaml.h"
@@ -30,6 +32,9 @@
 /* A watch that says nothing at all for so long is not waited for: a node gives
  * a sign of life every 5 s. */
 #define WATCH_WAIT_MS 15000
+
+/* A region has at most 4096 of them. */
+#define GRANTS_PAGE 10000
 
 static enum exit_code read_list(struct invocation *invocation,
                                 const char *method, struct fleet *fleet)
@@ -69,6 +74,57 @@ static enum exit_code read_list(struct invocation *invocation,
         hf_message_free(response);
     }
     return EXIT_OK;
+}
+
+/* What an export says beside the manifest. */
+struct export_notes {
+    bool grants_hidden;  /* Only an administrator sees them. */
+    struct bytes tokens; /* Their names, parted by ", ". */
+};
+
+static void note_tokens(struct export_notes *notes,
+                        const Holdfast__V1__ListGrantsResponse *response)
+{
+    for (size_t i = 0; i < response->n_grants; i++) {
+        const Holdfast__V1__Grant *grant = response->grants[i];
+
+        if (grant->subject_kind ==
+            HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_TOKEN) {
+            bytes_append_format(&notes->tokens, "%s%s",
+                                notes->tokens.len == 0 ? "" : ", ",
+                                grant->name);
+        }
+    }
+}
+
+/* In one piece: they have no part in the region's revisions and in watches. */
+static enum exit_code read_grants(struct invocation *invocation,
+                                  struct fleet *fleet,
+                                  struct export_notes *notes)
+{
+    static const char method[] = "AccessService/ListGrants";
+    Holdfast__V1__ListGrantsRequest *request =
+        (void *)request_for(invocation, method);
+    ProtobufCMessage *response;
+    struct hf_status status;
+
+    if (request == NULL) {
+        return EXIT_USAGE;
+    }
+    request->page_size = GRANTS_PAGE;
+    bytes_clear(&notes->tokens);
+    if (hf_client_call(invocation->client, method, &request->base, &response,
+                       &status) == HF_STATUS_OK) {
+        note_tokens(notes, (const void *)response);
+        fleet_take(fleet, response);
+        hf_message_free(response);
+        return EXIT_OK;
+    }
+    notes->grants_hidden = status.code == HF_STATUS_PERMISSION_DENIED;
+    /* A node of a version without grants has none. */
+    return notes->grants_hidden || status.code == HF_STATUS_UNIMPLEMENTED
+               ? EXIT_OK
+               : failure_tell(invocation, NULL, &status);
 }
 
 static enum exit_code read_lists(struct invocation *invocation,
@@ -155,9 +211,10 @@ static enum hf_code read_groups(struct invocation *invocation,
 }
 
 /* All of the region as of one revision; the fleet is initialised, and closed by
- * the caller. */
+ * the caller. Grants, as they are meanwhile, if there are notes. */
 static enum exit_code read_region(struct invocation *invocation,
-                                  struct fleet *fleet)
+                                  struct fleet *fleet,
+                                  struct export_notes *notes)
 {
     struct hf_status status = {.code = HF_STATUS_OK};
 
@@ -167,6 +224,9 @@ static enum exit_code read_region(struct invocation *invocation,
         fleet_close(fleet);
         fleet_init(fleet);
         code = read_lists(invocation, fleet);
+        if (code == EXIT_OK && notes != NULL) {
+            code = read_grants(invocation, fleet, notes);
+        }
         if (code != EXIT_OK) {
             return code;
         }
@@ -188,27 +248,54 @@ static enum exit_code read_region(struct invocation *invocation,
     return failure_tell(invocation, NULL, &status);
 }
 
+/* What is not in the manifest, for who reads it. */
+static void put_notes(const struct export_notes *notes, const char *before,
+                      struct bytes *out)
+{
+    if (notes->grants_hidden) {
+        bytes_append_format(out,
+                            "%sgrants are not exported: they need the role "
+                            "admin\n",
+                            before);
+    }
+    if (notes->tokens.len > 0) {
+        bytes_append_format(out, "%stokens are not exported: %.*s\n", before,
+                            (int)notes->tokens.len,
+                            (const char *)notes->tokens.data);
+    }
+}
+
+/* As comments where there are any, else on standard error. */
 static void write_manifest(struct invocation *invocation,
                            const Holdfast__V1__Manifest *manifest,
-                           struct bytes *out)
+                           const struct export_notes *notes, struct bytes *out)
 {
-    if (invocation->output == OUTPUT_JSON) {
-        text_json_write(&manifest->base, TEXT_PRETTY, out);
-        bytes_append_u8(out, '\n');
-    } else {
+    struct bytes told;
+
+    if (invocation->output != OUTPUT_JSON) {
+        put_notes(notes, "# ", out);
         text_yaml_write(&manifest->base, 0, out);
+        return;
     }
+    bytes_init(&told);
+    put_notes(notes, "holdfast: ", &told);
+    if (told.len > 0) {
+        (void)fwrite(told.data, 1, told.len, stderr);
+    }
+    bytes_close(&told);
+    text_json_write(&manifest->base, TEXT_PRETTY, out);
+    bytes_append_u8(out, '\n');
 }
 
 static enum exit_code save(struct invocation *invocation, const char *path,
                            const Holdfast__V1__Manifest *manifest,
-                           uint64_t revision)
+                           const struct export_notes *notes, uint64_t revision)
 {
     struct bytes text;
     bool saved;
 
     bytes_init(&text);
-    write_manifest(invocation, manifest, &text);
+    write_manifest(invocation, manifest, notes, &text);
     saved = save_file(path, &text);
     bytes_close(&text);
     if (!saved) {
@@ -218,10 +305,10 @@ static enum exit_code save(struct invocation *invocation, const char *path,
     }
     output_line(invocation,
                 "%s: %zu zones, %zu classes, %zu hosts, %zu VMs, %zu groups, "
-                "%zu reservations as of revision %" PRIu64,
+                "%zu reservations, %zu grants as of revision %" PRIu64,
                 path, manifest->n_zones, manifest->n_classes, manifest->n_hosts,
                 manifest->n_vms, manifest->n_groups, manifest->n_reservations,
-                revision);
+                manifest->n_grants, revision);
     return EXIT_OK;
 }
 
@@ -233,7 +320,7 @@ enum exit_code export_manifest(struct invocation *invocation,
 
     *manifest = NULL;
     fleet_init(&fleet);
-    code = read_region(invocation, &fleet);
+    code = read_region(invocation, &fleet, NULL);
     if (code == EXIT_OK) {
         *manifest = fleet_manifest(&fleet, false);
     }
@@ -257,6 +344,7 @@ enum exit_code run_export(struct invocation *invocation)
 {
     const struct arguments *arguments = invocation->arguments;
     const char *path = arguments_value(arguments, OPTION_TO_FILE);
+    struct export_notes notes = {.grants_hidden = false};
     Holdfast__V1__Manifest *manifest;
     struct fleet fleet;
     enum exit_code code;
@@ -267,18 +355,21 @@ enum exit_code run_export(struct invocation *invocation)
         return usage_error(invocation,
                            "--output: an export is yaml (default) or json");
     }
+    bytes_init(&notes.tokens);
     fleet_init(&fleet);
-    code = read_region(invocation, &fleet);
+    code = read_region(invocation, &fleet, &notes);
     if (code == EXIT_OK) {
+        fleet.now_ms = clock_wall_ms();
         manifest =
             fleet_manifest(&fleet, arguments_has(arguments, OPTION_STATUS));
         if (path == NULL || strcmp(path, "-") == 0) {
-            write_manifest(invocation, manifest, &invocation->out);
+            write_manifest(invocation, manifest, &notes, &invocation->out);
         } else {
-            code = save(invocation, path, manifest, fleet.newest);
+            code = save(invocation, path, manifest, &notes, fleet.newest);
         }
         hf_message_free(&manifest->base);
     }
     fleet_close(&fleet);
+    bytes_close(&notes.tokens);
     return code;
 }

@@ -44,6 +44,10 @@ const struct fleet_fields fleet_fields[] = {
      .wishes = "name zone class_name count",
      .facts = "uid revision create_time_ms",
      .left_out = "free_count used_count missing_count"},
+    {.descriptor = &holdfast__v1__grant__descriptor,
+     .wishes = "name client role zones labels expire_time_ms",
+     .facts = "uid revision create_time_ms",
+     .left_out = "subject_kind secret_sha256"},
     {.descriptor = &holdfast__v1__settings__descriptor,
      .wishes = "lease_wait_ms lease_run_ms renew_ms kill_budget_ms margin_ms "
                "clock_error_permille zone_loss_permille storm_permille "
@@ -255,6 +259,9 @@ static void clear(ProtobufCMessage *object,
     if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
         free_message(*(ProtobufCMessage **)value);
         *(ProtobufCMessage **)value = NULL;
+    } else if (field->type == PROTOBUF_C_TYPE_BYTES) {
+        free(((ProtobufCBinaryData *)value)->data);
+        *(ProtobufCBinaryData *)value = (ProtobufCBinaryData){0, NULL};
     } else if (field->type == PROTOBUF_C_TYPE_STRING) {
         if (*(const char **)value != protobuf_c_empty_string) {
             free(*(char **)value);
@@ -362,6 +369,21 @@ static bool is_fact(const ProtobufCMessage *object)
     return false;
 }
 
+/* No manifest has it: a token, or what allows nothing any more. */
+static bool is_no_wish(const struct fleet *fleet,
+                       const ProtobufCMessage *object, bool facts)
+{
+    const Holdfast__V1__Grant *grant = (const void *)object;
+
+    if (object->descriptor != &holdfast__v1__grant__descriptor) {
+        return !facts && is_fact(object);
+    }
+    return grant->subject_kind ==
+               HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_TOKEN ||
+           (!facts && grant->expire_time_ms != 0 &&
+            grant->expire_time_ms <= fleet->now_ms);
+}
+
 /* The objects of one kind as an array that is the caller's. */
 static ProtobufCMessage **take_all(struct fleet *fleet, enum fleet_kind kind,
                                    bool facts, size_t *count)
@@ -374,7 +396,7 @@ static ProtobufCMessage **take_all(struct fleet *fleet, enum fleet_kind kind,
 
     *count = 0;
     while ((object = map_next(objects, &cursor)) != NULL) {
-        if (!facts && is_fact(object)) {
+        if (is_no_wish(fleet, object, facts)) {
             free_message(object);
             continue;
         }
@@ -409,5 +431,7 @@ Holdfast__V1__Manifest *fleet_manifest(struct fleet *fleet, bool facts)
         (void *)take_all(fleet, FLEET_GROUP, facts, &manifest->n_groups);
     manifest->reservations = (void *)take_all(fleet, FLEET_RESERVATION, facts,
                                               &manifest->n_reservations);
+    manifest->grants =
+        (void *)take_all(fleet, FLEET_GRANT, facts, &manifest->n_grants);
     return manifest;
 }

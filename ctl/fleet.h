@@ -20,11 +20,13 @@ enum fleet_kind {
     FLEET_VM,
     FLEET_GROUP,
     FLEET_RESERVATION,
+    FLEET_GRANT,
     FLEET_KINDS
 };
 
 struct fleet {
     struct map objects[FLEET_KINDS]; /* By uid; owned. */
+    uint64_t now_ms;                 /* Grants that end before are left out. */
     Holdfast__V1__Settings *settings;
     /* Of the oldest and the newest answer; 0, 0: none came. All of it is as of
      * `newest` when every event in between was put in. */
@@ -67,8 +69,9 @@ extern const struct fleet_fields fleet_fields[];
 extern const size_t fleet_fields_count;
 
 /* Moves all of it into a manifest, in order of names, labels in order of keys.
- * VMs and groups that are being deleted, and members that were made from a
- * group's template, only with the facts. Free it with hf_message_free(). */
+ * VMs and groups that are being deleted, members that were made from a group's
+ * template, and grants that have ended, only with the facts; tokens not at all.
+ * Free it with hf_message_free(). */
 Holdfast__V1__Manifest *fleet_manifest(struct fleet *fleet, bool facts);
 
 #endif

@@ -220,7 +220,9 @@ bool format_read_size(const char *text, uint64_t unit_mib, uint64_t *mib)
     return true;
 }
 
-bool format_read_duration(const char *text, uint64_t *duration_ms)
+/* Above 0, at most `max_ms`. */
+static bool read_duration(const char *text, uint64_t max_ms,
+                          uint64_t *duration_ms)
 {
     static const struct {
         const char *name;
@@ -236,8 +238,117 @@ bool format_read_duration(const char *text, uint64_t *duration_ms)
     for (size_t i = 0; i < ARRAY_LEN(units); i++) {
         if (strcmp(rest, units[i].name) == 0) {
             *duration_ms = milli * units[i].ms / 1000;
-            return *duration_ms > 0 && *duration_ms <= 30 * DAY_MS;
+            return *duration_ms > 0 && *duration_ms <= max_ms;
         }
     }
     return false;
+}
+
+bool format_read_duration(const char *text, uint64_t *duration_ms)
+{
+    return read_duration(text, 30 * DAY_MS, duration_ms);
+}
+
+/* So many digits and then one of the characters of `end`, with both passed
+ * over; `end` NULL: whatever follows. */
+static bool read_digits(const char **text, int count, const char *end,
+                        int *number)
+{
+    *number = 0;
+    for (int i = 0; i < count; i++) {
+        if (**text < '0' || **text > '9') {
+            return false;
+        }
+        *number = 10 * *number + (*(*text)++ - '0');
+    }
+    return end == NULL || (**text != '\0' && strchr(end, *(*text)++) != NULL);
+}
+
+/* "Z" or "+01:00", the end of the text; in seconds. */
+static bool read_offset(const char *text, int *offset_s)
+{
+    int sign = text[0] == '-' ? -1 : 1;
+    int hours = 0;
+    int minutes = 0;
+
+    if (strcasecmp(text, "z") != 0) {
+        if (text[0] != '+' && text[0] != '-') {
+            return false;
+        }
+        text++;
+        if (!read_digits(&text, 2, ":", &hours) ||
+            !read_digits(&text, 2, NULL, &minutes) || text[0] != '\0' ||
+            hours > 23 || minutes > 59) {
+            return false;
+        }
+    }
+    *offset_s = sign * (60 * hours + minutes) * 60;
+    return true;
+}
+
+/* Thousandths behind the point; there may be more digits. */
+static bool read_fraction(const char **text, int *milli)
+{
+    int scale = 100;
+
+    *milli = 0;
+    if (**text != '.') {
+        return true;
+    }
+    (*text)++;
+    if (**text < '0' || **text > '9') {
+        return false;
+    }
+    for (; **text >= '0' && **text <= '9'; (*text)++) {
+        *milli += scale * (**text - '0');
+        scale /= 10;
+    }
+    return true;
+}
+
+/* RFC 3339, section 5.6; the years are those after 1970. */
+static bool read_time(const char *text, uint64_t *time_ms)
+{
+    struct tm parts = {.tm_isdst = 0};
+    struct tm again;
+    time_t seconds;
+    int offset_s;
+    int milli;
+
+    if (!read_digits(&text, 4, "-", &parts.tm_year) ||
+        !read_digits(&text, 2, "-", &parts.tm_mon) ||
+        !read_digits(&text, 2, "Tt ", &parts.tm_mday) ||
+        !read_digits(&text, 2, ":", &parts.tm_hour) ||
+        !read_digits(&text, 2, ":", &parts.tm_min) ||
+        !read_digits(&text, 2, NULL, &parts.tm_sec) ||
+        !read_fraction(&text, &milli) || !read_offset(text, &offset_s) ||
+        parts.tm_year <= 1970) {
+        return false;
+    }
+    parts.tm_year -= 1900;
+    parts.tm_mon -= 1;
+    again = parts;
+    seconds = timegm(&again);
+    /* There is no 30th of February. */
+    if (again.tm_mon != parts.tm_mon || again.tm_mday != parts.tm_mday ||
+        again.tm_hour != parts.tm_hour || again.tm_min != parts.tm_min) {
+        return false;
+    }
+    *time_ms = (uint64_t)(seconds - offset_s) * 1000 + (uint64_t)milli;
+    return true;
+}
+
+bool format_read_end(const char *text, uint64_t now_ms, uint64_t *end_ms)
+{
+    uint64_t duration_ms;
+
+    if (strcmp(text, "never") == 0) {
+        *end_ms = 0;
+        return true;
+    }
+    if (read_duration(text, 36525 * DAY_MS, &duration_ms)) {
+        *end_ms = now_ms + duration_ms;
+        return true;
+    }
+    return read_time(text, end_ms);
 }

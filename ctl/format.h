@@ -47,4 +47,10 @@ bool format_read_size(const char *text, uint64_t unit_mib, uint64_t *mib);
  * 30 days; false: not of that form. */
 bool format_read_duration(const char *text, uint64_t *duration_ms);
 
+/* A moment ahead, ms since 1970: "90d" and the like from `now_ms` on, at most
+ * 100 years; "2027-01-31T00:00:00Z" (RFC 3339, also with an offset or parts of
+ * a second, which are cut to ms); 0 for "never". Whether it is over is not
+ * looked at. False: not of that form. */
+bool format_read_end(const char *text, uint64_t now_ms, uint64_t *end_ms);
+
 #endif

@@ -97,6 +97,7 @@ enum exit_code run_capacity(struct invocation *invocation);
 enum exit_code run_auth_can_i(struct invocation *invocation);
 enum exit_code run_operation_wait(struct invocation *invocation);
 enum exit_code run_grant_create(struct invocation *invocation);
+enum exit_code run_grant_update(struct invocation *invocation);
 enum exit_code run_token_create(struct invocation *invocation);
 enum exit_code run_host_token_create(struct invocation *invocation);
 enum exit_code run_audit_export(struct invocation *invocation);

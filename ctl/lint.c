@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/lint.h"
 
+#include "base/clock.h"
 #include "base/container.h"
 #include "ctl/connect.h"
 #include "ctl/context.h"
@@ -118,6 +119,7 @@ enum exit_code run_lint(struct invocation *invocation)
     if (code == EXIT_OK) {
         input.manifest = &files.manifest;
         input.region = region;
+        input.now_ms = clock_wall_ms();
         input.place =
             text_bytes(&files) <= PLACE_BYTES_MAX ? &place.place : NULL;
         code = judge(invocation, &input);

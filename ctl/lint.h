@@ -44,6 +44,11 @@ enum lint_id {
     LINT_HEADROOM,
     LINT_CAPACITY,
     LINT_STORM_OFF,
+    LINT_GRANT_TOKEN,
+    LINT_GRANT_SCOPE,
+    LINT_GRANT_NO_ADMIN,
+    LINT_GRANT_ENDED,
+    LINT_GRANT_WIDE,
     LINT_RULES
 };
 
@@ -71,6 +76,7 @@ struct lint_input {
      * asked, and names that the manifest does not have may be there. */
     const Holdfast__V1__Manifest *region;
     struct lint_place *place; /* NULL: no places. */
+    uint64_t now_ms;          /* Wall clock; 0: ends are not looked at. */
     bool ignored[LINT_RULES];
 };
 
@@ -140,5 +146,6 @@ void lint_fleet(struct lint *lint);
 void lint_groups(struct lint *lint);
 void lint_vms(struct lint *lint);
 void lint_disks(struct lint *lint);
+void lint_grants(struct lint *lint); /* lint_grants.c */
 
 #endif

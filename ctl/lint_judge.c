@@ -243,6 +243,7 @@ void lint_judge(const struct lint_input *input, struct diagnosis *out)
     lint_groups(&lint);
     lint_vms(&lint);
     lint_disks(&lint);
+    lint_grants(&lint);
     diagnosis_sort(out);
     tell_rest(&lint);
     free(lint.work);

@@ -58,7 +58,8 @@ static const struct {
     const char *noun;
 } kinds[] = {{"zones", "zone"},   {"classes", "class"},
              {"hosts", "host"},   {"vms", "vm"},
-             {"groups", "group"}, {"reservations", "reservation"}};
+             {"groups", "group"}, {"reservations", "reservation"},
+             {"grants", "grant"}};
 
 static void judge_list(struct lint *lint, size_t kind,
                        const struct named *names, size_t count)

@@ -89,6 +89,20 @@ static const struct lint_rule rules[LINT_RULES] = {
     [LINT_STORM_OFF] = {"storm-off", SEVERITY(WARNING),
                         "500 pauses automatic restarts when more than half of "
                         "the hosts vanish at once"},
+    [LINT_GRANT_TOKEN] = {"grant-token", SEVERITY(CRITICAL),
+                          "take it out and make it with `holdfast token "
+                          "create`, which shows its secret once"},
+    [LINT_GRANT_SCOPE] = {"grant-scope", SEVERITY(CRITICAL),
+                          "take out `zones` and `labels`, or take the role "
+                          "operator"},
+    [LINT_GRANT_NO_ADMIN] = {"grant-no-admin", SEVERITY(WARNING),
+                             "give somebody the role admin without "
+                             "expire_time_ms"},
+    [LINT_GRANT_ENDED] = {"grant-ended", SEVERITY(WARNING),
+                          "take it out, or give it another end"},
+    [LINT_GRANT_WIDE] = {"grant-wide", SEVERITY(NOTE),
+                         "bound it by `zones` or `labels`, if it is for some "
+                         "VMs only"},
 };
 
 const struct lint_rule *lint_rule(enum lint_id id)

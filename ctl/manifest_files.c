@@ -157,8 +157,9 @@ void manifest_files_close(struct manifest_files *files)
 /* "vms[17].zone: ..." has a path; "prune: ..." and sentences have none. */
 static bool begins_with_path(const char *message, char *path, size_t size)
 {
-    static const char *const lists[] = {"settings", "zones",        "classes",
-                                        "groups",   "reservations", "vms"};
+    static const char *const lists[] = {"settings",    "zones", "classes",
+                                        "groups",      "vms",   "grants",
+                                        "reservations"};
     size_t len = strcspn(message, ": ");
 
     if (len >= size || message[len] != ':') {

@@ -272,6 +272,9 @@ static const struct option_rule rules[OPTION_MAX] = {
                                  "only about the zone, host, group or VM of "
                                  "this name"},
     [OPTION_ACTIVE] = {"--active", 0, NULL, "only what is under way"},
+    [OPTION_EXPIRES] = {"--expires", 0, "TIME",
+                        "when it ends: in so long, such as 90d, or at such as "
+                        "2027-01-31T00:00:00Z; never"},
     [OPTION_TTL] = {"--ttl", 0, "TIME", "how long it is good (default 1h)"},
 };
 

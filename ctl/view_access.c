@@ -55,14 +55,36 @@ static void scope_of(const Holdfast__V1__Grant *grant, char *text, size_t size)
     }
 }
 
+static bool has_ended(const Holdfast__V1__Grant *grant,
+                      const struct view_options *options)
+{
+    return grant->expire_time_ms != 0 &&
+           grant->expire_time_ms <= options->now_ms;
+}
+
+/* "12d", "expired"; "-": never. */
+static struct format end_of(const Holdfast__V1__Grant *grant,
+                            const struct view_options *options)
+{
+    if (grant->expire_time_ms == 0) {
+        return (struct format){.text = "-"};
+    }
+    if (has_ended(grant, options)) {
+        return (struct format){.text = "expired"};
+    }
+    return format_duration(grant->expire_time_ms - options->now_ms);
+}
+
 static void columns(struct grid *grid, const struct view_options *options)
 {
     grid_column(grid, "NAME");
     grid_column(grid, "SUBJECT");
     grid_column(grid, "ROLE");
     grid_column(grid, "SCOPE");
+    grid_column_right(grid, "ENDS");
     grid_column_right(grid, "AGE");
     if (options->wide) {
+        grid_column(grid, "END");
         grid_column_right(grid, "UID");
     }
 }
@@ -79,8 +101,11 @@ static void row(struct grid *grid, const ProtobufCMessage *message,
     grid_cell(grid, subject_of(grant, subject, sizeof(subject)));
     grid_cell(grid, role_of(grant));
     grid_cell(grid, scope);
+    grid_cell_colour(grid, has_ended(grant, options) ? COLOUR_BAD : COLOUR_NONE,
+                     end_of(grant, options).text);
     grid_cell(grid, format_age(grant->create_time_ms, options->now_ms).text);
     if (options->wide) {
+        grid_cell(grid, format_time(grant->expire_time_ms).text);
         grid_cell_format(grid, "%" PRIu64, grant->uid);
     }
 }
@@ -98,6 +123,13 @@ static void details(struct grid *grid, const ProtobufCMessage *message,
                 subject_of(grant, subject, sizeof(subject)));
     view_detail(grid, "Role:", "%s", role_of(grant));
     view_detail(grid, "Scope:", "%s", scope);
+    view_detail(grid, "Ends:", "%s%s%s%s",
+                grant->expire_time_ms == 0
+                    ? "never"
+                    : format_time(grant->expire_time_ms).text,
+                grant->expire_time_ms == 0 ? "" : " (",
+                grant->expire_time_ms == 0 ? "" : end_of(grant, options).text,
+                grant->expire_time_ms == 0 ? "" : ")");
     view_detail(grid, "Created:", "%s (%s ago)",
                 format_time(grant->create_time_ms).text,
                 format_age(grant->create_time_ms, options->now_ms).text);

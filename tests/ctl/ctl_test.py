@@ -461,7 +461,7 @@ class Exporting(Case):
             self.assertEqual(
                 self.ok("export", "-f", path),
                 f"{path}: 3 zones, 1 classes, 6 hosts, 0 VMs, 0 groups, "
-                "0 reservations as of revision 100\n")
+                "0 reservations, 0 grants as of revision 100\n")
             self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
             os.chmod(path, 0o644)
             os.symlink(path, f"{folder}/link")

@@ -262,7 +262,7 @@ class Documented(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         manifest = json.loads(done.stdout)
         self.assertEqual(set(manifest), {"settings", "groups", "reservations",
-                                         *WISHES})
+                                         "grants", *WISHES})
         for kind, names in WISHES.items():
             for item in manifest[kind]:
                 self.assertLessEqual(set(item), set(names))

@@ -59,6 +59,11 @@ TABLE = [
     ("AccessService/ListGrants", {}, "admin"),
     ("AccessService/DeleteGrant", {"name": "viewer", "dry_run": True},
      "admin"),
+    ("AccessService/UpdateGrant", {"grant": {"name": "viewer"}, "dry_run": True,
+                                   "update_mask": ["zones"]}, "admin"),
+    ("ManifestService/ApplyManifest", {"manifest": {"grants": [{
+        "name": "viewer", "client": "viewer", "role": "ACCESS_ROLE_VIEWER"}]},
+        "dry_run": True}, "admin"),
     ("JoinService/ListJoinTokens", {}, "admin"),
     ("JoinService/DeleteJoinToken", {"name": "h1", "dry_run": True}, "admin"),
     ("AuditService/ListAuditRecords", {}, "admin"),
@@ -198,6 +203,121 @@ class Access(unittest.TestCase):
         shown = self.holdfast(None, "vm", "list", "--token-file", file)
         self.assertEqual(shown.returncode, 6)
         self.assertIn("token", shown.stderr)
+
+    def test_a_token_that_ends_is_made_shown_and_kept_alive(self):
+        done = self.holdfast("anna", "token", "create", "brief", "--role",
+                             "viewer", "--expires", "3s")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        secret = done.stdout.strip()
+        shown = self.holdfast(None, "auth", "can-i", "vm", "list",
+                              HOLDFAST_TOKEN=secret)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertRegex(shown.stdout,
+                         r"^yes: viewer, by grant 'brief'; until 20.*UTC\n$")
+
+        def expired():
+            shown = self.holdfast(None, "vm", "list", HOLDFAST_TOKEN=secret)
+            return shown if shown.returncode != 0 else None
+        refused = wait_until(expired, "it ends")
+        self.assertEqual(refused.returncode, 6)
+        self.assertIn("token 'brief' has expired", refused.stderr)
+        listed = self.holdfast("anna", "token", "list")
+        self.assertRegex(listed.stdout, r"brief +token +viewer +- +expired ")
+        doctor = self.holdfast("anna", "doctor")
+        self.assertRegex(doctor.stdout, r"token brief.*has expired")
+        done = self.holdfast("anna", "token", "update", "brief", "--expires",
+                             "10d")
+        self.assertEqual((done.returncode, done.stdout),
+                         (0, "grant brief updated\n"), done.stderr)
+        self.assertEqual(self.holdfast(None, "vm", "list",
+                                       HOLDFAST_TOKEN=secret).returncode, 0)
+        doctor = self.holdfast("anna", "doctor")
+        self.assertRegex(doctor.stdout, r"token brief.*ends in 9 days, at")
+        wide = self.holdfast("anna", "token", "list", "-o", "wide")
+        self.assertRegex(wide.stdout, r"brief +token +viewer +- +9d[0-9]*h? ")
+        for words, text in ((["--expires", "soon"], "is no time"),
+                            ([], "nothing to change"),
+                            (["--zone", "z1", "--every-zone"], "exclude"),
+                            (["--role", "king"], "--role")):
+            wrong = self.holdfast("anna", "token", "update", "brief", *words)
+            self.assertEqual(wrong.returncode, 2, wrong)
+            self.assertIn(text, wrong.stderr)
+        done = self.holdfast("anna", "token", "update", "brief", "--expires",
+                             "never", "--role", "operator", "--zone", "z1,z2",
+                             "--label", "team=red")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.holdfast("anna", "grant", "update", "brief",
+                             "--every-zone", "--label", "tier=web", "--label",
+                             "team-")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        listed = self.holdfast("anna", "token", "list")
+        self.assertRegex(listed.stdout,
+                         r"brief +token +operator +tier=web +- ")
+        gone = self.holdfast("anna", "grant", "update", "nobody", "--role",
+                             "viewer")
+        self.assertEqual(gone.returncode, 3, gone)
+        self.assertIn("no grant 'nobody'", gone.stderr)
+        last = self.holdfast("anna", "grant", "update", "anna", "--expires",
+                             "2040-01-31T00:00:00+01:00", "--dry-run")
+        self.assertEqual(last.returncode, 0, last.stderr)
+        self.assertEqual(self.holdfast("anna", "token", "delete", "brief")
+                         .returncode, 0)
+
+    def test_grants_stand_in_manifests_and_tokens_do_not(self):
+        self.assertEqual(self.holdfast("anna", "token", "create", "left",
+                                       "--role", "viewer").returncode, 0)
+        file = self.pki.path("region.yaml")
+        done = self.holdfast("anna", "export", "-f", file)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r", 6 grants as of revision ")
+        with open(file, encoding="utf-8") as text:
+            exported = text.read()
+        self.assertRegex(exported, r"(?m)^# tokens are not exported: .*left")
+        self.assertIn("  - name: scoped\n    client: scoped\n"
+                      "    role: operator\n    zones:\n      - z1\n",
+                      exported)
+        self.assertNotIn("secret", exported)
+        same = self.holdfast("anna", "diff", "--prune", "-f", file)
+        self.assertEqual(same.returncode, 0, same.stdout + same.stderr)
+        hidden = self.holdfast("viewer", "export")
+        self.assertEqual(hidden.returncode, 0, hidden.stderr)
+        self.assertIn("# grants are not exported: they need the role admin\n",
+                      hidden.stdout)
+        self.assertNotIn("grants:", hidden.stdout)
+        with open(file, "w", encoding="utf-8") as text:
+            text.write(exported.replace("role: drill-runner", "role: viewer")
+                       .replace("role: drill_runner", "role: viewer") +
+                       "  - name: new\n    client: new\n    role: viewer\n")
+        differs = self.holdfast("anna", "diff", "-f", file)
+        self.assertEqual(differs.returncode, 2, differs.stderr)
+        self.assertIn("+ grant new\n", differs.stdout)
+        self.assertIn("~ grant drill-runner\n    role: \"drill_runner\" -> \"viewer\"",
+                      differs.stdout)
+        self.assertEqual(self.holdfast("operator", "apply", "-f", file)
+                         .returncode, 6)
+        done = self.holdfast("anna", "apply", "-f", file)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("created grant new\n", done.stdout)
+        with open(file, "w", encoding="utf-8") as text:
+            text.write(exported)
+        done = self.holdfast("anna", "apply", "--prune", "--yes", "-f", file)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("deleted grant new\n", done.stdout)
+        self.assertIn("updated grant drill-runner: role\n", done.stdout)
+        self.assertRegex(done.stdout, "note: [0-9]+ tokens? (is|are) left aside")
+        listed = self.holdfast("anna", "audit", "list", "-o", "json")
+        self.assertIn('"grant/new.client"', listed.stdout)
+        with open(file, "w", encoding="utf-8") as text:
+            text.write("grants:\n- name: t\n  subject_kind: token\n"
+                       "  role: admin\n")
+        wrong = self.holdfast("anna", "apply", "-f", file)
+        self.assertEqual(wrong.returncode, 2, wrong)
+        self.assertIn(f"{file}:3: grants[0].subject_kind: a manifest has no",
+                      wrong.stderr)
+        linted = self.holdfast(None, "lint", "-f", file)
+        self.assertIn("grant-token", linted.stdout)
+        self.assertEqual(self.holdfast("anna", "token", "delete", "left")
+                         .returncode, 0)
 
     def test_a_token_counts_before_the_certificate(self):
         done = self.holdfast("anna", "token", "create", "low", "--role",

@@ -41,8 +41,8 @@ struct region {
     Holdfast__V1__Vm *vm_pointer;
     Holdfast__V1__VmStatus vm_status;
     Holdfast__V1__ListVmsResponse pending;
-    Holdfast__V1__Grant grants[2];
-    Holdfast__V1__Grant *grant_pointers[2];
+    Holdfast__V1__Grant grants[3];
+    Holdfast__V1__Grant *grant_pointers[3];
     Holdfast__V1__ListGrantsResponse grants_answer;
     Holdfast__V1__Reservation reservation;
     Holdfast__V1__Reservation *reservation_pointer;
@@ -373,6 +373,24 @@ static void grants(struct region *region, int64_t value)
     region->grants_answer.n_grants = (size_t)value;
 }
 
+/* A third grant is a token that ends in so many ms; 0: never. */
+static void token_end(struct region *region, int64_t value)
+{
+    Holdfast__V1__Grant *token = &region->grants[2];
+
+    region->grants_answer.n_grants = 3;
+    token->subject_kind = HOLDFAST__V1__SUBJECT_KIND__SUBJECT_KIND_TOKEN;
+    token->expire_time_ms =
+        value == 0 ? 0 : (uint64_t)(INT64_C(1000) * NOW_S + value);
+}
+
+/* And so does an administrator's grant, a moment later. */
+static void both_end(struct region *region, int64_t value)
+{
+    token_end(region, value);
+    region->grants[1].expire_time_ms = region->grants[2].expire_time_ms + 1;
+}
+
 static void hidden_grants(struct region *region, int64_t value)
 {
     (void)value;
@@ -582,6 +600,17 @@ static const struct row {
     {grants, 0, "access", SEVERITY(NOTE), "there is no grant"},
     {grants, 1, "access", SEVERITY(NOTE), "only one administrator's"},
     {grants, 2, "access", SEVERITY(OK), "2 grants, 2 of administrators"},
+    {both_end, INT64_C(1000) * DAYS(20), "access", SEVERITY(NOTE),
+     "only one administrator's"},
+    {token_end, 0, "tokens", SEVERITY(NOTE), "1 token never ends"},
+    {token_end, INT64_C(1000) * DAYS(14), "tokens", SEVERITY(OK),
+     "1 token, none of"},
+    {token_end, INT64_C(1000) * DAYS(14) - 1, "tokens", SEVERITY(WARNING),
+     "13 days"},
+    {token_end, 1, "tokens", SEVERITY(WARNING), "ends in 0 days, at"},
+    {token_end, -1, "tokens", SEVERITY(NOTE), "has expired"},
+    {both_end, INT64_C(1000) * DAYS(1), "tokens", SEVERITY(WARNING),
+     "in 1 day,"},
     {hidden_grants, 0, "access", SEVERITY(OK), "yours does not show them"},
     {storm, 1, "storm", SEVERITY(CRITICAL), "too many hosts vanished"},
     {lease_run, 4411, "leases", SEVERITY(OK), "0 ms to spare"},

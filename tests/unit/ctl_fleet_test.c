@@ -5,6 +5,7 @@
 #include "base/container.h"
 #include "base/memory.h"
 #include "ctl/fleet.h"
+#include "holdfast/v1/access_service.pb-c.h"
 #include "holdfast/v1/vm_service.pb-c.h"
 #include "holdfast/v1/zone_service.pb-c.h"
 #include "proto/text_json.h"
@@ -202,6 +203,36 @@ static void events_bring_all_of_it_to_the_newest_answer(void **unused)
                     "{\"name\":\"c\",\"priority\":9},{\"name\":\"d\"}]}");
 }
 
+static void grants_are_in_it_and_tokens_and_what_ended_are_not(void **unused)
+{
+    static const char grants[] =
+        "{grants: [{name: ci, uid: 1, subject_kind: token, role: viewer}, "
+        "{name: b, uid: 2, subject_kind: client, client: b, role: operator, "
+        "zones: [z1], labels: {d: x, c: y}, revision: 7, expire_time_ms: 11}, "
+        "{name: a, uid: 3, subject_kind: client, client: a, role: viewer, "
+        "expire_time_ms: 10}]}";
+    struct fleet fleet;
+
+    (void)unused;
+    fleet_init(&fleet);
+    fleet.now_ms = 10;
+    take(&fleet, &holdfast__v1__list_grants_response__descriptor, grants);
+    assert_manifest(&fleet, false,
+                    "{\"grants\":[{\"name\":\"b\",\"client\":\"b\",\"role\":"
+                    "\"operator\",\"zones\":[\"z1\"],\"labels\":{\"c\":"
+                    "\"y\",\"d\":\"x\"},\"expire_time_ms\":\"11\"}]}");
+    fleet_init(&fleet);
+    fleet.now_ms = 10;
+    take(&fleet, &holdfast__v1__list_grants_response__descriptor, grants);
+    assert_manifest(&fleet, true,
+                    "{\"grants\":[{\"name\":\"a\",\"client\":\"a\",\"role\":"
+                    "\"viewer\",\"uid\":\"3\",\"expire_time_ms\":\"10\"},"
+                    "{\"name\":\"b\",\"client\":\"b\",\"role\":"
+                    "\"operator\",\"zones\":[\"z1\"],\"labels\":{\"c\":"
+                    "\"y\",\"d\":\"x\"},\"uid\":\"2\",\"revision\":\"7\","
+                    "\"expire_time_ms\":\"11\"}]}");
+}
+
 static void a_fleet_that_is_not_used_is_freed(void **unused)
 {
     struct fleet fleet;
@@ -219,6 +250,7 @@ int main(void)
         cmocka_unit_test(pages_become_one_fleet_in_order_of_names),
         cmocka_unit_test(facts_are_there_when_they_are_asked_for),
         cmocka_unit_test(events_bring_all_of_it_to_the_newest_answer),
+        cmocka_unit_test(grants_are_in_it_and_tokens_and_what_ended_are_not),
         cmocka_unit_test(a_fleet_that_is_not_used_is_freed),
     };
 

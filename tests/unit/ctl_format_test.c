@@ -117,6 +117,50 @@ static void durations_are_read(void **unused)
     assert_false(format_read_duration("", &ms));
 }
 
+static void ends_are_read(void **unused)
+{
+    static const struct {
+        const char *text;
+        uint64_t end_ms; /* 1: refused. */
+    } rows[] = {
+        {"never", 0},
+        {"90d", 1000 + UINT64_C(90) * 86400000},
+        {"1.5s", 2500},
+        {"40000d", 1},
+        {"0", 1},
+        {"2027-01-31T00:00:00Z", UINT64_C(1801353600000)},
+        {"2027-01-31t00:00:00.1239z", UINT64_C(1801353600123)},
+        {"2027-01-31 01:00:00+01:00", UINT64_C(1801353600000)},
+        {"2027-01-30T22:30:00-01:30", UINT64_C(1801353600000)},
+        {"2028-02-29T23:59:59Z", UINT64_C(1835481599000)},
+        {"2027-02-29T00:00:00Z", 1},
+        {"2027-13-01T00:00:00Z", 1},
+        {"2027-01-31T24:00:00Z", 1},
+        {"2027-01-31T00:60:00Z", 1},
+        {"2027-01-31T00:00:00", 1},
+        {"2027-01-31T00:00:00.Z", 1},
+        {"2027-01-31T00:00:00+0100", 1},
+        {"2027-01-31T00:00:00+24:00", 1},
+        {"2027-01-31T00:00:00Zx", 1},
+        {"2027-01-31", 1},
+        {"1970-01-01T00:00:00Z", 1},
+        {"soon", 1},
+        {"", 1},
+    };
+    uint64_t end_ms;
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        bool good = format_read_end(rows[i].text, 1000, &end_ms);
+
+        if (good != (rows[i].end_ms != 1) ||
+            (good && end_ms != rows[i].end_ms)) {
+            fail_msg("%s: %d, %llu", rows[i].text, good,
+                     (unsigned long long)end_ms);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +169,7 @@ int main(void)
         cmocka_unit_test(sizes_are_read_exactly_or_refused),
         cmocka_unit_test(cpus_are_read),
         cmocka_unit_test(durations_are_read),
+        cmocka_unit_test(ends_are_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,8 @@
 #define DISKS(more)                                                \
     "vms: [{name: a, class_name: small, host_selector: {rack: a}," \
     " template: {driver: qemu, disks: [" more "]}}]\n"
-#define KEPT "{kind: shared, pool: ceph, path: '{name}.img'}"
+#define ADMIN "{name: root, client: root, role: admin}"
+#define KEPT  "{kind: shared, pool: ceph, path: '{name}.img'}"
 
 static const struct row {
     const char *text;
@@ -182,6 +183,29 @@ static const struct row {
     {WHOLE "groups: [{name: web, count: 9, template: {class_name: small, "
            "preemptible: true, host_selector: {rack: a}, " EXEC "}}]\n",
      NULL, ""},
+
+    {SETTINGS "grants: [" ADMIN "]\n", NULL, ""},
+    {SETTINGS "grants: [{name: x, subject_kind: token, role: admin}]\n", NULL,
+     "grant-token"},
+    {SETTINGS "grants: [" ADMIN ", {name: x, client: x, role: operator}]\n",
+     NULL, "grant-wide"},
+    {SETTINGS "grants: [" ADMIN ", {name: x, client: x, role: operator, "
+              "labels: {a: b}}]\n",
+     NULL, ""},
+    {SETTINGS "grants: [" ADMIN ", {name: x, client: x, role: viewer, labels: "
+              "{a: b}}]\n",
+     NULL, "grant-scope"},
+    {SETTINGS "grants: [{name: X, client: x, role: viewer}]\n", NULL,
+     "name-form grant-no-admin"},
+    {SETTINGS "grants: [{name: x, client: x, role: admin, expire_time_ms: "
+              "10001}]\n",
+     NULL, "grant-no-admin"},
+    {SETTINGS "grants: [" ADMIN ", {name: x, client: x, role: viewer, "
+              "expire_time_ms: 10000}]\n",
+     NULL, "grant-ended"},
+    {SETTINGS ZONES "grants: [" ADMIN ", {name: x, client: x, role: operator, "
+                    "zones: [z1, z4]}]\n",
+     NULL, "unknown-zone"},
 };
 
 static const Holdfast__V1__Manifest *read_text(const char *text,
@@ -199,7 +223,7 @@ static const Holdfast__V1__Manifest *read_text(const char *text,
 
 static void judge(const struct row *row, struct diagnosis *diagnosis)
 {
-    struct lint_input input = {.region = NULL};
+    struct lint_input input = {.region = NULL, .now_ms = 10000};
     struct arena arena;
 
     arena_init(&arena, 1024 * 1024);
