@@ -173,6 +173,7 @@ void api_reply_init(struct api_reply *reply)
     reply->operation_id[0] = '\0';
     reply->caller = NULL;
     reply->wall_ms = 0;
+    reply->recorded = false;
 }
 
 void api_reply_close(struct api_reply *reply)
@@ -455,9 +456,9 @@ ProtobufCMessage *api_unpack(const ProtobufCMessageDescriptor *kind,
     return message;
 }
 
-static void remember(const struct api_method *method,
-                     const ProtobufCMessage *request, struct turn_plan *plan,
-                     const struct api_reply *reply)
+void api_remember(const struct api_method *method,
+                  const ProtobufCMessage *request, struct turn_plan *plan,
+                  const struct api_reply *reply)
 {
     struct change change = {.kind = CHANGE_REPLY};
 
@@ -491,7 +492,7 @@ static void keep_refusal(const struct api_method *method,
     bytes_append(&reply->remembered, reply->reason, strlen(reply->reason) + 1);
     bytes_append(&reply->remembered, reply->message,
                  strlen(reply->message) + 1);
-    remember(method, request, plan, reply);
+    api_remember(method, request, plan, reply);
     reply->kept = true;
 }
 
@@ -590,22 +591,14 @@ static void mutate_dry(const struct api_method *method,
     turn_trial_end(&trial);
 }
 
-static void caller_text(const struct access *access,
-                        char text[ACCESS_SUBJECT_TEXT_BYTES])
-{
-    access_subject_text(access, text);
-    if (text[0] == '\0') {
-        (void)snprintf(text, ACCESS_SUBJECT_TEXT_BYTES, "loopback");
-    }
-}
-
 void api_caller_text(const struct state *state, const struct api_reply *reply,
                      char text[ACCESS_SUBJECT_TEXT_BYTES])
 {
     struct access access;
 
-    access_decide(state, reply->caller, PERMISSION_ASK, &access);
-    caller_text(&access, text);
+    access_decide(state, reply->caller, PERMISSION_ASK, reply->wall_ms,
+                  &access);
+    audit_caller(&access, text);
 }
 
 /* Carries it out; if that changed something, there is a record of it. */
@@ -618,14 +611,11 @@ static void mutate_audited(const struct api_method *method,
     char caller[ACCESS_SUBJECT_TEXT_BYTES];
     struct audit_note note;
 
-    if (method->permission == PERMISSION_JOIN) {
-        (void)snprintf(caller, sizeof(caller), "join-token");
-    } else {
-        caller_text(access, caller);
-    }
+    audit_caller(access, caller);
     audit_note_begin(&note, method, request, caller, plan->scratch);
     method->mutate(request, plan, reply);
-    if (reply->code == RPC_OK && plan->change_count > changes) {
+    if (reply->code == RPC_OK && plan->change_count > changes &&
+        !reply->recorded) {
         audit_note_write(&note, plan, reply);
     }
     audit_note_end(&note);
@@ -670,7 +660,7 @@ void api_mutate(const struct api_method *method,
         return;
     }
     if (reply->code == RPC_OK) {
-        remember(method, request, plan, reply);
+        api_remember(method, request, plan, reply);
     } else if (reply->repetition && is_verdict(reply->code) &&
                !PLANTED(REFUSAL_FORGOTTEN)) {
         keep_refusal(method, request, plan, reply);

@@ -39,6 +39,8 @@ struct api_reply {
     /* This node's wall clock when it decides whether he may; 0 where a turn's
      * stamp counts. See access.h. */
     uint64_t wall_ms;
+    /* The method made its own audit record: of what only begins here. */
+    bool recorded;
 };
 
 void api_reply_init(struct api_reply *reply);
@@ -124,6 +126,11 @@ bool api_check_consistency(struct api_reply *reply,
 /* Who asks, as AuditRecord.caller has it. */
 void api_caller_text(const struct state *state, const struct api_reply *reply,
                      char text[ACCESS_SUBJECT_TEXT_BYTES]);
+
+/* Keeps `reply->remembered` for repeats of the request, whose id is new. */
+void api_remember(const struct api_method *method,
+                  const ProtobufCMessage *request, struct turn_plan *plan,
+                  const struct api_reply *reply);
 
 /* Packs the response. */
 void api_respond(struct api_reply *reply, const ProtobufCMessage *response);

@@ -254,8 +254,8 @@ static const struct api_error_entry entries[API_ERROR_COUNT] = {
          "Add and promote another node first (`holdfast node replace` does), "
          "or say that fewer are meant (`--allow-fewer-voters`)."},
     [API_MEMBERS_CHANGING] = {RPC_ABORTED, "MEMBERS_CHANGING",
-                              "Another change of members is not committed "
-                              "yet, or leadership is being handed over.",
+                              "Another change of members is not over yet, or "
+                              "leadership is being handed over.",
                               "Ask again in a moment."},
     [API_OVER_LIMIT] = {RPC_RESOURCE_EXHAUSTED, "OVER_LIMIT",
                         "The caller asks more of this node than it gives one: "

@@ -345,8 +345,8 @@ static void look_after(struct audit_note *note, const struct state *state,
 
 /* --- The record ----------------------------------------------------------- */
 
-static void add_arguments(struct arena *arena, audit_record *record,
-                          const struct audit_fields *fields)
+void audit_record_argue(struct arena *arena, audit_record *record,
+                        const struct audit_fields *fields)
 {
     record->arguments =
         view_alloc(arena, (fields->count + 1) * sizeof(*record->arguments));
@@ -382,9 +382,9 @@ static void add_change(struct arena *arena, audit_record *record,
 
 /* What is otherwise, in the order in which the object has it; then what is gone
  * from it. */
-static void add_changes(struct arena *arena, audit_record *record,
-                        const struct audit_fields *before,
-                        const struct audit_fields *after)
+void audit_record_change(struct arena *arena, audit_record *record,
+                         const struct audit_fields *before,
+                         const struct audit_fields *after)
 {
     record->changes = view_alloc(arena, (before->count + after->count + 2) *
                                             sizeof(*record->changes));
@@ -483,6 +483,26 @@ static void add_operation(struct arena *arena, audit_record *record,
     }
 }
 
+void audit_record_write(struct arena *arena, struct turn_plan *plan,
+                        audit_record *record)
+{
+    shorten(record);
+    decide(arena, plan, record);
+}
+
+void audit_caller(const struct access *access,
+                  char text[ACCESS_SUBJECT_TEXT_BYTES])
+{
+    if (access->permission == PERMISSION_JOIN) {
+        (void)snprintf(text, ACCESS_SUBJECT_TEXT_BYTES, "join-token");
+        return;
+    }
+    access_subject_text(access, text);
+    if (text[0] == '\0') {
+        (void)snprintf(text, ACCESS_SUBJECT_TEXT_BYTES, "loopback");
+    }
+}
+
 void audit_note_write(struct audit_note *note, struct turn_plan *plan,
                       const struct api_reply *reply)
 {
@@ -498,13 +518,12 @@ void audit_note_write(struct audit_note *note, struct turn_plan *plan,
     record.reason = (char *)(uintptr_t)text_in(note->request, "reason");
     audit_fields_init(&fields, arena);
     audit_fields_of_request(&fields, note->request);
-    add_arguments(arena, &record, &fields);
+    audit_record_argue(arena, &record, &fields);
     audit_fields_init(&fields, arena);
     look_after(note, plan->scratch, &reply->response, &fields);
-    add_changes(arena, &record, &note->before, &fields);
+    audit_record_change(arena, &record, &note->before, &fields);
     add_operation(arena, &record, reply->operation_id);
-    shorten(&record);
-    decide(arena, plan, &record);
+    audit_record_write(arena, plan, &record);
 }
 
 audit_record *audit_read(struct arena *arena, const struct state *state,

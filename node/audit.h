@@ -8,6 +8,7 @@
 #ifndef NODE_AUDIT_H
 #define NODE_AUDIT_H
 
+#include "node/access.h"
 #include "node/audit_fields.h"
 #include "node/turn.h"
 #include "tls/digest.h"
@@ -43,6 +44,24 @@ void audit_note_begin(struct audit_note *note, const struct api_method *method,
 void audit_note_write(struct audit_note *note, struct turn_plan *plan,
                       const struct api_reply *reply);
 void audit_note_end(struct audit_note *note);
+
+/* As records have the caller: "client:anna", "loopback", "join-token". */
+void audit_caller(const struct access *access,
+                  char text[ACCESS_SUBJECT_TEXT_BYTES]);
+
+/* Decides a record that is whole but for what the state says itself; one that
+ * is too long is cut as all are. */
+void audit_record_write(struct arena *arena, struct turn_plan *plan,
+                        Holdfast__V1__AuditRecord *record);
+
+/* Puts fields into the record's arguments; lent. Once a record. */
+void audit_record_argue(struct arena *arena, Holdfast__V1__AuditRecord *record,
+                        const struct audit_fields *fields);
+
+/* Likewise, what is otherwise between the two into its changes. */
+void audit_record_change(struct arena *arena, Holdfast__V1__AuditRecord *record,
+                         const struct audit_fields *before,
+                         const struct audit_fields *after);
 
 /* The record with this number, which is kept; from the arena. */
 Holdfast__V1__AuditRecord *audit_read(struct arena *arena,

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/log.h"
 #include "node/api_access.h"
 #include "node/node.h"
@@ -274,6 +275,23 @@ bool caller_admit(struct node *node, struct rpc_call *call)
     refuse(node, call,
            caller.role == TLS_ROLE_NONE ? API_UNAUTHENTICATED : API_NOT_ALLOWED,
            &caller);
+    return false;
+}
+
+/* By its own word; a client that retries by itself, as gRPC's service
+ * configuration lets it, says it in the standard's words. */
+bool caller_repeats(const struct rpc_call *call)
+{
+    static const char *const keys[] = {"holdfast-previous-attempts",
+                                       RPC_PREVIOUS_ATTEMPTS};
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const char *value = rpc_call_metadata(call, keys[i]);
+
+        if (value != NULL && strcmp(value, "0") != 0) {
+            return true;
+        }
+    }
     return false;
 }
 

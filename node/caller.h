@@ -69,6 +69,9 @@ uint64_t caller_next_end(const struct node *node,
 /* Finishes a call that its caller may not make; true when it may go on. */
 bool caller_admit(struct node *node, struct rpc_call *call);
 
+/* He says that an attempt of the same request came before. */
+bool caller_repeats(const struct rpc_call *call);
+
 /* As above, for one whose caller asks too much of this node; else it is charged
  * to his account. Agents and nodes are not limited. After caller_admit(). */
 bool caller_limit(struct node *node, struct rpc_call *call);

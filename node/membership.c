@@ -19,6 +19,36 @@ static size_t place_of(const struct membership *now, const char *name)
     return place;
 }
 
+void membership_note(enum membership_step step, const struct member *member,
+                     const struct members *after, char note[512])
+{
+    size_t voters = members_voters(after);
+
+    switch (step) {
+    case MEMBERSHIP_ADD:
+        snprintf(note, 512,
+                 "%s is a standby now: it follows and does not vote. Start its "
+                 "holdfastd with `join: true` and --bootstrap; when `holdfast "
+                 "node list` shows that it has caught up, `holdfast node "
+                 "promote %s`",
+                 member->name, member->name);
+        break;
+    case MEMBERSHIP_PROMOTE:
+        snprintf(note, 512,
+                 "%s is a voter now; the region has %zu, a majority is %zu",
+                 member->name, voters, voters / 2 + 1);
+        break;
+    case MEMBERSHIP_REMOVE:
+        snprintf(note, 512,
+                 "%s is no member any more, and its id %" PRIu64
+                 " is never used again; the region has %zu voters, a majority "
+                 "is %zu. Its holdfastd ends by itself when it hears of it: "
+                 "delete its data directory",
+                 member->name, member->id, voters, voters / 2 + 1);
+        break;
+    }
+}
+
 bool membership_is_behind(const struct membership *now, size_t place)
 {
     return !PLANTED(PROMOTED_BEHIND) &&
@@ -141,11 +171,8 @@ enum membership_verdict membership_add(const struct membership *now,
     change->next.id_max = PLANTED(ID_AGAIN) && wanted->id < now->members->id_max
                               ? now->members->id_max
                               : wanted->id;
-    snprintf(change->note, sizeof(change->note),
-             "%s is a standby now: it follows and does not vote. Start its "
-             "holdfastd with `join: true` and --bootstrap; when `holdfast node "
-             "list` shows that it has caught up, `holdfast node promote %s`",
-             wanted->name, wanted->name);
+    membership_note(MEMBERSHIP_ADD, &change->member, &change->next,
+                    change->note);
     return MEMBERSHIP_CHANGES;
 }
 
@@ -211,10 +238,8 @@ enum membership_verdict membership_promote(const struct membership *now,
         return MEMBERSHIP_REFUSED;
     }
     change->member.role = REPLICA_VOTER;
-    snprintf(change->note, sizeof(change->note),
-             "%s is a voter now; the region has %zu, a majority is %zu", name,
-             members_voters(&change->next),
-             members_voters(&change->next) / 2 + 1);
+    membership_note(MEMBERSHIP_PROMOTE, &change->member, &change->next,
+                    change->note);
     return MEMBERSHIP_CHANGES;
 }
 
@@ -272,13 +297,8 @@ enum membership_verdict membership_remove(const struct membership *now,
     if (!may_go(now, place, allow_fewer, &change->next, reply)) {
         return MEMBERSHIP_REFUSED;
     }
-    snprintf(change->note, sizeof(change->note),
-             "%s is no member any more, and its id %" PRIu64
-             " is never used again; the region has %zu voters, a majority is "
-             "%zu. Its holdfastd ends by itself when it hears of it: delete "
-             "its data directory",
-             name, change->member.id, members_voters(&change->next),
-             members_voters(&change->next) / 2 + 1);
+    membership_note(MEMBERSHIP_REMOVE, &change->member, &change->next,
+                    change->note);
     return MEMBERSHIP_CHANGES;
 }
 

@@ -57,6 +57,13 @@ enum membership_verdict membership_remove(const struct membership *now,
                                           struct membership_change *change,
                                           struct api_reply *reply);
 
+/* What one of these three did to the member, and what comes next, for people;
+ * `after`: the members then. */
+enum membership_step { MEMBERSHIP_ADD, MEMBERSHIP_PROMOTE, MEMBERSHIP_REMOVE };
+#define MEMBERSHIP_STEPS 3
+void membership_note(enum membership_step step, const struct member *member,
+                     const struct members *after, char note[512]);
+
 /* Not near enough to be promoted. */
 bool membership_is_behind(const struct membership *now, size_t place);
 

@@ -144,6 +144,7 @@ void node_pump(struct node *node)
     struct engine_time now = node_time();
 
     engine_pump(&node->engine, &now);
+    node_members_pump(node);
     node_watch_pump(node);
     node_api_pump(node);
 }

@@ -79,6 +79,13 @@ struct node {
     struct list sessions_forwarded; /* Agents' sessions, to... */
     uint64_t leader_last;           /* the last leader that was known. */
 
+    /* Of the leader, see node_members.c. */
+    struct members_call *members_call;  /* Changes the members; NULL: none. */
+    struct turn_request members_settle; /* Records how a change ended. */
+    bool members_settling;              /* That is in a turn. */
+    bool members_unsettled;             /* There is such a change. */
+    uint64_t members_term;              /* In which it was looked for. */
+
     uv_check_t check;
     uv_timer_t tick;
     uv_async_t wake;
@@ -132,6 +139,9 @@ void node_agents_open(struct node *node);
 void node_watch_open(struct node *node);
 void node_cluster_open(struct node *node);
 void node_members_open(struct node *node);
+
+/* Ends what a change of members, also a former leader's, left to do. */
+void node_members_pump(struct node *node);
 void node_route_open(struct node *node);
 
 /* Reads the certificates of the configuration, if it has any. 0, or EXIT_CONFIG

@@ -544,23 +544,6 @@ static const struct api_method *api_method_of(const struct node *node,
     return &api_methods[method - node->methods];
 }
 
-/* By its own word; a client that retries by itself, as gRPC's service
- * configuration lets it, says it in the standard's words. */
-static bool is_repetition(const struct rpc_call *call)
-{
-    static const char *const keys[] = {"holdfast-previous-attempts",
-                                       RPC_PREVIOUS_ATTEMPTS};
-
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        const char *value = rpc_call_metadata(call, keys[i]);
-
-        if (value != NULL && strcmp(value, "0") != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static struct rpc_handler *open_call(struct rpc_service *service,
                                      const struct rpc_method *method,
                                      struct rpc_call *rpc_call)
@@ -574,7 +557,7 @@ static struct rpc_handler *open_call(struct rpc_service *service,
     call->method = api_method_of(node, method);
     list_init(&call->waiting);
     api_reply_init(&call->reply);
-    call->reply.repetition = is_repetition(rpc_call);
+    call->reply.repetition = caller_repeats(rpc_call);
     caller_subject(rpc_call, &call->subject);
     call->reply.caller = &call->subject;
     arena_init(&call->arena, 0);

@@ -223,6 +223,7 @@ static void answer_nodes(struct local_call *call)
     response.nodes = pointers;
     response.n_nodes = count;
     response.generation = generation(node);
+    response.members_revision = replica_members_index(node->engine.replica);
     response.revision = state_revision(node->engine.state);
     rpc_call_send(call->call, &response.base);
     rpc_call_finish(call->call, RPC_OK, "%s", "");

@@ -259,6 +259,10 @@ int replica_transfer(struct replica *replica, uint64_t to,
 void replica_members(const struct replica *replica, struct members *members);
 bool replica_members_committed(const struct replica *replica);
 
+/* Index of the entry with the newest committed configuration that this member
+ * has applied; 0: none yet. */
+uint64_t replica_members_index(const struct replica *replica);
+
 /* A committed change has taken `id` out, or its number was used before: it will
  * never be a member again. */
 bool replica_has_removed(const struct replica *replica, uint64_t id);

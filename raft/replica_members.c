@@ -45,6 +45,11 @@ bool replica_members_committed(const struct replica *replica)
     return core_members_version(replica->core).uncommitted_index == 0;
 }
 
+uint64_t replica_members_index(const struct replica *replica)
+{
+    return replica->members_index;
+}
+
 bool replica_has_removed(const struct replica *replica, uint64_t id)
 {
     return members_has_removed(&replica->committed, id);

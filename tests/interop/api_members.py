@@ -30,7 +30,9 @@ class Members(RegionCase):
         self.assertEqual(self.ok(ADD, {**new, "dry_run": True}).node.name,
                          new["name"])
         self.assertNotIn(new["name"], self.nodes())
-        answer = self.ok(ADD, new, self.follower)
+        asked = self.ok("ClusterService/ListNodes", {}).members_revision
+        self.assertGreater(asked, 0)
+        answer = self.mutate(ADD, new)
         self.assertEqual((answer.node.name, answer.node.id,
                           answer.node.membership),
                          (new["name"], new["id"], STANDBY))
@@ -42,14 +44,46 @@ class Members(RegionCase):
             for client in self.followers), "all know it")
         self.refused(PROMOTE, {"name": new["name"]}, "FAILED_PRECONDITION",
                      "NODE_SILENT", new["name"])
-        self.ok(REMOVE, {"name": new["name"], "dry_run": True})
-        self.ok(REMOVE, {"name": new["name"]}, self.follower)
+        self.refused(REMOVE, {"name": new["name"], "expect_revision": asked},
+                     "ABORTED", "REVISION_CONFLICT", str(asked))
+        asked = self.ok("ClusterService/ListNodes", {}).members_revision
+        self.fails(REMOVE, {"name": new["name"], "reason": "x" * 256},
+                   "reason")
+        self.ok(REMOVE, {"name": new["name"], "expect_revision": asked,
+                         "dry_run": True})
+        self.assertEqual(self.mutate(REMOVE, {
+            "name": new["name"], "reason": "a trial"}).node.name, new["name"])
+        self.check_records(new["name"])
         self.refused(REMOVE, {"name": new["name"]}, "NOT_FOUND",
                      "NODE_NOT_FOUND", new["name"])
         # Its id is used for good.
         self.refused(ADD, new, "ALREADY_EXISTS", "NODE_ID_USED",
                      str(new["id"] + 1))
         self.assertEqual(self.status().generation, 1)
+
+    def check_records(self, name):
+        """Who, when, under which request id, and the members before and after;
+        each change begun, and done."""
+        records = [r for r in self.ok("AuditService/ListAuditRecords",
+                                      {}).records if r.object_name == name]
+        told = [(r.method, {a.name: a.value for a in r.arguments}["step"])
+                for r in records]
+        self.assertEqual(told, [(ADD, "begun"), (ADD, "done"),
+                                (REMOVE, "begun"), (REMOVE, "done")])
+        for begun, done in (records[:2], records[2:]):
+            self.assertEqual((begun.caller, begun.object_kind,
+                              len(begun.changes)), ("loopback", "node", 0))
+            self.assertTrue(begun.request_id.startswith("request-"))
+            self.assertEqual((done.request_id, done.reason),
+                             (begun.request_id, begun.reason))
+            self.assertGreaterEqual(done.time_ms, begun.time_ms)
+        self.assertEqual(records[3].reason, "a trial")
+        changes = [{c.field: (c.before, c.after) for c in r.changes}
+                   for r in records]
+        self.assertEqual(changes[1], {"standbys": ("", name),
+                                      f"members.{name}": ("", "standby")})
+        self.assertEqual(changes[3], {"standbys": (name, ""),
+                                      f"members.{name}": ("standby", "")})
 
     def test_wrong_fields_are_named(self):
         for field, value in (("name", "No"), ("name", ""), ("zone", "a b"),
@@ -77,7 +111,8 @@ class Members(RegionCase):
                          "FAILED_PRECONDITION", "QUORUM_AT_RISK", silent.name)
         finally:
             silent.signal(signal.SIGCONT)
-        self.assertIn("already", self.ok(PROMOTE, {"name": other.name}).note)
+        self.assertIn("already", self.mutate(PROMOTE,
+                                             {"name": other.name}).note)
         self.region.leader()
 
     def test_one_change_waits_for_another(self):

@@ -193,7 +193,7 @@ static uint64_t synced_index(const struct sim_node *node)
 }
 
 void sim_check_change(struct sim_node *leader,
-                      const struct member_change *change)
+                      const struct sim_member_change *change)
 {
     struct sim_world *world = leader->world;
     const struct member *member = &change->change.member;
@@ -203,18 +203,18 @@ void sim_check_change(struct sim_node *leader,
 
     sim_trace(world, "n%" PRIu32 " changes members: %s", leader->index + 1,
               change->change.note);
-    if (change->kind != MEMBER_ADD) {
+    if (change->step != MEMBERSHIP_ADD) {
         check_quorum(leader, &change->change.next);
     }
     replica_status(leader->engine.replica, &status);
-    if (change->kind == MEMBER_PROMOTE &&
+    if (change->step == MEMBERSHIP_PROMOTE &&
         has + BEHIND_MAX < status.last_index) {
         sim_violation(world, "promoted-are-ready",
                       "n%" PRIu32 " makes n%" PRIu64
                       " a voter, which has %" PRIu64 " of %" PRIu64 " entries",
                       leader->index + 1, member->id, has, status.last_index);
     }
-    if (change->kind == MEMBER_REMOVE && member->id == leader->index + 1) {
+    if (change->step == MEMBERSHIP_REMOVE && member->id == leader->index + 1) {
         sim_violation(world, "removed-is-gone",
                       "n%" PRIu32 " leads and removes itself",
                       leader->index + 1);

@@ -6,8 +6,9 @@
 #ifndef TESTS_SIM_CHECK_MEMBERS_H
 #define TESTS_SIM_CHECK_MEMBERS_H
 
-#include "node/member_change.h"
 #include "tests/sim/node.h"
+
+struct sim_member_change;
 
 struct sim_check_members *sim_check_members_create(void);
 void sim_check_members_destroy(struct sim_check_members *check);
@@ -17,7 +18,7 @@ void sim_check_members_of(struct sim_node *node);
 
 /* The leader has accepted and proposed this change. */
 void sim_check_change(struct sim_node *leader,
-                      const struct member_change *change);
+                      const struct sim_member_change *change);
 
 /* It has answered a question about members that was asked at `begun_us`. */
 void sim_check_member_answer(const struct sim_node *node, uint64_t begun_us,

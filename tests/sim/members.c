@@ -3,7 +3,10 @@
 
 #include "base/check.h"
 #include "base/container.h"
+#include "base/error.h"
 #include "base/memory.h"
+#include "node/api_check.h"
+#include "node/members_audit.h"
 #include "tests/sim/check_members.h"
 
 #include <inttypes.h>
@@ -275,35 +278,30 @@ void sim_members_look(const struct sim_node *node, struct members *members,
 
 const struct api_method *sim_members_method(const char *name)
 {
-    static struct api_method methods[MEMBER_CHANGE_KINDS];
+    for (int i = 0; i < MEMBERSHIP_STEPS; i++) {
+        const struct api_method *method = &members_audit_methods[i];
 
-    for (int i = 0; i < MEMBER_CHANGE_KINDS; i++) {
-        const struct member_change_method *from = &member_change_methods[i];
-
-        methods[i].path = from->path;
-        methods[i].input = from->input;
-        methods[i].output = from->output;
-        if (strcmp(strrchr(from->path, '/') + 1, name) == 0) {
-            return &methods[i];
+        if (strcmp(strrchr(method->path, '/') + 1, name) == 0) {
+            return method;
         }
     }
     return NULL;
 }
 
-static enum member_change_kind kind_of(const struct api_method *method)
+static void respond(struct sim_member_call *call)
 {
-    int kind = 0;
+    const struct membership_change *change = &call->change.change;
 
-    while (strcmp(member_change_methods[kind].path, method->path) != 0) {
-        kind++;
-        CHECK(kind < MEMBER_CHANGE_KINDS);
-    }
-    return (enum member_change_kind)kind;
+    members_audit_respond(call->change.step, &change->member, change->note,
+                          state_revision(call->node->engine.state),
+                          call->reply);
 }
 
-static void decided(struct member_change *change, enum replica_outcome outcome,
-                    uint64_t index)
+static void decided(struct replica_reconfigure *reconfigure,
+                    enum replica_outcome outcome, uint64_t index)
 {
+    struct sim_member_change *change =
+        container_of(reconfigure, struct sim_member_change, reconfigure);
     struct sim_member_call *call =
         container_of(change, struct sim_member_call, change);
 
@@ -311,27 +309,78 @@ static void decided(struct member_change *change, enum replica_outcome outcome,
               "n%" PRIu32 ": members changed at %" PRIu64 ", outcome %d",
               call->node->index + 1, index, (int)outcome);
     list_remove(&call->link);
-    member_change_answer(change, outcome,
-                         state_revision(call->node->engine.state), call->reply);
+    if (outcome == REPLICA_COMMITTED) {
+        respond(call);
+    } else {
+        api_fail_plainly(call->reply, outcome == REPLICA_REFUSED
+                                          ? API_NO_LEADER
+                                          : API_OUTCOME_UNKNOWN);
+    }
     call->answered(call);
+}
+
+/* What node/node_members.c does between its two turns. */
+static bool propose(struct sim_member_call *call)
+{
+    int rv = replica_reconfigure(call->node->engine.replica,
+                                 &call->change.change.next,
+                                 &call->change.reconfigure, decided);
+
+    CHECK(rv != HF_ERROR_INVALID);
+    if (rv != 0) {
+        api_fail_plainly(call->reply, rv == HF_ERROR_BUSY ? API_MEMBERS_CHANGING
+                                                          : API_NO_LEADER);
+    }
+    return rv == 0;
+}
+
+static bool is_dry_run(const ProtobufCMessage *message)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(message->descriptor,
+                                                        "dry_run");
+    protobuf_c_boolean dry;
+
+    memcpy(&dry, (const char *)message + field->offset, sizeof(dry));
+    return dry != 0;
+}
+
+/* Whether it is under way. */
+static bool begin(struct sim_member_call *call, const ProtobufCMessage *message)
+{
+    struct members members;
+    struct membership now;
+
+    if (!replica_members_committed(call->node->engine.replica)) {
+        api_fail_plainly(call->reply, API_MEMBERS_CHANGING);
+        return false;
+    }
+    sim_members_look(call->node, &members, &now);
+    switch (member_change_judge(call->change.step, message, &now,
+                                &call->change.change, call->reply)) {
+    case MEMBERSHIP_REFUSED:
+        return false;
+    case MEMBERSHIP_CHANGES:
+        if (!is_dry_run(message)) {
+            return propose(call);
+        }
+        break;
+    case MEMBERSHIP_ALREADY:
+        break;
+    }
+    respond(call);
+    return false;
 }
 
 void sim_members_ask(struct sim_node *node, struct sim_member_call *call,
                      const struct api_method *method,
                      const ProtobufCMessage *message)
 {
-    struct members members;
-    struct membership now;
-
-    sim_members_look(node, &members, &now);
     call->node = node;
-    call->change.kind = kind_of(method);
-    call->change.done = decided;
+    call->change.step = (enum membership_step)(method - members_audit_methods);
     list_init(&call->link);
     list_append(&node->member_calls, &call->link);
-    if (member_change_begin(&call->change, message, &now, node->engine.replica,
-                            state_revision(node->engine.state),
-                            call->reply) == MEMBER_CHANGE_PROPOSED) {
+    if (begin(call, message)) {
         sim_check_change(node, &call->change);
         return;
     }

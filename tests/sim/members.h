@@ -41,6 +41,13 @@ void sim_members_look(const struct sim_node *node, struct members *members,
 /* Whether they answer alone, of those that the node's own roster names. */
 void sim_members_listen(const struct sim_node *node, struct membership *now);
 
+/* A change on its way through the replica of the leader. */
+struct sim_member_change {
+    struct replica_reconfigure reconfigure;
+    enum membership_step step;
+    struct membership_change change;
+};
+
 /* Methods that change members, as the client's calls have them; NULL: it is
  * none. */
 const struct api_method *sim_members_method(const char *name);
@@ -48,7 +55,7 @@ const struct api_method *sim_members_method(const char *name);
 /* A change that is asked of the leader. `answered` is called once, with the
  * reply filled in, or `lost`, when the node ends first. */
 struct sim_member_call {
-    struct member_change change;
+    struct sim_member_change change;
     struct sim_node *node;
     struct api_reply *reply; /* Lent. */
     void (*answered)(struct sim_member_call *call);

@@ -92,6 +92,30 @@ static void run_turn(struct desk *desk)
     commit(desk);
 }
 
+struct decision {
+    struct turn_request request;
+    struct desk_decision *given;
+};
+
+static void plan_decision(struct turn_request *request, struct turn_plan *plan)
+{
+    struct decision *decision = container_of(request, struct decision, request);
+
+    decision->given->decide(decision->given, plan);
+}
+
+void desk_decide(struct desk *desk, struct desk_decision *given)
+{
+    struct decision decision = {
+        .request = {.plan = plan_decision, .done = mutation_done},
+        .given = given,
+    };
+
+    assert_int_equal(turn_submit(&desk->turn, LANE_MUTATION, &decision.request),
+                     0);
+    run_turn(desk);
+}
+
 static void submit(struct desk *desk, struct mutation *mutation)
 {
     mutation->request =

@@ -44,6 +44,12 @@ void desk_host(struct desk *desk, const char *name, const char *zone,
 /* A change of somebody else's. */
 void desk_apply(struct desk *desk, const struct change *change);
 
+/* A turn in which this decides. */
+struct desk_decision {
+    void (*decide)(struct desk_decision *decision, struct turn_plan *plan);
+};
+void desk_decide(struct desk *desk, struct desk_decision *decision);
+
 /* Works out what is worked out between turns. */
 void desk_settle(struct desk *desk);
 
