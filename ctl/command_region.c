@@ -69,7 +69,7 @@ const struct command commands_region[] = {
      .name_min = 1,
      .name_max = 1,
      .options = OPTION(NODE_ID) | OPTION(NODE_ADDRESS) | OPTION(ZONE) |
-                OPTION(DRY_RUN),
+                OPTION(REASON) | CHANGE,
      .summary = "add a node as a standby",
      .details = "It follows the log and does not vote. Its own configuration "
                 "file names it and\nat least one member, and says `join: "
@@ -82,7 +82,7 @@ const struct command commands_region[] = {
      .names = "NAME",
      .name_min = 1,
      .name_max = 1,
-     .options = OPTION(DRY_RUN),
+     .options = OPTION(REASON) | CHANGE,
      .summary = "make a standby a voter",
      .details = "Refused until it has caught up, with its lag, and when the "
                 "voters that answer\nwould be no majority with it.",
@@ -93,8 +93,8 @@ const struct command commands_region[] = {
      .names = "NAME",
      .name_min = 1,
      .name_max = 1,
-     .options = OPTION(DRY_RUN) | OPTION(ALLOW_FEWER_VOTERS) | OPTION(YES) |
-                OPTION(WAIT_TIMEOUT),
+     .options = OPTION(ALLOW_FEWER_VOTERS) | OPTION(YES) |
+                OPTION(WAIT_TIMEOUT) | OPTION(REASON) | CHANGE,
      .destroys = true,
      .summary = "take a node out for good",
      .details = "A leader hands over first. Refused when the voters that are "
@@ -109,7 +109,7 @@ const struct command commands_region[] = {
      .name_max = 2,
      .options = OPTION(NODE_ID) | OPTION(NODE_ADDRESS) | OPTION(ZONE) |
                 OPTION(DRY_RUN) | OPTION(ALLOW_FEWER_VOTERS) | OPTION(YES) |
-                OPTION(WAIT_TIMEOUT),
+                OPTION(WAIT_TIMEOUT) | OPTION(REASON),
      .destroys = true,
      .summary = "put a new node in the place of an old one, dead or alive",
      .details = "Adds NEW, waits until it runs and has caught up, promotes it, "

@@ -24,12 +24,6 @@ static bool is_dry(const struct invocation *invocation)
     return arguments_has(invocation->arguments, OPTION_DRY_RUN);
 }
 
-static bool set_dry(struct invocation *invocation, ProtobufCMessage *request)
-{
-    return !is_dry(invocation) ||
-           request_set(invocation, request, "dry_run", "true", "--dry-run");
-}
-
 static ProtobufCMessage *request_of(struct invocation *invocation,
                                     const char *method, const char *name)
 {
@@ -37,7 +31,8 @@ static ProtobufCMessage *request_of(struct invocation *invocation,
 
     return request != NULL &&
                    request_set(invocation, request, "name", name, "NAME") &&
-                   set_dry(invocation, request)
+                   request_set_option(invocation, request, "reason",
+                                      OPTION_REASON)
                ? request
                : NULL;
 }

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static const Holdfast__V1__AuditRecord *as_record(
     const ProtobufCMessage *message)
@@ -16,13 +17,27 @@ static const Holdfast__V1__AuditRecord *as_record(
     return (const Holdfast__V1__AuditRecord *)(const void *)message;
 }
 
-/* "host/h1"; the kind alone where there is no name. */
+/* Of what takes several records: "begun", "done", "not done". */
+static const char *step_of(const Holdfast__V1__AuditRecord *record)
+{
+    for (size_t i = 0; i < record->n_arguments; i++) {
+        if (strcmp(record->arguments[i]->name, "step") == 0) {
+            return record->arguments[i]->value;
+        }
+    }
+    return "";
+}
+
+/* "host/h1", "node/n4 (done)"; the kind alone where there is no name. */
 static void object_of(const Holdfast__V1__AuditRecord *record, char *text,
                       size_t size)
 {
-    (void)snprintf(text, size, "%s%s%s", record->object_kind,
+    const char *step = step_of(record);
+
+    (void)snprintf(text, size, "%s%s%s%s%s%s", record->object_kind,
                    record->object_name[0] == '\0' ? "" : "/",
-                   record->object_name);
+                   record->object_name, step[0] == '\0' ? "" : " (", step,
+                   step[0] == '\0' ? "" : ")");
 }
 
 /* "cordoned: - -> true, state: up -> lost" */

@@ -6,6 +6,7 @@ usage: members_test.py BINARIES DESCRIPTORS [names of classes or tests]"""
 import re
 import subprocess
 import sys
+import time
 import unittest
 
 import holdfast_client
@@ -188,6 +189,52 @@ class Members(Case):
         zones = {n.name: n.zone for n in
                  self.call("ClusterService/ListNodes").nodes}
         self.assertEqual(zones["n7"], "z9")
+
+    def test_a_change_whose_leader_is_killed_is_on_record(self):
+        """At any moment of it: what the records say in the end is what is, and
+        the request, repeated at whoever leads then, is done once."""
+        for number in range(4, 12):
+            leader = self.region.leader()
+            fields = {"name": f"s{number}", "id": number, "request_id":
+                      f"add-{number}", "reason": "to see",
+                      "address": f"127.0.0.1:{free_ports(1)[0]}"}
+            client = self.region.client(leader)
+            first = client.future("ClusterService/AddNode", fields)
+            time.sleep(0.002 * (number - 4))
+            leader.kill()
+            first.exception()
+            answer = wait_until(lambda f=fields: self.added(f), "it is added")
+            leader.start()
+            self.region.leader()
+            self.assertEqual(self.added(fields), answer)
+            self.check_record(fields)
+
+    def added(self, fields):
+        try:
+            return self.call("ClusterService/AddNode", **fields)
+        except holdfast_client.Refused as refused:
+            self.assertIn(refused.reason, (
+                "MEMBERS_CHANGING", "NO_LEADER", "OUTCOME_UNKNOWN", "DRAINING",
+                None))
+            return None
+
+    def check_record(self, fields):
+        self.assertEqual(self.members()[fields["name"]], STANDBY)
+        records = [r for r in self.call(
+            "AuditService/ListAuditRecords", page_size=1000).records
+            if r.request_id == fields["request_id"]]
+        steps = [{a.name: a.value for a in r.arguments}["step"]
+                 for r in records]
+        # Each that began has an end, and the last is that it was done.
+        self.assertEqual(steps[0::2], ["begun"] * (len(steps) // 2), steps)
+        self.assertEqual(steps[1::2], ["not done"] * (len(steps) // 2 - 1) +
+                         ["done"], steps)
+        self.assertEqual({(r.method, r.reason, r.caller) for r in records},
+                         {("ClusterService/AddNode", "to see", "loopback")})
+        listed = self.cli("audit", "list", "--object",
+                          f"node/{fields['name']}")
+        self.assertRegex(listed, rf"node/{fields['name']} \(begun\)")
+        self.assertRegex(listed, rf"node/{fields['name']} \(done\) +to see")
 
     def test_a_voter_without_its_data_is_sent_away(self):
         """And so are an id that was used, a name and an address twice."""
