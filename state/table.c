@@ -7,12 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct table_page {
-    uint32_t shares;
-    uint32_t padding;
-    uint8_t records[];
-};
-
 static size_t page_bytes(const struct table *table)
 {
     return (size_t)table->record_bytes << table->page_shift;
@@ -125,18 +119,6 @@ static struct table_page *own_page(struct table *table,
     page->shares--;
     branch->pages[number] = copy;
     return copy;
-}
-
-const void *table_get(const struct table *table, uint32_t slot)
-{
-    uint32_t page = slot >> table->page_shift;
-    uint32_t at = slot & ((1u << table->page_shift) - 1);
-
-    CHECK(slot < table->slots);
-    return table->branches[page / TABLE_BRANCH_PAGES]
-               ->pages[page % TABLE_BRANCH_PAGES]
-               ->records +
-           (size_t)at * table->record_bytes;
 }
 
 void *table_edit(struct table *table, uint32_t slot)

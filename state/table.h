@@ -6,12 +6,19 @@
 #ifndef STATE_TABLE_H
 #define STATE_TABLE_H
 
+#include "base/check.h"
+
+#include <stddef.h>
 #include <stdint.h>
 
 #define TABLE_PAGE_BYTES   4096 /* At most; a page holds a power of two. */
 #define TABLE_BRANCH_PAGES 256
 
-struct table_page;
+struct table_page {
+    uint32_t shares;
+    uint32_t padding;
+    uint8_t records[];
+};
 
 struct table_branch {
     uint32_t shares;
@@ -40,8 +47,19 @@ void table_close(struct table *table);
 /* Makes `table` a clone; it is not initialised yet. */
 void table_clone(struct table *table, const struct table *original);
 
-/* A record; the slot is in use. Valid until the next edit of this table. */
-const void *table_get(const struct table *table, uint32_t slot);
+/* A record; the slot is in use. Valid until the next edit of this table. Here,
+ * for it is called at every step. */
+static inline const void *table_get(const struct table *table, uint32_t slot)
+{
+    uint32_t page = slot >> table->page_shift;
+    uint32_t at = slot & ((1u << table->page_shift) - 1);
+
+    CHECK(slot < table->slots);
+    return table->branches[page / TABLE_BRANCH_PAGES]
+               ->pages[page % TABLE_BRANCH_PAGES]
+               ->records +
+           (size_t)at * table->record_bytes;
+}
 
 /* The same for writing: no clone sees the change. */
 void *table_edit(struct table *table, uint32_t slot);
