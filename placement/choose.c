@@ -8,34 +8,44 @@
 
 #include <string.h>
 
-/* Zones that no rule refuses as a whole, best first. */
-static uint32_t order_zones(const struct placement_query *query,
-                            uint64_t not_zones, uint32_t *zones)
+/* Zones that no rule refuses as a whole, and how full they are. */
+static uint64_t find_zones(const struct placement_query *query,
+                           uint64_t not_zones, struct placement_share *loads)
 {
-    struct placement_share loads[ZONES_MAX];
-    uint32_t count = 0;
+    uint32_t slots = state_zone_slots(query->state);
+    uint64_t rest = filter_zones(query) & ~not_zones;
+    uint64_t zones = 0;
 
-    for (uint32_t zone = 0; zone < state_zone_slots(query->state); zone++) {
-        const struct zone *record = state_zone_at(query->state, zone);
-        struct placement_share load;
-        uint32_t at = count;
-
-        if (record == NULL || (not_zones >> zone & 1) != 0 ||
-            !filter_zone(query, zone)) {
-            continue;
-        }
-        load = placement_zone_load(record);
-        while (at > 0 && compare_loaded_zones(query, zone, load, zones[at - 1],
-                                              loads[at - 1]) < 0) {
-            zones[at] = zones[at - 1];
-            loads[at] = loads[at - 1];
-            at--;
-        }
-        zones[at] = zone;
-        loads[at] = load;
-        count++;
+    if (slots < ZONES_MAX) {
+        rest &= (UINT64_C(1) << slots) - 1;
     }
-    return count;
+    for (; rest != 0; rest &= rest - 1) {
+        uint32_t zone = (uint32_t)__builtin_ctzll(rest);
+        const struct zone *record = state_zone_at(query->state, zone);
+
+        if (record != NULL && filter_zone(query, zone, record)) {
+            loads[zone] = placement_zone_load(record);
+            zones |= UINT64_C(1) << zone;
+        }
+    }
+    return zones;
+}
+
+/* The best zone is mostly enough, so they are not sorted. */
+static uint32_t best_zone(const struct placement_query *query, uint64_t zones,
+                          const struct placement_share *loads)
+{
+    uint32_t best = (uint32_t)__builtin_ctzll(zones);
+
+    for (zones &= zones - 1; zones != 0; zones &= zones - 1) {
+        uint32_t zone = (uint32_t)__builtin_ctzll(zones);
+
+        if (compare_loaded_zones(query, zone, &loads[zone], best,
+                                 &loads[best]) < 0) {
+            best = zone;
+        }
+    }
+    return best;
 }
 
 /* Of the hosts that come in the order of the index, the first that passes; with
@@ -51,11 +61,17 @@ static void find_in_part(const struct placement_query *query,
     uint32_t host;
 
     while ((host = ranks_walk_next(walk)) != RANKS_NONE) {
-        struct placement_candidate candidate = {host, best->zone, 0, 0, {0}};
+        struct placement_candidate candidate;
 
         if (!filter_found(query, host)) {
             continue;
         }
+        if (!query->domain_soft && !query->host_soft) {
+            best->host = host;
+            ranks_walk_order(walk, &best->order);
+            return;
+        }
+        candidate = (struct placement_candidate){host, best->zone, 0, 0, {0}};
         if (query->domain_soft) {
             candidate.domain_members = query_domain_count(
                 query, fleet_hosts(placer->fleet)[host].domain);
@@ -108,15 +124,16 @@ static uint32_t find_best(const struct placement_query *query,
                                         query->class->resources.cpu_milli,
                                         query->class->resources.memory_mib);
     struct placement_candidate best = {.host = SLOT_NONE};
-    uint32_t zones[ZONES_MAX];
-    uint32_t count = order_zones(query, not_zones, zones);
+    struct placement_share loads[ZONES_MAX];
+    uint64_t zones = find_zones(query, not_zones, loads);
 
-    for (uint32_t i = 0; i < count; i++) {
-        struct placement_candidate candidate = {SLOT_NONE, zones[i], 0, 0, {0}};
+    while (zones != 0) {
+        uint32_t zone = best_zone(query, zones, loads);
+        struct placement_candidate candidate = {SLOT_NONE, zone, 0, 0, {0}};
 
         if (best.host != SLOT_NONE &&
             ((best.domain_members == 0 && best.host_members == 0) ||
-             compare_zones(query, zones[i], best.zone, true) != 0)) {
+             compare_zones(query, zone, best.zone, true) != 0)) {
             break;
         }
         find_in_zone(query, ranks, &want, &candidate);
@@ -125,6 +142,7 @@ static uint32_t find_best(const struct placement_query *query,
              compare_members(&candidate, &best) < 0)) {
             best = candidate;
         }
+        zones &= ~(UINT64_C(1) << zone);
     }
     return best.host;
 }

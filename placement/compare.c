@@ -5,18 +5,13 @@
  * by cross-multiplication: no rounding, no floating point. */
 #include "placement/internal.h"
 
-static int compare_shares(struct placement_share a, struct placement_share b)
+static int compare_shares(const struct placement_share *a,
+                          const struct placement_share *b)
 {
-    unsigned __int128 left = (unsigned __int128)a.part * b.whole;
-    unsigned __int128 right = (unsigned __int128)b.part * a.whole;
+    unsigned __int128 left = (unsigned __int128)a->part * b->whole;
+    unsigned __int128 right = (unsigned __int128)b->part * a->whole;
 
     return left < right ? -1 : left > right;
-}
-
-static struct placement_share larger(struct placement_share a,
-                                     struct placement_share b)
-{
-    return compare_shares(a, b) < 0 ? b : a;
 }
 
 struct placement_share placement_zone_load(const struct zone *zone)
@@ -26,7 +21,7 @@ struct placement_share placement_zone_load(const struct zone *zone)
     struct placement_share memory = {zone->used.memory_mib,
                                      zone->capacity.memory_mib};
 
-    return larger(cpu, memory);
+    return compare_shares(&cpu, &memory) < 0 ? memory : cpu;
 }
 
 static int compare_numbers(uint64_t a, uint64_t b)
@@ -53,12 +48,12 @@ static int compare_by_group(const struct placement_query *query, uint32_t a,
 }
 
 int compare_loaded_zones(const struct placement_query *query, uint32_t a,
-                         struct placement_share load_a, uint32_t b,
-                         struct placement_share load_b)
+                         const struct placement_share *load_a, uint32_t b,
+                         const struct placement_share *load_b)
 {
     int order = compare_by_group(query, a, b);
 
-    if (order == 0) {
+    if (order == 0 && query->prefer_zone != SLOT_NONE) {
         order =
             compare_numbers(a != query->prefer_zone, b != query->prefer_zone);
     }
@@ -71,12 +66,15 @@ int compare_loaded_zones(const struct placement_query *query, uint32_t a,
 int compare_zones(const struct placement_query *query, uint32_t a, uint32_t b,
                   bool rule_only)
 {
+    struct placement_share load_a;
+    struct placement_share load_b;
+
     if (rule_only) {
         return compare_by_group(query, a, b);
     }
-    return compare_loaded_zones(
-        query, a, placement_zone_load(state_zone_at(query->state, a)), b,
-        placement_zone_load(state_zone_at(query->state, b)));
+    load_a = placement_zone_load(state_zone_at(query->state, a));
+    load_b = placement_zone_load(state_zone_at(query->state, b));
+    return compare_loaded_zones(query, a, &load_a, b, &load_b);
 }
 
 int compare_members(const struct placement_candidate *a,

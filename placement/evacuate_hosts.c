@@ -170,7 +170,10 @@ bool evacuation_collect_hosts(struct evacuation *evacuation, uint32_t *budget)
         --*budget;
         evacuation->part_of[slot] = PARTS_MAX;
         if (evacuation->fleet != NULL && host != NULL) {
-            fleet_host_changed(evacuation->fleet, evacuation->state, slot);
+            struct fleet_host former;
+
+            fleet_host_changed(evacuation->fleet, evacuation->state, slot,
+                               &former);
         }
         if (host == NULL || !evacuation->zones[host->zone].open) {
             continue;

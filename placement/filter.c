@@ -336,16 +336,31 @@ bool filter_but_room(const struct placement_query *query, uint32_t slot)
     return true;
 }
 
-bool filter_zone(const struct placement_query *query, uint32_t zone)
+static uint64_t mask_or_all(uint64_t mask)
+{
+    return mask == 0 ? UINT64_MAX : mask;
+}
+
+uint64_t filter_zones(const struct placement_query *query)
 {
     const struct vm *vm = query->vm;
+    uint64_t zones =
+        mask_or_all(query->class->zone_mask) & mask_or_all(vm->disk_zone_mask);
 
-    return (vm->zone == SLOT_NONE || vm->zone == zone) &&
-           (vm->moving == MOVE_NONE || vm->move_zone == SLOT_NONE ||
-            vm->move_zone == zone) &&
-           in_mask(query->class->zone_mask, zone) &&
-           zone_is_open(state_zone_at(query->state, zone)) &&
-           in_mask(vm->disk_zone_mask, zone) && !zone_breaks_group(query, zone);
+    if (vm->zone != SLOT_NONE) {
+        zones &= UINT64_C(1) << vm->zone;
+    }
+    if (vm->moving != MOVE_NONE && vm->move_zone != SLOT_NONE) {
+        zones &= UINT64_C(1) << vm->move_zone;
+    }
+    return zones;
+}
+
+bool filter_zone(const struct placement_query *query, uint32_t zone,
+                 const struct zone *record)
+{
+    return zone_is_open(record) &&
+           (query->group == NULL || !zone_breaks_group(query, zone));
 }
 
 bool filter_kind(const struct placement_query *query,
@@ -358,13 +373,19 @@ bool filter_kind(const struct placement_query *query,
 }
 
 /* More than CPU and memory, which the index knows. */
-static bool covers_all(const struct placement_query *query, uint32_t host)
+static bool covers_all(const struct placement_query *query, uint32_t host,
+                       const struct fleet_host *at)
 {
+    const struct resources *wanted = &query->class->resources;
     struct placer_room room;
 
+    if (query->named_mask == 0 && !placer_takes_off(query->placer)) {
+        return at->free.disk_gib >= wanted->disk_gib &&
+               at->free.gpu_count >= wanted->gpu_count;
+    }
     placer_free(query->placer, host, query->view != VIEW_ORDINARY,
                 query->view == VIEW_RECOVERING, &room);
-    return room_covers(&room, &query->class->resources, &query->class->named);
+    return room_covers(&room, wanted, &query->class->named);
 }
 
 bool filter_found(const struct placement_query *query, uint32_t host)
@@ -386,5 +407,5 @@ bool filter_found(const struct placement_query *query, uint32_t host)
         (query->host_max > 0 && host_is_full(query, host))) {
         return false;
     }
-    return !query->more_amounts || covers_all(query, host);
+    return !query->more_amounts || covers_all(query, host, at);
 }

@@ -107,31 +107,39 @@ static uint32_t bit_words(uint32_t slots)
     return (slots + 63) / 64;
 }
 
-/* Room for slots below `slots`; new ones are holes. */
-static void grow(struct fleet *fleet, uint32_t slots)
+/* Memory for slots below `slots`. */
+static void reserve(struct fleet *fleet, uint32_t slots)
 {
     uint32_t former = fleet->capacity;
+    uint32_t capacity = former * 2 > slots ? former * 2 : slots;
 
-    if (slots > former) {
-        uint32_t capacity = former * 2 > slots ? former * 2 : slots;
+    if (slots <= former) {
+        return;
+    }
+    capacity = bit_words(capacity) * 64;
+    fleet->hosts =
+        memory_realloc_array(fleet->hosts, capacity, sizeof(*fleet->hosts));
+    fleet->known =
+        memory_realloc_array(fleet->known, capacity, sizeof(*fleet->known));
+    for (uint32_t i = 0; i < SELECTORS_MAX; i++) {
+        struct selector *selector = &fleet->selectors[i];
+        size_t words = bit_words(capacity);
 
-        capacity = bit_words(capacity) * 64;
-        fleet->hosts =
-            memory_realloc_array(fleet->hosts, capacity, sizeof(*fleet->hosts));
-        fleet->known =
-            memory_realloc_array(fleet->known, capacity, sizeof(*fleet->known));
-        for (uint32_t i = 0; i < SELECTORS_MAX; i++) {
-            struct selector *selector = &fleet->selectors[i];
-            size_t words = bit_words(capacity);
-
-            if (selector->blob != 0) {
-                selector->bits = memory_realloc_array(selector->bits, words,
-                                                      sizeof(*selector->bits));
-                memset(selector->bits + bit_words(former), 0,
-                       (words - bit_words(former)) * sizeof(*selector->bits));
-            }
+        if (selector->blob != 0) {
+            selector->bits = memory_realloc_array(selector->bits, words,
+                                                  sizeof(*selector->bits));
+            memset(selector->bits + bit_words(former), 0,
+                   (words - bit_words(former)) * sizeof(*selector->bits));
         }
-        fleet->capacity = capacity;
+    }
+    fleet->capacity = capacity;
+}
+
+/* Slots below `slots` are in use; new ones are holes. */
+static void grow(struct fleet *fleet, uint32_t slots)
+{
+    if (slots > fleet->capacity) {
+        reserve(fleet, slots);
     }
     for (; fleet->slots < slots; fleet->slots++) {
         fleet->hosts[fleet->slots] = (struct fleet_host){.zone = SLOT_NONE};
@@ -233,10 +241,8 @@ static void registered(struct fleet *fleet, const struct state *state,
     entry->capacity = host->capacity;
     entry->pool_mask = host->pool_mask;
     entry->driver_mask = host->driver_mask;
-    entry->named_mask = 0;
-    for (uint32_t i = 0; i < NAMED_MAX; i++) {
-        entry->named_mask |= (uint8_t)((host->named_capacity.of[i] > 0) << i);
-    }
+    entry->named_mask = amounts_mask(&host->named_capacity);
+    entry->named_free = (struct amounts){{0}};
     for (uint32_t i = 0; i < fleet->selector_count; i++) {
         if (fleet->selectors[i].blob != 0) {
             select_host(&fleet->selectors[i],
@@ -252,27 +258,53 @@ static uint32_t rest(uint32_t capacity, uint32_t used, uint32_t claimed)
     return taken < capacity ? capacity - (uint32_t)taken : 0;
 }
 
-static void take_amounts(struct fleet_host *entry, const struct host *host)
+/* Hosts that have none at all have none free. */
+static bool take_named(struct fleet_host *entry, const struct host *host)
+{
+    bool changed = false;
+
+    for (uint32_t i = 0; i < NAMED_MAX; i++) {
+        uint32_t left = rest(host->named_capacity.of[i], host->named_used.of[i],
+                             host->named_claimed.of[i]);
+
+        changed |= entry->named_free.of[i] != left;
+        entry->named_free.of[i] = left;
+    }
+    return changed;
+}
+
+static bool same_resources(const struct resources *a, const struct resources *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* Whether anything differs from before. */
+static bool take_amounts(struct fleet_host *entry, const struct host *host)
 {
     const struct resources *all = &host->capacity;
     const struct resources *used = &host->used;
     const struct resources *claimed = &host->claimed;
-
-    entry->free = (struct resources){
+    const struct resources left = {
         rest(all->cpu_milli, used->cpu_milli, claimed->cpu_milli),
         rest(all->memory_mib, used->memory_mib, claimed->memory_mib),
         rest(all->disk_gib, used->disk_gib, claimed->disk_gib),
         rest(all->gpu_count, used->gpu_count, claimed->gpu_count),
     };
-    for (uint32_t i = 0; i < NAMED_MAX; i++) {
-        entry->named_free.of[i] =
-            rest(host->named_capacity.of[i], host->named_used.of[i],
-                 host->named_claimed.of[i]);
-    }
+    uint32_t vm_count = host->vm_count + host->claim_count;
+    bool up = host->state == HOST_UP;
+    bool cordoned = host->cordoned || host->draining;
+    bool changed = entry->named_mask != 0 && take_named(entry, host);
+
+    changed |= !same_resources(&entry->free, &left) ||
+               !same_resources(&entry->used, used) ||
+               entry->vm_count != vm_count || entry->up != up ||
+               entry->cordoned != cordoned;
+    entry->free = left;
     entry->used = *used;
-    entry->vm_count = host->vm_count + host->claim_count;
-    entry->up = host->state == HOST_UP;
-    entry->cordoned = host->cordoned || host->draining;
+    entry->vm_count = vm_count;
+    entry->up = up;
+    entry->cordoned = cordoned;
+    return changed;
 }
 
 static void remove_host(struct fleet *fleet, uint32_t slot)
@@ -286,36 +318,43 @@ static void remove_host(struct fleet *fleet, uint32_t slot)
     }
 }
 
-void fleet_host_changed(struct fleet *fleet, const struct state *state,
-                        uint32_t slot)
+static bool is_registered(const struct fleet *fleet, uint32_t slot,
+                          const struct host *host)
+{
+    return slot < fleet->slots && fleet->known[slot].uid == host->uid &&
+           fleet->known[slot].generation == host->generation;
+}
+
+enum fleet_change fleet_host_changed(struct fleet *fleet,
+                                     const struct state *state, uint32_t slot,
+                                     struct fleet_host *former)
 {
     const struct host *host =
         slot < state_host_slots(state) ? state_host_at(state, slot) : NULL;
 
-    if (host == NULL && slot >= fleet->slots) {
-        return;
+    if (host != NULL && is_registered(fleet, slot, host)) {
+        return take_amounts(&fleet->hosts[slot], host) ? FLEET_ROOM
+                                                       : FLEET_SAME;
+    }
+    if (host == NULL &&
+        (slot >= fleet->slots || fleet->hosts[slot].zone == SLOT_NONE)) {
+        return FLEET_SAME;
     }
     grow(fleet, slot + 1);
+    *former = fleet->hosts[slot];
     if (host == NULL) {
         remove_host(fleet, slot);
-        return;
-    }
-    if (fleet->known[slot].uid != host->uid ||
-        fleet->known[slot].generation != host->generation) {
+    } else {
         registered(fleet, state, slot, host);
+        take_amounts(&fleet->hosts[slot], host);
     }
-    take_amounts(&fleet->hosts[slot], host);
+    return FLEET_TRAITS;
 }
 
-void fleet_load(struct fleet *fleet, const struct state *state)
+void fleet_begin(struct fleet *fleet, const struct state *state)
 {
-    uint32_t slots = state_host_slots(state);
-
     forget(fleet);
-    grow(fleet, slots);
-    for (uint32_t slot = 0; slot < slots; slot++) {
-        fleet_host_changed(fleet, state, slot);
-    }
+    reserve(fleet, state_host_slots(state));
 }
 
 const struct fleet_host *fleet_hosts(const struct fleet *fleet)

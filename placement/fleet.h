@@ -35,12 +35,21 @@ struct fleet;
 struct fleet *fleet_create(void);
 void fleet_destroy(struct fleet *fleet);
 
-/* From scratch: a few milliseconds at 100,000 hosts. */
-void fleet_load(struct fleet *fleet, const struct state *state);
+/* From scratch: of no host yet. The caller tells of all that the state has, by
+ * ascending slots; about 0.1 us each. */
+void fleet_begin(struct fleet *fleet, const struct state *state);
 
-/* The host's record is another one now. */
-void fleet_host_changed(struct fleet *fleet, const struct state *state,
-                        uint32_t slot);
+enum fleet_change {
+    FLEET_SAME,
+    FLEET_ROOM,  /* What is free and used, or whether it takes VMs. */
+    FLEET_TRAITS /* Anything: registered anew, or gone. */
+};
+
+/* The host's record is another one now. Before FLEET_TRAITS it was as `former`
+ * says. */
+enum fleet_change fleet_host_changed(struct fleet *fleet,
+                                     const struct state *state, uint32_t slot,
+                                     struct fleet_host *former);
 
 /* By slot, fleet_slots() of them; valid until the next change. */
 const struct fleet_host *fleet_hosts(const struct fleet *fleet);
@@ -61,6 +70,21 @@ const uint64_t *fleet_selected(struct fleet *fleet, const struct state *state,
 /* Whether `host` could take a VM with these amounts as far as room goes. */
 bool fleet_fits(const struct fleet_host *host, const struct resources *wanted,
                 const struct amounts *named);
+
+/* Bit i: there is some of the named resource i. Mostly none. */
+static inline uint8_t amounts_mask(const struct amounts *amounts)
+{
+    uint8_t mask = 0;
+    uint32_t any = 0;
+
+    for (uint32_t i = 0; i < NAMED_MAX; i++) {
+        any |= amounts->of[i];
+    }
+    for (uint32_t i = 0; any != 0 && i < NAMED_MAX; i++) {
+        mask |= (uint8_t)((amounts->of[i] > 0) << i);
+    }
+    return mask;
+}
 
 /* Whether VMs may be placed there at all: up, neither cordoned nor draining. */
 static inline bool fleet_host_is_open(const struct fleet_host *host)

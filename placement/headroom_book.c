@@ -112,6 +112,12 @@ void headroom_reset(struct headroom *headroom, const struct state *state)
     judge_zones(headroom);
 }
 
+bool headroom_mode_changed(const struct headroom *headroom,
+                           const struct state *state)
+{
+    return headroom->mode != (enum headroom_mode)state_policy(state)->headroom;
+}
+
 /* --- Items ---------------------------------------------------------------- */
 
 static void count_missing(struct headroom *headroom,

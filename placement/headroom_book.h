@@ -166,6 +166,10 @@ void headroom_destroy(struct headroom *headroom);
 /* Everything is worked out anew, by headroom_run(). */
 void headroom_reset(struct headroom *headroom, const struct state *state);
 
+/* Whether the policy asks for another mode than it works in. */
+bool headroom_mode_changed(const struct headroom *headroom,
+                           const struct state *state);
+
 /* The records changed, came or went. */
 void headroom_host_changed(struct headroom *headroom, const struct state *state,
                            uint32_t slot);

@@ -132,7 +132,7 @@ static void begin(struct headroom_what_if *job, const struct placer *placer,
     state_apply(job->state, &change, NULL);
     job->placer = placer_create();
     placer_share(job->placer, placer);
-    placer_rebuild(job->placer, job->state);
+    placer_rebuild_begin(job->placer, job->state);
     candidates_init(&job->leavers);
     job->host_at = 0;
     job->leaving = SLOT_NONE;
@@ -355,7 +355,8 @@ static void work(struct headroom_what_if *job, uint32_t budget)
 {
     enum headroom_answer left;
 
-    if (!headroom_work(job->placer, job->state, budget)) {
+    if (!placer_work(job->placer, job->state, budget) ||
+        !headroom_work(job->placer, job->state, budget)) {
         return;
     }
     switch (job->step) {

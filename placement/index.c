@@ -132,16 +132,16 @@ void index_host_changed(struct placer *placer, uint32_t slot,
     if (host->zone != SLOT_NONE) {
         struct placer_kind kind = kind_of(host);
 
-        if (!same_kind(&index->kinds[index->kind_of[slot]], &kind)) {
+        if (index->kind_of[slot] >= index->kind_count ||
+            !same_kind(&index->kinds[index->kind_of[slot]], &kind)) {
             index->kind_of[slot] = (uint8_t)kind_number(index, &kind);
         }
     }
 }
 
-void index_reset(struct placer *placer)
+void index_begin(struct placer *placer)
 {
     struct placer_index *index = &placer->index;
-    const struct fleet_host hole = {.zone = SLOT_NONE};
 
     index_forget(index);
     index->kind_count = 0;
@@ -150,10 +150,7 @@ void index_reset(struct placer *placer)
     memset(index->memory_log2, 0, sizeof(index->memory_log2));
     memset(index->kinds, 0, sizeof(index->kinds));
     index->table_checked = false;
-    grow_hosts(index, fleet_slots(placer->fleet));
-    for (uint32_t slot = 0; slot < fleet_slots(placer->fleet); slot++) {
-        index_host_changed(placer, slot, &hole);
-    }
+    index->is_loaded = false;
 }
 
 void index_zones_changed(struct placer *placer, const struct state *state)
@@ -274,9 +271,6 @@ static void prepare_table(struct placer_index *index, const struct state *state)
     struct ranks_scale scale;
     uint32_t count;
 
-    if (index->table_checked) {
-        return;
-    }
     memset(sizes, 0, sizeof(sizes));
     count = collect_sizes(state, sizes);
     scale = scale_of(index, state_zone_slots(state), sizes, count);
@@ -294,17 +288,10 @@ static void prepare_table(struct placer_index *index, const struct state *state)
     index->table = ranks_table_create(sizes, count, &scale);
 }
 
-static void free_in_view(const struct placer *placer, enum placer_view view,
-                         uint32_t host, struct placer_room *room)
+static uint32_t part_of(const struct placer *placer,
+                        const struct fleet_host *at, uint32_t slot)
 {
-    placer_free(placer, host, view != VIEW_ORDINARY, view == VIEW_RECOVERING,
-                room);
-}
-
-static uint32_t part_of(const struct placer *placer, uint32_t host)
-{
-    return fleet_hosts(placer->fleet)[host].zone * placer->index.zone_stride +
-           placer->index.kind_of[host];
+    return at->zone * placer->index.zone_stride + placer->index.kind_of[slot];
 }
 
 static bool is_open(const struct fleet_host *host)
@@ -312,6 +299,28 @@ static bool is_open(const struct fleet_host *host)
     return host->zone != SLOT_NONE && fleet_host_is_open(host);
 }
 
+static struct ranks_host host_in_view(const struct placer *placer,
+                                      enum placer_view view, uint32_t slot)
+{
+    const struct fleet_host *at = &fleet_hosts(placer->fleet)[slot];
+    struct ranks_host host = {
+        .host = slot,
+        .part = part_of(placer, at, slot),
+        .cpu_milli = at->free.cpu_milli,
+        .memory_mib = at->free.memory_mib,
+    };
+    struct placer_room room;
+
+    if (placer_takes_off(placer)) {
+        placer_free(placer, slot, view != VIEW_ORDINARY,
+                    view == VIEW_RECOVERING, &room);
+        host.cpu_milli = room.resources.cpu_milli;
+        host.memory_mib = room.resources.memory_mib;
+    }
+    return host;
+}
+
+/* All hosts at once. */
 static void load(struct placer *placer, enum placer_view view)
 {
     struct placer_index *index = &placer->index;
@@ -322,16 +331,8 @@ static void load(struct placer *placer, enum placer_view view)
     uint32_t count = 0;
 
     for (uint32_t slot = 0; slot < slots; slot++) {
-        struct placer_room room;
-
         if (is_open(&hosts[slot])) {
-            free_in_view(placer, view, slot, &room);
-            loaded[count++] = (struct ranks_host){
-                .host = slot,
-                .part = part_of(placer, slot),
-                .cpu_milli = room.resources.cpu_milli,
-                .memory_mib = room.resources.memory_mib,
-            };
+            loaded[count++] = host_in_view(placer, view, slot);
         }
     }
     ranks_load(index->views[view], loaded, count);
@@ -351,55 +352,157 @@ static enum placer_view view_to_ask(const struct placer *placer,
     return view;
 }
 
-struct ranks *index_view(struct placer *placer, const struct state *state,
-                         enum placer_view view)
+/* Without a host. */
+static struct ranks *make_view(struct placer *placer, const struct state *state)
 {
     struct placer_index *index = &placer->index;
     uint32_t zones = state_zone_slots(state);
 
-    view = view_to_ask(placer, view);
-    prepare_table(index, state);
-    index->idle[view] = 0;
-    if (index->views[view] != NULL) {
-        return index->views[view];
-    }
     if (index->zone_count != zones || index->zone_stride < index->kind_count) {
         index_forget(index);
         index->zone_count = zones;
         index->zone_stride = UINT32_C(1) << log2_of(index->kind_count);
     }
-    index->views[view] = ranks_create(
+    return ranks_create(
         index->table, zones > 0 ? zones * index->zone_stride : 1,
         smaller(UINT32_C(1) << log2_of(fleet_slots(placer->fleet) + 1),
                 HOSTS_MAX));
-    load(placer, view);
+}
+
+struct ranks *index_view(struct placer *placer, const struct state *state,
+                         enum placer_view view)
+{
+    struct placer_index *index = &placer->index;
+
+    view = view_to_ask(placer, view);
+    if (!index->table_checked) {
+        prepare_table(index, state);
+    }
+    index->idle[view] = 0;
+    if (index->views[view] == NULL) {
+        index->views[view] = make_view(placer, state);
+        load(placer, view);
+    }
     return index->views[view];
+}
+
+/* --- In slices ------------------------------------------------------------ */
+
+static void spend(uint32_t *budget, uint32_t cost)
+{
+    *budget -= cost < *budget ? cost : *budget;
+}
+
+/* A table for these classes and hosts, with the ranks of all sizes. */
+static bool work_on_table(struct placer_index *index, const struct state *state,
+                          uint32_t *budget)
+{
+    const struct ranks_table *before = index->table;
+
+    if (!index->table_checked) {
+        if (*budget == 0) {
+            return false;
+        }
+        prepare_table(index, state);
+        if (index->table != before) {
+            spend(budget, ranks_table_cost(index->table));
+        }
+    }
+    while (!ranks_table_is_complete(index->table)) {
+        if (*budget == 0) {
+            return false;
+        }
+        ranks_table_work(index->table);
+        spend(budget, ranks_table_cost(index->table));
+    }
+    return true;
+}
+
+/* Hosts that change meanwhile are told of, and are put in twice. */
+static bool work_on_hosts(struct placer *placer, const struct state *state,
+                          uint32_t *budget)
+{
+    struct placer_index *index = &placer->index;
+    const struct fleet_host *hosts = fleet_hosts(placer->fleet);
+
+    if (index->views[VIEW_ORDINARY] == NULL) {
+        if (*budget == 0) {
+            return false;
+        }
+        index->views[VIEW_ORDINARY] = make_view(placer, state);
+        index->load_at = 0;
+        spend(budget, ranks_table_cost(index->table));
+    }
+    index->idle[VIEW_ORDINARY] = 0;
+    for (; index->load_at < fleet_slots(placer->fleet); index->load_at++) {
+        struct ranks_host host;
+
+        if (*budget == 0) {
+            return false;
+        }
+        (*budget)--;
+        if (is_open(&hosts[index->load_at])) {
+            host = host_in_view(placer, VIEW_ORDINARY, index->load_at);
+            ranks_set(index->views[VIEW_ORDINARY], host.host, host.part,
+                      host.cpu_milli, host.memory_mib);
+        }
+    }
+    do {
+        if (*budget == 0) {
+            return false;
+        }
+        spend(budget, ranks_table_cost(index->table));
+    } while (!ranks_work(index->views[VIEW_ORDINARY]));
+    return true;
+}
+
+bool index_work(struct placer *placer, const struct state *state,
+                uint32_t *budget)
+{
+    struct placer_index *index = &placer->index;
+
+    if (!work_on_table(index, state, budget)) {
+        return false;
+    }
+    /* Once loaded, what nobody asks for may go, and come back when somebody
+     * does. */
+    index->is_loaded = index->is_loaded || work_on_hosts(placer, state, budget);
+    return index->is_loaded;
+}
+
+bool index_is_ready(const struct placer_index *index)
+{
+    return index->is_loaded && index->table_checked &&
+           ranks_table_is_complete(index->table);
+}
+
+static void update_view(struct placer *placer, enum placer_view view,
+                        uint32_t slot)
+{
+    struct placer_index *index = &placer->index;
+    struct ranks *ranks = index->views[view];
+    const struct fleet_host *at = &fleet_hosts(placer->fleet)[slot];
+    struct ranks_host host;
+
+    if (slot >= ranks_hosts_max(ranks) ||
+        (is_open(at) && at->zone >= index->zone_count) ||
+        index->idle[view]++ >
+            IDLE_UPDATES_MIN + 2 * fleet_slots(placer->fleet)) {
+        ranks_destroy(ranks);
+        index->views[view] = NULL;
+    } else if (!is_open(at)) {
+        ranks_remove(ranks, slot);
+    } else {
+        host = host_in_view(placer, view, slot);
+        ranks_set(ranks, slot, host.part, host.cpu_milli, host.memory_mib);
+    }
 }
 
 void index_update(struct placer *placer, uint32_t host)
 {
-    struct placer_index *index = &placer->index;
-    const struct fleet_host *at = &fleet_hosts(placer->fleet)[host];
-
     for (uint32_t view = 0; view < VIEW_COUNT; view++) {
-        struct ranks *ranks = index->views[view];
-        struct placer_room room;
-
-        if (ranks == NULL) {
-            continue;
-        }
-        if (host >= ranks_hosts_max(ranks) ||
-            (is_open(at) && at->zone >= index->zone_count) ||
-            index->idle[view]++ >
-                IDLE_UPDATES_MIN + 2 * fleet_slots(placer->fleet)) {
-            ranks_destroy(ranks);
-            index->views[view] = NULL;
-        } else if (!is_open(at)) {
-            ranks_remove(ranks, host);
-        } else {
-            free_in_view(placer, (enum placer_view)view, host, &room);
-            ranks_set(ranks, host, part_of(placer, host),
-                      room.resources.cpu_milli, room.resources.memory_mib);
+        if (placer->index.views[view] != NULL) {
+            update_view(placer, (enum placer_view)view, host);
         }
     }
 }

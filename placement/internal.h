@@ -64,7 +64,9 @@ void known_close(struct known *known);
 void known_work(struct known *known, uint32_t budget);
 
 struct known_vm known_get(const struct known *known, uint32_t slot);
-void known_set(struct known *known, uint32_t slot, struct known_vm vm);
+/* The VM is so now; how it was. */
+struct known_vm known_exchange(struct known *known, uint32_t slot,
+                               struct known_vm vm);
 
 struct known_vm known_of(const struct vm *vm); /* NULL: a hole. */
 
@@ -142,6 +144,10 @@ void reserve_changed(struct placer *placer, const struct state *state,
 void reserve_classes_changed(struct placer *placer, const struct state *state);
 /* Looks for what is to be looked for; needs the index. */
 void reserve_find(struct placer *placer, const struct state *state);
+/* Likewise, slot by slot as far as the budget goes; true when nothing is left
+ * to look for. */
+bool reserve_work(struct placer *placer, const struct state *state,
+                  uint32_t *budget);
 
 /* A host's free room, or whether it is open, has changed. */
 void reserve_host_changed(struct placer *placer, uint32_t host);
@@ -165,6 +171,8 @@ struct placer_index {
     struct ranks_scale scale;
     bool table_checked; /* Nothing has changed that would ask for another. */
     struct ranks_table *table;
+    bool is_loaded;   /* index_work() has put all hosts in; else those of */
+    uint32_t load_at; /* the slots below. */
     /* NULL: not made. */
     struct ranks *views[VIEW_COUNT];
     uint32_t idle[VIEW_COUNT]; /* Updates since it was asked for. */
@@ -180,7 +188,16 @@ void index_forget(struct placer_index *index);
 /* Takes over what another one has compiled, in case it suits. */
 void index_share(struct placer_index *index, const struct placer_index *from);
 
-void index_reset(struct placer *placer);
+/* Knows no host: is told of all anew. */
+void index_begin(struct placer *placer);
+
+/* Once all are told: works on the table, and on the index of what is free to
+ * ordinary VMs, for as many hosts as `budget` says; true when a choice finds
+ * both complete. What is changed meanwhile is told as always. */
+bool index_work(struct placer *placer, const struct state *state,
+                uint32_t *budget);
+bool index_is_ready(const struct placer_index *index);
+
 void index_host_changed(struct placer *placer, uint32_t slot,
                         const struct fleet_host *former);
 void index_zones_changed(struct placer *placer, const struct state *state);
@@ -204,10 +221,22 @@ struct placer_refusal {
 };
 #define REFUSALS_MAX 16
 
+/* How far placer_work() is; what was done before is kept current by what is
+ * told. */
+enum placer_step {
+    PLACER_STEP_HOSTS,    /* Hosts in slots from step_at on are unknown. */
+    PLACER_STEP_INDEX,    /* index_work() */
+    PLACER_STEP_RESERVED, /* reserve_work() */
+    PLACER_STEP_READY
+};
+
 struct placer {
     uint64_t choices; /* Made so far; for metrics. */
     /* Rises with each change that may let in what was refused. */
     uint64_t version;
+    enum placer_step step;
+    uint32_t step_at;
+    bool has_policy; /* The state has one of its own. */
     struct fleet *fleet;
     struct placer_index index;
     struct known known;
@@ -233,6 +262,12 @@ void placer_know_preemptible(struct placer *placer, const struct state *state);
  * less these. */
 void placer_free(const struct placer *placer, uint32_t host, bool reserved,
                  bool held, struct placer_room *room);
+
+/* Whether that is less than what the host has free, for any host and VM. */
+static inline bool placer_takes_off(const struct placer *placer)
+{
+    return placer->reserve.active > 0 || placer->held_size > 0;
+}
 
 /* Sets what VMs that are not recovering leave free on a host, for headroom. */
 void placer_hold(struct placer *placer, uint32_t host,
@@ -302,8 +337,11 @@ uint32_t query_host_count(const struct placement_query *query, uint32_t host);
 enum placement_refusal filter_host(const struct placement_query *query,
                                    uint32_t slot);
 
-/* Whether no rule refuses all hosts of the zone. */
-bool filter_zone(const struct placement_query *query, uint32_t zone);
+/* Zones of which no rule refuses all hosts: one bit each, as far as the VM's
+ * and its class's own wishes go; then whether a zone of these is one. */
+uint64_t filter_zones(const struct placement_query *query);
+bool filter_zone(const struct placement_query *query, uint32_t zone,
+                 const struct zone *record);
 
 /* Whether hosts of the kind may do. */
 bool filter_kind(const struct placement_query *query,
@@ -338,8 +376,8 @@ struct placement_share placement_zone_load(const struct zone *zone);
 
 /* compare_zones() of zones whose loads are known. */
 int compare_loaded_zones(const struct placement_query *query, uint32_t a,
-                         struct placement_share load_a, uint32_t b,
-                         struct placement_share load_b);
+                         const struct placement_share *load_a, uint32_t b,
+                         const struct placement_share *load_b);
 
 /* Negative when `a` is the better zone for the VM, positive when `b` is; never
  * 0. `rule_only`: by the group's rule alone, may be 0. */

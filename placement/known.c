@@ -102,8 +102,13 @@ struct known_vm known_get(const struct known *known, uint32_t slot)
     return cloned(known, slot);
 }
 
-void known_set(struct known *known, uint32_t slot, struct known_vm vm)
+struct known_vm known_exchange(struct known *known, uint32_t slot,
+                               struct known_vm vm)
 {
+    struct known_vm *entry = entry_of(known, slot);
+    struct known_vm former = entry->taken ? *entry : cloned(known, slot);
+
     vm.taken = 1;
-    *entry_of(known, slot) = vm;
+    *entry = vm;
+    return former;
 }

@@ -23,8 +23,23 @@ void placer_destroy(struct placer *placer);
 void placer_share(struct placer *placer, const struct placer *other);
 
 /* Tells that the state is another one now, or has changed in ways that were
- * not told one by one (new leader, restore, settings). */
+ * not told one by one (new leader, restore). All at once: 0.2 us a host. */
 void placer_rebuild(struct placer *placer, const struct state *state);
+
+/* The same in slices, of a few milliseconds for PLACER_SLICE_HOSTS at most:
+ * begin, then work until that is true. Until then the placer is not ready, and
+ * no other question is asked of it than that; it is told of changes as always,
+ * and knows all of them at the end. What it answers then is what one rebuilt at
+ * once would answer. */
+#define PLACER_SLICE_HOSTS 8192
+void placer_rebuild_begin(struct placer *placer, const struct state *state);
+bool placer_work(struct placer *placer, const struct state *state,
+                 uint32_t budget);
+
+/* Whether choices are made at once. Other classes than before make it unready
+ * until placer_work() is true again; choices are right all the same, the first
+ * takes some milliseconds. */
+bool placer_is_ready(const struct placer *placer);
 
 /* Tells that the record in the slot changed, came or went. A VM's host's
  * record, and that of the host that it left, are looked at as well. */
@@ -40,6 +55,7 @@ void placer_zone_changed(struct placer *placer, const struct state *state,
                          uint32_t slot);
 void placer_class_changed(struct placer *placer, const struct state *state,
                           uint32_t slot);
+void placer_settings_changed(struct placer *placer, const struct state *state);
 
 /* VMs of one host. Its agent lists all in each renewal, 4096 at most
  * (agent_service.proto), also those that ended and are not yet acknowledged. */

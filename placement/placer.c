@@ -17,6 +17,7 @@ struct placer *placer_create(void)
 {
     struct placer *placer = memory_alloc(sizeof(*placer));
 
+    placer->step = PLACER_STEP_READY; /* For a state without hosts. */
     placer->fleet = fleet_create();
     placer->headroom = headroom_create(placer);
     return placer;
@@ -144,56 +145,132 @@ static void grow_hosts(struct placer *placer)
            (placer->host_size - former) * sizeof(*placer->preemptible));
 }
 
-void placer_rebuild(struct placer *placer, const struct state *state)
+void placer_rebuild_begin(struct placer *placer, const struct state *state)
 {
     placer->version++;
+    placer->step = PLACER_STEP_HOSTS;
+    placer->step_at = 0;
+    placer->has_policy = state_policy(state)->uid != 0;
     known_reset(&placer->known, state);
     counts_reset(&placer->counts);
-    fleet_load(placer->fleet, state);
+    fleet_begin(placer->fleet, state);
     hold_nothing(placer);
-    grow_hosts(placer);
-    if (placer->host_size > 0) {
-        memset(placer->preemptible, 0,
-               placer->host_size * sizeof(*placer->preemptible));
-    }
+    free(placer->preemptible);
+    placer->preemptible = NULL;
+    placer->host_size = 0;
     placer->preemptible_known = false;
-    index_reset(placer);
-    reserve_reset(placer, state);
-    reserve_find(placer, state);
+    index_begin(placer);
+    reserve_close(&placer->reserve);
     headroom_reset(placer->headroom, state);
 }
 
-/* What a host's record says beyond what is free. */
-static bool is_registered_anew(const struct fleet_host *former,
-                               const struct fleet_host *host)
+static bool work_on_hosts(struct placer *placer, const struct state *state,
+                          uint32_t *budget)
 {
-    return former->zone != host->zone || former->domain != host->domain;
+    struct fleet_host former;
+
+    for (; placer->step_at < state_host_slots(state); placer->step_at++) {
+        if (*budget == 0) {
+            return false;
+        }
+        (*budget)--;
+        if (fleet_host_changed(placer->fleet, state, placer->step_at,
+                               &former) == FLEET_TRAITS) {
+            index_host_changed(placer, placer->step_at, &former);
+        }
+    }
+    grow_hosts(placer);
+    return true;
+}
+
+bool placer_work(struct placer *placer, const struct state *state,
+                 uint32_t budget)
+{
+    if (placer->step == PLACER_STEP_HOSTS) {
+        if (!work_on_hosts(placer, state, &budget)) {
+            return false;
+        }
+        placer->step = PLACER_STEP_INDEX;
+    }
+    if (!index_is_ready(&placer->index) &&
+        !index_work(placer, state, &budget)) {
+        return false;
+    }
+    if (placer->step == PLACER_STEP_INDEX) {
+        reserve_reset(placer, state);
+        placer->step = PLACER_STEP_RESERVED;
+    }
+    if (placer->step == PLACER_STEP_RESERVED &&
+        reserve_work(placer, state, &budget)) {
+        placer->step = PLACER_STEP_READY;
+    }
+    return placer->step == PLACER_STEP_READY;
+}
+
+bool placer_is_ready(const struct placer *placer)
+{
+    return placer->step == PLACER_STEP_READY && index_is_ready(&placer->index);
+}
+
+void placer_rebuild(struct placer *placer, const struct state *state)
+{
+    placer_rebuild_begin(placer, state);
+    while (!placer_work(placer, state, UINT32_MAX)) {
+    }
+}
+
+void placer_settings_changed(struct placer *placer, const struct state *state)
+{
+    const struct policy *policy = state_policy(state);
+
+    if (placer->has_policy != (policy->uid != 0)) {
+        /* Moves hold room from the first policy on. */
+        placer_rebuild(placer, state);
+        return;
+    }
+    placer->version++;
+    if (!headroom_mode_changed(placer->headroom, state)) {
+        return;
+    }
+    headroom_reset(placer->headroom, state);
+    if (placer->held_size > 0) {
+        hold_nothing(placer);
+        index_forget(&placer->index);
+    }
+}
+
+/* What a host's record says beyond what is free. */
+static void registered_anew(struct placer *placer, uint32_t slot,
+                            const struct fleet_host *former)
+{
+    const struct fleet_host *host = &fleet_hosts(placer->fleet)[slot];
+
+    grow_hosts(placer);
+    if ((former->zone != host->zone || former->domain != host->domain) &&
+        former->vm_count > 0) {
+        /* Its members count elsewhere now. */
+        counts_reset(&placer->counts);
+    }
+    index_host_changed(placer, slot, former);
 }
 
 static void host_changed(struct placer *placer, const struct state *state,
                          uint32_t slot)
 {
-    struct fleet_host former = {.zone = SLOT_NONE};
-    const struct fleet_host *host;
+    struct fleet_host former;
+    enum fleet_change change;
 
-    if (slot < fleet_slots(placer->fleet)) {
-        former = fleet_hosts(placer->fleet)[slot];
+    if (placer->step == PLACER_STEP_HOSTS && slot >= placer->step_at) {
+        return; /* Its turn is to come. */
     }
-    fleet_host_changed(placer->fleet, state, slot);
-    if (slot >= fleet_slots(placer->fleet)) {
-        return;
-    }
-    grow_hosts(placer);
-    host = &fleet_hosts(placer->fleet)[slot];
-    if (memcmp(&former, host, sizeof(former)) == 0) {
+    change = fleet_host_changed(placer->fleet, state, slot, &former);
+    if (change == FLEET_SAME) {
         return;
     }
     placer->version++;
-    if (is_registered_anew(&former, host) && former.vm_count > 0) {
-        /* Its members count elsewhere now. */
-        counts_reset(&placer->counts);
+    if (change == FLEET_TRAITS) {
+        registered_anew(placer, slot, &former);
     }
-    index_host_changed(placer, slot, &former);
     reserve_host_changed(placer, slot);
     index_update(placer, slot);
     headroom_host_changed(placer->headroom, state, slot);
@@ -238,8 +315,8 @@ void placer_vm_changed(struct placer *placer, const struct state *state,
 {
     const struct vm *vm =
         slot < state_vm_slots(state) ? state_vm_at(state, slot) : NULL;
-    struct known_vm from = known_get(&placer->known, slot);
     struct known_vm to = known_of(vm);
+    struct known_vm from = known_exchange(&placer->known, slot, to);
 
     known_work(&placer->known, KNOWN_BUDGET);
     /* Before the hosts: a VM that takes its slot must have given it back when
@@ -269,7 +346,6 @@ void placer_vm_changed(struct placer *placer, const struct state *state,
         count_preemptible(placer, &from, false);
         count_preemptible(placer, &to, true);
     }
-    known_set(&placer->known, slot, to);
 }
 
 /* Its rules are read from the record at each choice. */
@@ -284,8 +360,12 @@ void placer_reservation_changed(struct placer *placer,
                                 const struct state *state, uint32_t slot)
 {
     placer->version++;
-    reserve_changed(placer, state, slot);
-    reserve_find(placer, state);
+    if (placer->step >= PLACER_STEP_RESERVED) {
+        reserve_changed(placer, state, slot);
+    }
+    if (placer->step == PLACER_STEP_READY) {
+        reserve_find(placer, state);
+    }
 }
 
 void placer_zone_changed(struct placer *placer, const struct state *state,
@@ -301,6 +381,7 @@ void placer_class_changed(struct placer *placer, const struct state *state,
 {
     placer->version++;
     index_class_changed(placer, state, slot);
-    reserve_classes_changed(placer, state);
+    reserve_classes_changed(placer,
+                            state); /* None before PLACER_STEP_RESERVED. */
     headroom_class_changed(placer->headroom, state, slot);
 }

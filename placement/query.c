@@ -15,9 +15,7 @@ static void take_amounts(struct placement_query *query)
 {
     const struct class *class = query->class;
 
-    for (uint32_t i = 0; i < NAMED_MAX; i++) {
-        query->named_mask |= (uint8_t)((class->named.of[i] > 0) << i);
-    }
+    query->named_mask = amounts_mask(&class->named);
     query->more_amounts = query->named_mask != 0 ||
                           class->resources.disk_gib > 0 ||
                           class->resources.gpu_count > 0;
@@ -128,7 +126,6 @@ void query_init(struct placement_query *query, struct placer *placer,
     query->host_max = 0;
     query->domain_soft = false;
     query->host_soft = false;
-    query->named_mask = 0;
     query->least = 0;
     query->most = 0;
     take_amounts(query);

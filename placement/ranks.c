@@ -18,18 +18,21 @@ static size_t bits_of(const struct ranks *ranks)
            ranks->bit_stride;
 }
 
-static size_t fresh_of(const struct ranks *ranks)
+/* Where the row of ranks of a cell begins. */
+static uint32_t row_at(const struct ranks *ranks, uint32_t cell)
 {
-    return (size_t)ranks->parts * ranks->table->size_count * FRESH_MAX;
+    return cell * ranks->table->stride;
 }
 
 static void forget_fresh(struct ranks *ranks)
 {
-    memset(ranks->fresh, 0xff, ranks->parts * sizeof(*ranks->fresh));
-    memset(ranks->fresh_ranks, 0xff,
-           fresh_of(ranks) * sizeof(*ranks->fresh_ranks));
     for (uint32_t part = 0; part < ranks->parts; part++) {
-        ranks->fresh[part].next = 0;
+        struct ranks_fresh *fresh = &ranks->fresh[part];
+
+        fresh->next = 0;
+        for (uint32_t i = 0; i < FRESH_MAX; i++) {
+            fresh->rows[i] = row_at(ranks, ranks->table->cells);
+        }
     }
 }
 
@@ -64,8 +67,6 @@ struct ranks *ranks_create(struct ranks_table *table, uint32_t parts,
     ranks->places =
         memory_alloc_array((size_t)hosts_max + 1, sizeof(*ranks->places));
     ranks->fresh = memory_alloc_array(parts, sizeof(*ranks->fresh));
-    ranks->fresh_ranks =
-        memory_alloc_array(fresh_of(ranks) + 1, sizeof(*ranks->fresh_ranks));
     forget_fresh(ranks);
     store_init(&ranks->store, hosts_max);
     for (uint32_t host = 0; host < hosts_max; host++) {
@@ -81,7 +82,6 @@ void ranks_destroy(struct ranks *ranks)
     }
     free(ranks->bits);
     free(ranks->fresh);
-    free(ranks->fresh_ranks);
     free(ranks->cells);
     free(ranks->places);
     store_close(&ranks->store);
@@ -103,8 +103,6 @@ void ranks_copy(struct ranks *ranks, const struct ranks *from)
     ranks->asked = from->asked;
     memcpy(ranks->bits, from->bits, bits_of(ranks) * sizeof(*ranks->bits));
     memcpy(ranks->fresh, from->fresh, ranks->parts * sizeof(*ranks->fresh));
-    memcpy(ranks->fresh_ranks, from->fresh_ranks,
-           fresh_of(ranks) * sizeof(*ranks->fresh_ranks));
     memcpy(ranks->cells, from->cells, cells_of(ranks) * sizeof(*ranks->cells));
     memcpy(ranks->places, from->places,
            ranks->hosts_max * sizeof(*ranks->places));
@@ -141,14 +139,12 @@ static uint64_t *bits_at(const struct ranks *ranks, uint32_t part,
 
 static const uint16_t *row_of(const struct ranks *ranks, uint32_t cell)
 {
-    return ranks->table->rank + (size_t)cell * ranks->table->stride;
+    return ranks->table->rank + row_at(ranks, cell);
 }
 
-/* Marks the rank of a cell for every size that is asked for and fits. */
-static void mark(struct ranks *ranks, uint32_t part, uint32_t cell)
+/* Marks the ranks of a row for every size that is asked for and fits. */
+static void mark(struct ranks *ranks, uint32_t part, const uint16_t *row)
 {
-    const uint16_t *row = row_of(ranks, cell);
-
     for (uint64_t rest = ranks->asked; rest != 0; rest &= rest - 1) {
         uint32_t size = (uint32_t)__builtin_ctzll(rest);
 
@@ -158,18 +154,11 @@ static void mark(struct ranks *ranks, uint32_t part, uint32_t cell)
     }
 }
 
-static uint16_t *fresh_ranks_of(const struct ranks *ranks, uint32_t part,
-                                uint32_t at)
-{
-    return ranks->fresh_ranks +
-           (size_t)part * ranks->table->size_count * FRESH_MAX + at;
-}
-
-static uint32_t fresh_find(const struct ranks_fresh *fresh, uint32_t cell)
+static uint32_t fresh_find(const struct ranks_fresh *fresh, uint32_t row)
 {
     uint32_t at = 0;
 
-    while (at < FRESH_MAX && fresh->cells[at] != cell) {
+    while (at < FRESH_MAX && fresh->rows[at] != row) {
         at++;
     }
     return at;
@@ -179,22 +168,14 @@ static uint32_t fresh_find(const struct ranks_fresh *fresh, uint32_t cell)
 static void freshen(struct ranks *ranks, uint32_t part, uint32_t cell)
 {
     struct ranks_fresh *fresh = &ranks->fresh[part];
-    const uint16_t *row = row_of(ranks, cell);
-    uint32_t at = fresh_find(fresh, FRESH_NONE);
-    uint16_t *to;
+    uint32_t at = fresh_find(fresh, row_at(ranks, ranks->table->cells));
 
     if (at == FRESH_MAX) {
         at = fresh->next;
-        fresh->next = (uint16_t)((at + 1) % FRESH_MAX);
-        mark(ranks, part, fresh->cells[at]);
+        fresh->next = (at + 1) % FRESH_MAX;
+        mark(ranks, part, ranks->table->rank + fresh->rows[at]);
     }
-    fresh->cells[at] = (uint16_t)cell;
-    to = fresh_ranks_of(ranks, part, at);
-    for (uint64_t rest = ranks->asked; rest != 0; rest &= rest - 1) {
-        uint32_t size = (uint32_t)__builtin_ctzll(rest);
-
-        to[(size_t)size * FRESH_MAX] = row[size];
-    }
+    fresh->rows[at] = row_at(ranks, cell);
     bitmap_set(bits_at(ranks, part, ranks->table->size_count), shape_of(ranks),
                cell);
 }
@@ -203,16 +184,10 @@ static void freshen(struct ranks *ranks, uint32_t part, uint32_t cell)
 static void wither(struct ranks *ranks, uint32_t part, uint32_t cell)
 {
     struct ranks_fresh *fresh = &ranks->fresh[part];
-    uint32_t at = fresh_find(fresh, cell);
-    uint16_t *to;
+    uint32_t at = fresh_find(fresh, row_at(ranks, cell));
 
-    if (at == FRESH_MAX) {
-        return;
-    }
-    fresh->cells[at] = FRESH_NONE;
-    to = fresh_ranks_of(ranks, part, at);
-    for (uint64_t rest = ranks->asked; rest != 0; rest &= rest - 1) {
-        to[(size_t)__builtin_ctzll(rest) * FRESH_MAX] = RANK_NONE;
+    if (at < FRESH_MAX) {
+        fresh->rows[at] = row_at(ranks, ranks->table->cells);
     }
 }
 
@@ -236,6 +211,18 @@ void ranks_ask(struct ranks *ranks, uint32_t size)
             }
         }
     }
+}
+
+bool ranks_work(struct ranks *ranks)
+{
+    uint32_t sizes = ranks->table->size_count;
+    uint32_t asked = (uint32_t)__builtin_popcountll(ranks->asked);
+
+    if (asked < sizes) {
+        ranks_ask(ranks, (uint32_t)__builtin_ctzll(~ranks->asked));
+        asked++;
+    }
+    return asked == sizes;
 }
 
 static void place(struct ranks *ranks, const struct ranks_host *host)
@@ -269,7 +256,7 @@ void ranks_load(struct ranks *ranks, const struct ranks_host *hosts,
 
             if (cell->count > 0) {
                 cell_reserve(&ranks->store, cell);
-                mark(ranks, part, i);
+                mark(ranks, part, row_of(ranks, i));
                 bitmap_set(bits_at(ranks, part, ranks->table->size_count),
                            shape_of(ranks), i);
             }
@@ -356,7 +343,6 @@ void ranks_figures(const struct ranks *ranks, struct ranks_figures *figures)
         .sizes = table->size_count,
         .bytes = bits_of(ranks) * sizeof(*ranks->bits) +
                  ranks->parts * sizeof(*ranks->fresh) +
-                 fresh_of(ranks) * sizeof(*ranks->fresh_ranks) +
                  cells_of(ranks) * sizeof(*ranks->cells) +
                  ranks->hosts_max * sizeof(*ranks->places) +
                  store->ids_size * sizeof(*store->ids) +

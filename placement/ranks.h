@@ -68,6 +68,12 @@ struct ranks_table *ranks_table_create(const struct ranks_size *sizes,
 struct ranks_table *ranks_table_share(struct ranks_table *table);
 void ranks_table_destroy(struct ranks_table *table);
 
+/* Works out the ranks of one more size beforehand, if any has none; takes about
+ * as long as it takes to put ranks_table_cost() hosts into an index. */
+void ranks_table_work(struct ranks_table *table);
+bool ranks_table_is_complete(const struct ranks_table *table);
+uint32_t ranks_table_cost(const struct ranks_table *table);
+
 /* What a VM wants, ready to be asked for. */
 struct ranks_want {
     uint32_t size; /* In the table; RANKS_NONE: not compiled. */
@@ -124,6 +130,10 @@ struct ranks_host {
 /* Replaces everything; about a millisecond at 100,000 hosts. */
 void ranks_load(struct ranks *ranks, const struct ranks_host *hosts,
                 uint32_t count);
+
+/* Makes ready to be asked for one size more, as the first question for it would
+ * do; true when that was the last. */
+bool ranks_work(struct ranks *ranks);
 
 /* The host has this much free now and is in this part: new, changed or as
  * before. */

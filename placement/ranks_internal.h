@@ -26,6 +26,7 @@ struct ranks_table {
     struct ranks_axis cpu;
     struct ranks_axis memory;
     struct ranks_size sizes[RANKS_SIZES_MAX]; /* By CPU, then memory. */
+    uint64_t size_keys[RANKS_SIZES_MAX];      /* CPU << 32 | memory */
     uint32_t weight[RANKS_SIZES_MAX];         /* Popularity x dominant share. */
     uint32_t fits[RANKS_SIZES_MAX];           /* Cells where it does: ranks. */
     uint32_t size_count;
@@ -33,7 +34,8 @@ struct ranks_table {
     uint32_t stride;       /* Of a row of `rank`: sizes, rounded up. */
     uint64_t cpu_price;    /* Of amounts, so that both add up to what is */
     uint64_t memory_price; /* left over. */
-    uint16_t *rank;        /* [cell * stride + size]; RANK_NONE. */
+    uint16_t *rank;        /* [cell * stride + size]; RANK_NONE, as all of one
+                            * row more, which is no cell's. */
     uint16_t *cell;        /* [size * cells + rank] */
     uint16_t *by_leftover; /* Position of a cell when sorted by leftover. */
     uint64_t *value;       /* Of a cell: sum over sizes of weight x slots. */
@@ -103,12 +105,12 @@ struct ranks_scratch {
 /* Cells of a part that got hosts lately, whose ranks are not in the bitmaps: a
  * host that is being filled passes through a cell for a few VMs only, so most
  * of them are empty again before they would have to be marked for each size. */
-#define FRESH_MAX  8
-#define FRESH_NONE UINT16_MAX
+#define FRESH_MAX 8
 
 struct ranks_fresh {
-    uint16_t cells[FRESH_MAX]; /* FRESH_NONE: unused. */
-    uint16_t next;             /* The one that makes way. */
+    /* Where their rows of ranks begin; of unused ones, that of no cell. */
+    uint32_t rows[FRESH_MAX];
+    uint32_t next; /* The one that makes way. */
 };
 
 struct ranks {
@@ -126,10 +128,7 @@ struct ranks {
     uint64_t *bits;
     uint64_t asked;            /* Bit i: for size i. */
     struct ranks_fresh *fresh; /* By part. */
-    /* [(part * size_count + size) * FRESH_MAX]: the ranks of fresh cells;
-     * RANK_NONE where there is none, or it is in the bitmap. */
-    uint16_t *fresh_ranks;
-    struct ranks_cell *cells; /* [part * table->cells + cell] */
+    struct ranks_cell *cells;  /* [part * table->cells + cell] */
     struct ranks_place *places;
     struct ranks_store store;
     struct ranks_scratch scratch;
@@ -184,6 +183,24 @@ static inline uint64_t table_value(const struct ranks_table *table,
 
 /* The bits of a size are kept from now on. */
 void ranks_ask(struct ranks *ranks, uint32_t size);
+
+/* The lowest rank of fresh cells for the size at or after `from`, or
+ * RANK_NONE. */
+static inline uint32_t fresh_next(const struct ranks *ranks, uint32_t part,
+                                  uint32_t size, uint32_t from)
+{
+    const uint16_t *rank = ranks->table->rank + size;
+    const struct ranks_fresh *fresh = &ranks->fresh[part];
+    uint32_t best = RANK_NONE;
+
+    for (uint32_t i = 0; i < FRESH_MAX; i++) {
+        uint32_t at = rank[fresh->rows[i]];
+
+        /* Below `from` it becomes very large. */
+        best = at - from < best - from ? at : best;
+    }
+    return best;
+}
 
 /* --- ranks_axis.c --- */
 /* Cuts at all values of `sizes`; between them at multiples of their greatest
@@ -275,19 +292,6 @@ static inline uint32_t bitmap_first(const uint64_t *bits,
     group = (uint32_t)__builtin_ctzll(top);
     word = group * 64 + (uint32_t)__builtin_ctzll(bits[shape.words + group]);
     return word * 64 + (uint32_t)__builtin_ctzll(bits[word]);
-}
-
-/* The lowest of fresh ranks at or after `from`, or RANK_NONE. */
-static inline uint32_t fresh_next(const uint16_t *ranks, uint32_t from)
-{
-    uint32_t best = RANK_NONE;
-
-    for (uint32_t i = 0; i < FRESH_MAX; i++) {
-        uint32_t rank = ranks[i] >= from ? ranks[i] : RANK_NONE;
-
-        best = rank < best ? rank : best;
-    }
-    return best;
 }
 
 static inline void bitmap_set(uint64_t *bits, struct bitmap_shape shape,

@@ -15,6 +15,9 @@
 /* What the sizes' own values can need. */
 #define CELLS_MIN  ((RANKS_SIZES_MAX + 1) * (RANKS_SIZES_MAX + 1))
 #define DIGIT_LOG2 11 /* Of the radix sort. */
+/* As many are ranked for a size in the time that it takes to put a host into an
+ * index. */
+#define CELLS_A_HOST 4
 
 static int compare_sizes(const void *a, const void *b)
 {
@@ -27,6 +30,11 @@ static int compare_sizes(const void *a, const void *b)
     return left->memory_mib < right->memory_mib
                ? -1
                : left->memory_mib > right->memory_mib;
+}
+
+static uint64_t key_of(uint32_t cpu_milli, uint32_t memory_mib)
+{
+    return (uint64_t)cpu_milli << 32 | memory_mib;
 }
 
 static void take_sizes(struct ranks_table *table,
@@ -47,7 +55,8 @@ static void take_sizes(struct ranks_table *table,
             last[-1].popularity += size.popularity;
         } else {
             *last = size;
-            table->size_count++;
+            table->size_keys[table->size_count++] =
+                key_of(size.cpu_milli, size.memory_mib);
         }
     }
 }
@@ -285,20 +294,39 @@ static void forget_scratch(struct ranks_table *table)
     table->memory_slots = NULL;
 }
 
+static uint64_t all_sizes(const struct ranks_table *table)
+{
+    return table->size_count == 64 ? UINT64_MAX
+                                   : (UINT64_C(1) << table->size_count) - 1;
+}
+
 void table_compile(struct ranks_table *table, uint32_t size)
 {
-    uint64_t all = table->size_count == 64
-                       ? UINT64_MAX
-                       : (UINT64_C(1) << table->size_count) - 1;
-
     if ((table->compiled >> size & 1) != 0) {
         return;
     }
     rank_cells(table, size);
     table->compiled |= UINT64_C(1) << size;
-    if (table->compiled == all) {
+    if (ranks_table_is_complete(table)) {
         forget_scratch(table);
     }
+}
+
+bool ranks_table_is_complete(const struct ranks_table *table)
+{
+    return table->compiled == all_sizes(table);
+}
+
+void ranks_table_work(struct ranks_table *table)
+{
+    if (!ranks_table_is_complete(table)) {
+        table_compile(table, (uint32_t)__builtin_ctzll(~table->compiled));
+    }
+}
+
+uint32_t ranks_table_cost(const struct ranks_table *table)
+{
+    return table->cells / CELLS_A_HOST + 1;
 }
 
 static void prepare(struct ranks_table *table)
@@ -307,8 +335,10 @@ static void prepare(struct ranks_table *table)
     size_t sizes = table->size_count;
 
     table->stride = (table->size_count + 7) / 8 * 8;
-    table->rank =
-        memory_alloc_array(cells * table->stride + 1, sizeof(*table->rank));
+    table->rank = memory_alloc_array((cells + 1) * table->stride + 1,
+                                     sizeof(*table->rank));
+    memset(table->rank + cells * table->stride, 0xff,
+           table->stride * sizeof(*table->rank));
     table->cell = memory_alloc_array(cells * sizes + 1, sizeof(*table->cell));
     table->by_leftover = memory_alloc_array(cells, sizeof(*table->by_leftover));
     table->value = memory_alloc_array(cells, sizeof(*table->value));
@@ -362,23 +392,17 @@ struct ranks_want ranks_want(const struct ranks_table *table,
                              uint32_t cpu_milli, uint32_t memory_mib)
 {
     struct ranks_want want = {RANKS_NONE, cpu_milli, memory_mib};
-    struct ranks_size key = {cpu_milli, memory_mib, 0};
+    uint64_t key = key_of(cpu_milli, memory_mib);
     uint32_t low = 0;
-    uint32_t high = table->size_count;
 
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        int order = compare_sizes(&key, &table->sizes[middle]);
+    /* The last that is not above; without a branch that depends on it. */
+    for (uint32_t count = table->size_count; count > 1; count -= count / 2) {
+        uint32_t middle = low + count / 2;
 
-        if (order == 0) {
-            want.size = middle;
-            break;
-        }
-        if (order < 0) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
+        low = table->size_keys[middle] <= key ? middle : low;
+    }
+    if (table->size_count > 0 && table->size_keys[low] == key) {
+        want.size = low;
     }
     return want;
 }

@@ -33,10 +33,7 @@ static uint32_t next_ranked(struct ranks *ranks, uint32_t part, uint32_t size,
     const struct ranks_table *table = ranks->table;
     const uint16_t *cells = table->cell + (size_t)size * table->cells;
     uint64_t *bits = bits_of(ranks, part, size);
-    uint32_t fresh =
-        fresh_next(ranks->fresh_ranks +
-                       ((size_t)part * table->size_count + size) * FRESH_MAX,
-                   *rank);
+    uint32_t fresh = fresh_next(ranks, part, size, *rank);
 
     for (;;) {
         *rank = bitmap_next(bits, shape_of(ranks), *rank);

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* To find a host takes as long as to put so many into an index. */
+#define FIND_COST 16
+
 void reserve_close(struct reserve *reserve)
 {
     free(reserve->slots);
@@ -207,21 +210,24 @@ static uint32_t find_host(struct placer *placer, const struct state *state,
     return best.host;
 }
 
-void reserve_find(struct placer *placer, const struct state *state)
+/* False: the budget was used up before all was found that can be. */
+static bool find_all(struct placer *placer, const struct state *state,
+                     uint32_t *budget)
 {
     struct reserve *reserve = &placer->reserve;
 
-    if (!reserve->todo) {
-        return;
-    }
-    reserve->todo = false;
     memset(reserve->zone_missing, 0, sizeof(reserve->zone_missing));
     for (uint32_t i = 0; i < reserve->entry_count; i++) {
         struct placer_reservation *entry = &reserve->entries[i];
 
         while (entry->uid != 0 && entry->found < entry->count) {
-            uint32_t host = find_host(placer, state, entry);
+            uint32_t host;
 
+            if (*budget == 0) {
+                return false;
+            }
+            *budget -= *budget < FIND_COST ? *budget : FIND_COST;
+            host = find_host(placer, state, entry);
             if (host == SLOT_NONE) {
                 reserve->zone_missing[entry->zone] +=
                     entry->count - entry->found;
@@ -229,6 +235,28 @@ void reserve_find(struct placer *placer, const struct state *state)
             }
             slot_add(placer, i, host);
         }
+    }
+    return true;
+}
+
+bool reserve_work(struct placer *placer, const struct state *state,
+                  uint32_t *budget)
+{
+    struct reserve *reserve = &placer->reserve;
+
+    if (reserve->todo) {
+        reserve->todo = false;
+        reserve->todo = !find_all(placer, state, budget);
+    }
+    return !reserve->todo;
+}
+
+void reserve_find(struct placer *placer, const struct state *state)
+{
+    uint32_t budget = UINT32_MAX;
+
+    if (placer->reserve.todo) {
+        (void)reserve_work(placer, state, &budget);
     }
 }
 
@@ -363,12 +391,14 @@ static uint32_t zone_of_slots(const struct reserve *reserve, uint32_t host)
 void reserve_host_changed(struct placer *placer, uint32_t host)
 {
     struct reserve *reserve = &placer->reserve;
-    const struct fleet_host *at = &fleet_hosts(placer->fleet)[host];
-    bool open = at->zone != SLOT_NONE && fleet_host_is_open(at);
+    const struct fleet_host *at;
+    bool open;
 
     if (reserve->active == 0) {
         return;
     }
+    at = &fleet_hosts(placer->fleet)[host];
+    open = at->zone != SLOT_NONE && fleet_host_is_open(at);
     grow_hosts(reserve, host + 1);
     while (reserve->host_first1[host] != 0 &&
            (!open || zone_of_slots(reserve, host) != at->zone)) {

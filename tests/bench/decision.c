@@ -15,9 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ZONES    3
-#define REBUILDS 5
-#define GOAL_NS  250
+#define ZONES         3
+#define REBUILDS      5
+#define GOAL_NS       250
+#define GOAL_SLICE_NS 3000000
 
 static const char help[] =
     "decision - what one decision of the placer costs\n"
@@ -35,6 +36,8 @@ static const char help[] =
     "change of the state; the clock's own cost is taken off. `fill` places\n"
     "all, `churn` releases one at random for each that it places. `pass` is\n"
     "the same choice by a look at every host, which must give the same.\n"
+    "`rebuild` is a new leader's beginning, in slices as the node has them;\n"
+    "its times are of the processor, so that other work does not count.\n"
     "\n"
     "Exit: 0 goals met, 1 wrong choices, 2 usage, 3 a goal was missed.\n";
 
@@ -61,6 +64,11 @@ struct bench {
     uint64_t clock_ns; /* Of two readings. */
     uint32_t *placed;  /* Slots of VMs with hosts. */
     uint32_t placed_count;
+};
+
+struct rebuilds {
+    struct samples all;
+    struct samples slice; /* The longest of each. */
 };
 
 /* One kind of work. */
@@ -306,8 +314,18 @@ static uint32_t compare_with_pass(struct bench *bench, struct samples *samples)
     return wrong;
 }
 
-/* As a new leader: from nothing to the first choice. */
-static void rebuild(struct bench *bench, struct samples *samples)
+/* Of the processor, since `from`; longer ones are kept. */
+static uint64_t slice_ns(uint64_t from, uint64_t *longest)
+{
+    uint64_t ns = samples_cpu_ns() - from;
+
+    *longest = ns > *longest ? ns : *longest;
+    return ns;
+}
+
+/* As a new leader: from nothing to the first choice, in slices as the node has
+ * them. */
+static void rebuild(struct bench *bench, struct rebuilds *rebuilds)
 {
     struct vm vm = {.zone = SLOT_NONE,
                     .host = SLOT_NONE,
@@ -318,11 +336,21 @@ static void rebuild(struct bench *bench, struct samples *samples)
 
     for (int i = 0; i < REBUILDS; i++) {
         struct placer *placer = placer_create();
-        uint64_t from = clock_boot_ns();
+        uint64_t longest = 0;
+        uint64_t all = 0;
+        uint64_t from = samples_cpu_ns();
+        bool done;
 
-        placer_rebuild(placer, bench->state);
+        placer_rebuild_begin(placer, bench->state);
+        do {
+            done = placer_work(placer, bench->state, PLACER_SLICE_HOSTS);
+            all += slice_ns(from, &longest);
+            from = samples_cpu_ns();
+        } while (!done);
         placer_choose(placer, bench->state, &request, &choice);
-        samples_add(samples, clock_boot_ns() - from);
+        all += slice_ns(from, &longest);
+        samples_add(&rebuilds->all, all);
+        samples_add(&rebuilds->slice, longest);
         placer_destroy(placer);
     }
 }
@@ -355,12 +383,14 @@ static void print_run(const char *name, struct run *run, FILE *json)
 }
 
 static int report(struct bench *bench, struct run *filled, struct run *churned,
-                  struct samples *passes, struct samples *rebuilds,
+                  struct samples *passes, struct rebuilds *rebuilds,
                   uint32_t wrong)
 {
     FILE *json = bench->json == NULL ? NULL : fopen(bench->json, "w");
+    uint64_t slice = samples_at(&rebuilds->slice, 500);
     bool met = samples_at(&filled->decision, 500) <= GOAL_NS &&
-               samples_at(&churned->decision, 500) <= GOAL_NS;
+               samples_at(&churned->decision, 500) <= GOAL_NS &&
+               slice <= GOAL_SLICE_NS;
 
     if (bench->json != NULL && json == NULL) {
         perror(bench->json);
@@ -377,17 +407,20 @@ static int report(struct bench *bench, struct run *filled, struct run *churned,
     print_run("churn", churned, json);
     printf("pass over all hosts: %llu ns, another choice in %u of %zu\n",
            (unsigned long long)samples_at(passes, 500), wrong, passes->count);
-    printf("rebuild to the first choice: %.1f ms\n",
-           (double)samples_at(rebuilds, 500) / 1e6);
-    printf("goal: decisions of %u ns at most: %s\n", GOAL_NS,
+    printf("rebuild to the first choice: %.1f ms, in slices of %.1f ms at "
+           "most, %.1f the longest of %d\n",
+           (double)samples_at(&rebuilds->all, 500) / 1e6, (double)slice / 1e6,
+           (double)samples_at(&rebuilds->slice, 1000) / 1e6, REBUILDS);
+    printf("goal: decisions of %u ns at most, slices of %u ms: %s\n", GOAL_NS,
+           GOAL_SLICE_NS / 1000000,
            bench->smoke ? "not judged" : (met ? "met" : "missed"));
     if (json != NULL) {
         fprintf(json,
                 ",\"pass_median_ns\":%llu,\"wrong\":%u,\"rebuild_us\":%llu,"
-                "\"goals_met\":%s}\n",
+                "\"rebuild_slice_us\":%llu,\"goals_met\":%s}\n",
                 (unsigned long long)samples_at(passes, 500), wrong,
-                (unsigned long long)samples_at(rebuilds, 500) / 1000,
-                met ? "true" : "false");
+                (unsigned long long)samples_at(&rebuilds->all, 500) / 1000,
+                (unsigned long long)slice / 1000, met ? "true" : "false");
         fclose(json);
     }
     if (wrong > 0) {
@@ -417,7 +450,7 @@ int main(int argc, char **argv)
     struct bench bench = {.vms = 1000000, .hosts = 100000};
     int code = parse(&bench, argc, argv);
     struct samples passes;
-    struct samples rebuilds;
+    struct rebuilds rebuilds;
     struct run filled;
     struct run churned;
     uint32_t wrong;
@@ -434,7 +467,8 @@ int main(int argc, char **argv)
     run_init(&filled);
     run_init(&churned);
     samples_init(&passes);
-    samples_init(&rebuilds);
+    samples_init(&rebuilds.all);
+    samples_init(&rebuilds.slice);
     make_zones(&bench);
     make_hosts(&bench);
     make_vms(&bench);
@@ -447,7 +481,8 @@ int main(int argc, char **argv)
     run_close(&filled);
     run_close(&churned);
     samples_close(&passes);
-    samples_close(&rebuilds);
+    samples_close(&rebuilds.all);
+    samples_close(&rebuilds.slice);
     free(bench.placed);
     placer_destroy(bench.placer);
     state_destroy(bench.state);

@@ -9,11 +9,11 @@
 #include "base/random.h"
 #include "options.h"
 #include "placement/evacuate.h"
+#include "samples.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define GIB          1024u
 #define BATCH        1000
@@ -116,15 +116,6 @@ struct run {
 static struct text text_of(const char *string)
 {
     return (struct text){string, (uint32_t)strlen(string)};
-}
-
-/* Of this one thread: other work on the machine does not count. */
-static uint64_t cpu_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static double ms(uint64_t ns)
@@ -310,10 +301,10 @@ static void ask(struct run *run, struct result *result, uint32_t slot,
         if (!choice->retry) {
             return;
         }
-        began_ns = cpu_ns();
+        began_ns = samples_cpu_ns();
         while (!headroom_work(run->placer, run->state, SLICE_VMS)) {
         }
-        result->worked_ms += ms(cpu_ns() - began_ns);
+        result->worked_ms += ms(samples_cpu_ns() - began_ns);
         result->retries++;
     }
 }
@@ -346,7 +337,7 @@ static void fill(struct run *run, struct result *result, struct record *record,
             record->hosts = memory_realloc_array(
                 record->hosts, record->capacity, sizeof(*record->hosts));
         }
-        began_ns = cpu_ns();
+        began_ns = samples_cpu_ns();
         while (slot < first + BATCH) {
             ask(run, result, slot, &choice);
             if (choice.host == SLOT_NONE) {
@@ -355,7 +346,7 @@ static void fill(struct run *run, struct result *result, struct record *record,
             assign(run->state, slot, choice.host, &run->sink);
             record->hosts[slot++] = choice.host;
         }
-        times->all_ns += cpu_ns() - began_ns;
+        times->all_ns += samples_cpu_ns() - began_ns;
         times->count += slot - first;
         if (choice.host == SLOT_NONE) {
             const struct vm *vm = state_vm_at(run->state, slot);
@@ -381,12 +372,12 @@ static void replay(const struct plan *plan, const struct record *record,
     while (left > 0) {
         uint32_t first = add_vms(&run, BATCH);
         uint32_t count = left < BATCH ? left : BATCH;
-        uint64_t began_ns = cpu_ns();
+        uint64_t began_ns = samples_cpu_ns();
 
         for (uint32_t i = 0; i < count; i++) {
             assign(run.state, first + i, record->hosts[first + i], NULL);
         }
-        times->apply_ns += cpu_ns() - began_ns;
+        times->apply_ns += samples_cpu_ns() - began_ns;
         left -= count;
     }
     run_end(&run);
@@ -476,11 +467,11 @@ static void lose_by_plan(struct run *run, struct result *result, uint32_t zone)
     double took_ms;
 
     lose_zone(clone, zone);
-    began_ns = cpu_ns();
+    began_ns = samples_cpu_ns();
     evacuation = evacuation_create(clone);
     while (!evacuation_work(evacuation, SLICE_VMS)) {
     }
-    took_ms = ms(cpu_ns() - began_ns);
+    took_ms = ms(samples_cpu_ns() - began_ns);
     if (took_ms > result->evacuation_ms) {
         result->evacuation_ms = took_ms;
     }
@@ -532,21 +523,21 @@ static void lose_by_slots(struct run *run, struct result *result, uint32_t zone)
 static void rebuild(struct run *run, struct result *result)
 {
     struct placer *placer = placer_create();
-    uint64_t began_ns = cpu_ns();
+    uint64_t began_ns = samples_cpu_ns();
     uint64_t slice_ns;
     bool done;
 
     placer_rebuild(placer, run->state);
-    result->rebuild_ms = ms(cpu_ns() - began_ns);
+    result->rebuild_ms = ms(samples_cpu_ns() - began_ns);
     do {
-        slice_ns = cpu_ns();
+        slice_ns = samples_cpu_ns();
         done = headroom_work(placer, run->state, SLICE_VMS);
-        slice_ns = cpu_ns() - slice_ns;
+        slice_ns = samples_cpu_ns() - slice_ns;
         if (ms(slice_ns) > result->slice_ms) {
             result->slice_ms = ms(slice_ns);
         }
     } while (!done);
-    result->load_ms = ms(cpu_ns() - began_ns);
+    result->load_ms = ms(samples_cpu_ns() - began_ns);
     for (uint32_t i = 0; i < state_zone_slots(run->state); i++) {
         struct headroom_zone zone;
 

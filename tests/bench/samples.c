@@ -5,6 +5,15 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+uint64_t samples_cpu_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
 
 void samples_init(struct samples *samples)
 {

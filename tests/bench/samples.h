@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What this thread has had of the processor: other work on the machine does
+ * not count, but for the caches that it takes. */
+uint64_t samples_cpu_ns(void);
+
 struct samples {
     uint64_t *ns;
     size_t count;

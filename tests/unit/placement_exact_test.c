@@ -19,7 +19,7 @@
 #define HOSTS   14
 #define CLASSES 4
 #define GROUPS  5
-#define STEPS   170
+#define STEPS   180
 #define SEEDS   60
 
 /* Which rules a run has: one bit each. */
@@ -37,8 +37,9 @@ struct bench {
     struct placer *placer;
     struct random random;
     enum mix mix;
+    bool rebuilding; /* The placer is in the middle of that. */
+    uint32_t rebuilt;
     uint32_t names;
-    uint32_t chosen;
     uint32_t refused;
     uint32_t compared;
 };
@@ -84,7 +85,7 @@ static void on_event(struct event_sink *sink, const struct event *event)
                                    uid_slot(event->reservation->uid));
         break;
     default:
-        placer_rebuild(placer, bench->state);
+        placer_settings_changed(placer, bench->state);
     }
 }
 
@@ -294,7 +295,7 @@ static void hold(struct bench *bench)
     struct placer_room room = {
         {500 * draw(bench, 4), 512 * draw(bench, 4), 0, 0}, {{0}}};
 
-    if ((bench->mix & MIX_HELD) != 0) {
+    if ((bench->mix & MIX_HELD) != 0 && !bench->rebuilding) {
         placer_hold(bench->placer, draw(bench, HOSTS), &room);
     }
 }
@@ -381,12 +382,39 @@ static uint32_t total(const uint32_t *refused)
     return sum;
 }
 
+/* A new leader's placer, in slices: the region goes on meanwhile. */
+static void rebuild(struct bench *bench)
+{
+    if (!bench->rebuilding) {
+        placer_rebuild_begin(bench->placer, bench->state);
+    }
+    bench->rebuilding =
+        !placer_work(bench->placer, bench->state, 1 + draw(bench, 50));
+    assert_int_equal(placer_is_ready(bench->placer), !bench->rebuilding);
+    bench->rebuilt += !bench->rebuilding;
+}
+
+static uint32_t choose_meanwhile(const struct bench *bench,
+                                 const struct placement_request *request)
+{
+    struct placer *placer = placer_create();
+    struct placement_choice choice;
+
+    placer_rebuild(placer, bench->state);
+    placer_choose(placer, bench->state, request, &choice);
+    placer_destroy(placer);
+    return choice.host;
+}
+
 static uint32_t choose(struct bench *bench, const struct vm *vm)
 {
     struct placement_request request = {
         vm, one_in(bench, 3) ? draw(bench, ZONES) : SLOT_NONE};
     struct placement_choice choice;
 
+    if (bench->rebuilding) {
+        return choose_meanwhile(bench, &request);
+    }
     placer_choose(bench->placer, bench->state, &request, &choice);
     assert_int_equal(choice.host, best_by_pass(bench->placer, bench->state, vm,
                                                request.prefer_zone));
@@ -399,7 +427,6 @@ static uint32_t choose(struct bench *bench, const struct vm *vm)
         assert_int_equal(
             placer_refusal(bench->placer, bench->state, vm, choice.host),
             PLACEMENT_REFUSAL_COUNT);
-        bench->chosen++;
     }
     compare_with_new(bench, &request, &choice);
     return choice.host;
@@ -541,6 +568,9 @@ static void step(struct bench *bench)
         slots == 0 ? NULL : state_vm_at(bench->state, draw(bench, slots));
     uint32_t host;
 
+    if (bench->rebuilding || one_in(bench, 60)) {
+        rebuild(bench);
+    }
     switch (draw(bench, 16)) {
     case 0:
         change_host(bench);
@@ -591,6 +621,7 @@ static void run(enum mix mix, uint64_t seeds, uint32_t at_least)
 {
     uint32_t compared = 0;
     uint32_t refused = 0;
+    uint32_t rebuilt = 0;
 
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         struct bench bench;
@@ -601,10 +632,12 @@ static void run(enum mix mix, uint64_t seeds, uint32_t at_least)
         }
         compared += bench.compared;
         refused += bench.refused;
+        rebuilt += bench.rebuilt;
         tear_down(&bench);
     }
     assert_true(compared >= at_least);
     assert_true(refused > compared / 50);
+    assert_true(rebuilt > seeds);
 }
 
 static void the_choice_is_the_best_of_all_hosts(void **unused)
