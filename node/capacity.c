@@ -32,7 +32,7 @@ void capacity_begin(struct capacity *capacity,
                 uid_slot(classes[i].uid);
         }
     }
-    placer_rebuild(capacity->placer, capacity->state);
+    placer_rebuild_begin(capacity->placer, capacity->state);
     api_reply_init(&capacity->reply);
 }
 
@@ -235,6 +235,9 @@ static void see_unplaced(struct capacity *capacity)
 
 bool capacity_work(struct capacity *capacity)
 {
+    if (!placer_work(capacity->placer, capacity->state, PLACER_SLICE_HOSTS)) {
+        return false;
+    }
     if (capacity->counting) {
         if (capacity->next_class < capacity->class_count) {
             count_next(capacity);

@@ -489,6 +489,9 @@ void engine_pump(struct engine *engine, const struct engine_time *now)
         work(engine, time_ms);
         look_around(engine, time_ms);
         turn_run(&engine->turn, time_ms, now->boot_ms);
+        if (!engine->turn.flying && !turn_is_prepared(&engine->turn)) {
+            engine->ops->wake(engine);
+        }
         sessions_pump(&engine->sessions, now->boot_ms);
     }
 }

@@ -92,7 +92,7 @@ void planner_begin(struct planner *planner, const struct planner_start *start,
     if (start->placer != NULL) {
         placer_share(planner->plan.placer, start->placer);
     }
-    placer_rebuild(planner->plan.placer, planner->plan.scratch);
+    placer_rebuild_begin(planner->plan.placer, planner->plan.scratch);
 }
 
 void planner_close(struct planner *planner)
@@ -181,11 +181,12 @@ static bool is_unknown_yet(struct planner *planner)
  * changes of it is a question of how it was. */
 static void prepare(struct planner *planner)
 {
-    bool known = planner->brief ||
-                 headroom_work(planner->plan.placer, planner->plan.scratch,
-                               HEADROOM_SLICE_VMS);
+    struct placer *placer = planner->plan.placer;
+    const struct state *state = planner->plan.scratch;
 
-    if (!known) {
+    if (!placer_work(placer, state, PLACER_SLICE_HOSTS) ||
+        (!planner->brief &&
+         !headroom_work(placer, state, HEADROOM_SLICE_VMS))) {
         return;
     }
     if (!planner->brief && !planner->result->headroom) {

@@ -118,13 +118,28 @@ static void fail_all(struct list *requests)
 
 /* Only turns change the state of a leader. The revision is compared all the
  * same: a placer that knows another state would decide what apply aborts for.
- */
-static void know_state(struct turn *turn, const struct state *state)
+ * While a turn that decided something is in flight the placer is ahead. */
+bool turn_is_prepared(const struct turn *turn)
 {
+    return turn->placer_revision == state_revision(*turn->applied) &&
+           placer_is_ready(turn->placer);
+}
+
+bool turn_prepare(struct turn *turn)
+{
+    const struct state *state = *turn->applied;
+
+    if (!turn->leading) {
+        return true;
+    }
     if (turn->placer_revision != state_revision(state)) {
-        placer_rebuild(turn->placer, state);
+        if (turn->flying) {
+            return true;
+        }
+        placer_rebuild_begin(turn->placer, state);
         turn->placer_revision = state_revision(state);
     }
+    return placer_work(turn->placer, state, PLACER_SLICE_HOSTS);
 }
 
 static void make_plan(struct turn *turn, struct turn_plan *plan, bool ready)
@@ -143,7 +158,6 @@ static void make_plan(struct turn *turn, struct turn_plan *plan, bool ready)
         plan_lane(turn, LANE_READ, plan);
         return;
     }
-    know_state(turn, *turn->applied);
     for (size_t i = 0; i < turn->controller_count; i++) {
         turn->controllers[i]->plan(turn->controllers[i], plan);
     }
@@ -155,11 +169,9 @@ static void make_plan(struct turn *turn, struct turn_plan *plan, bool ready)
 
 struct placer *turn_placer(struct turn *turn)
 {
-    if (!turn->leading || turn->flying) {
-        return NULL;
-    }
-    know_state(turn, *turn->applied);
-    return turn->placer;
+    return turn->leading && !turn->flying && turn_is_prepared(turn)
+               ? turn->placer
+               : NULL;
 }
 
 static bool is_due(const struct turn *turn, bool ready)
@@ -187,15 +199,16 @@ void turn_run(struct turn *turn, uint64_t time_ms, uint64_t now_ms)
         .zones_needed = turn->zones_needed,
         .sink = {turn_plan_event},
     };
-    bool ready;
+    bool ready = turn_prepare(turn);
     int rv;
 
     if (!turn->leading || turn->flying) {
         return;
     }
     /* While the log takes no entry (leadership is handed over, the disk is
-     * behind), nothing is decided that would then have to be taken back. */
-    ready = turn->log->ready(turn->log);
+     * behind), nothing is decided that would then have to be taken back; nor
+     * is anything before the placer is prepared. Reads go on. */
+    ready = ready && turn->log->ready(turn->log);
     if (!is_due(turn, ready)) {
         return;
     }

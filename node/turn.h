@@ -54,7 +54,6 @@ struct turn_trial {
     uint64_t *touched; /* Kind of event, slot. */
     size_t touched_count;
     size_t touched_capacity;
-    bool rebuild; /* More than records changed. */
 };
 
 void turn_trial_begin(struct turn_trial *trial, const struct turn_plan *real);
@@ -104,8 +103,8 @@ struct turn {
      * majority. Set by the owner. */
     uint64_t zones_needed;
     /* Lives over turns: it follows each decision of a turn, and when that is
-     * applied the applied state is what the scratch was. Else it is made anew.
-     */
+     * applied the applied state is what the scratch was. Else it is made anew,
+     * in slices; until it is complete nothing is decided. */
     struct placer *placer;
     uint64_t placer_revision; /* Of the state it knows; UINT64_MAX: of none. */
     struct list lanes[LANE_COUNT];
@@ -144,14 +143,22 @@ void turn_cancel(struct turn *turn, struct turn_request *request);
 /* Asks for a turn although nothing is queued. */
 void turn_want(struct turn *turn);
 
-/* Begins a turn if one is due and none in flight. */
+/* Begins a turn if one is due and none in flight; before the first, and after
+ * one whose fate is unknown, call it until turn_is_prepared(). */
 void turn_run(struct turn *turn, uint64_t time_ms, uint64_t now_ms);
 
 /* The turn in flight is applied (0), or its fate unknown. */
 void turn_finished(struct turn *turn, int status);
 
-/* The placer, when it knows the applied state; NULL while a turn is in flight
- * and while this node does not lead. For what is worked out between turns. */
+/* One slice of what the placer needs before anything is decided: a new leader's
+ * beginning, mostly. True when nothing of that is left; turn_run() does one as
+ * well. */
+bool turn_prepare(struct turn *turn);
+bool turn_is_prepared(const struct turn *turn);
+
+/* The placer, when it knows the applied state; NULL while it is prepared, while
+ * a turn is in flight and while this node does not lead. For what is worked out
+ * between turns. */
 struct placer *turn_placer(struct turn *turn);
 
 /* Leadership was proved, or lost: then everything queued is answered

@@ -56,7 +56,7 @@ static void touch_event(struct turn_trial *trial, const struct event *event)
         touch(trial, EVENT_CLASS, uid_slot(event->class->uid));
         break;
     default:
-        trial->rebuild = true;
+        touch(trial, EVENT_SETTINGS, 0);
     }
 }
 
@@ -83,7 +83,7 @@ static void tell(struct placer *placer, const struct state *state,
         placer_class_changed(placer, state, slot);
         break;
     default:
-        placer_rebuild(placer, state);
+        placer_settings_changed(placer, state);
     }
 }
 
@@ -179,7 +179,7 @@ void turn_trial_begin(struct turn_trial *trial, const struct turn_plan *real)
  * but hosts that means: it is gone. */
 static bool must_rebuild(const struct turn_trial *trial)
 {
-    bool rebuild = trial->rebuild;
+    bool rebuild = false;
 
     for (size_t i = 0; i < trial->touched_count && !rebuild; i++) {
         rebuild = trial->touched[i] >> 32 == EVENT_HOST &&

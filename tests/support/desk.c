@@ -177,6 +177,8 @@ static void carry_out(struct desk *desk, const struct api_method *method,
     desk->reply.caller = desk->caller;
     desk->reply.repetition = desk->repetition;
     desk->reply.wall_ms = desk->wall_ms;
+    while (!turn_prepare(&desk->turn)) {
+    }
     if (method->read != NULL) {
         const struct api_view view = {.state = desk->state,
                                       .leases = &desk->leases,
@@ -297,8 +299,11 @@ void desk_apply(struct desk *desk, const struct change *change)
 
 void desk_settle(struct desk *desk)
 {
-    struct placer *placer = turn_placer(&desk->turn);
+    struct placer *placer;
 
+    while (!turn_prepare(&desk->turn)) {
+    }
+    placer = turn_placer(&desk->turn);
     assert_non_null(placer);
     for (int i = 0; i < 1000; i++) {
         if (headroom_work(placer, desk->state, 1000)) {

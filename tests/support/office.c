@@ -124,8 +124,11 @@ static void commit(struct office *office)
 
 static void work(struct office *office)
 {
-    struct placer *placer = turn_placer(&office->turn);
+    struct placer *placer;
 
+    while (!turn_prepare(&office->turn)) {
+    }
+    placer = turn_placer(&office->turn);
     while (!failover_work(&office->failover, office->state)) {
     }
     while (placer != NULL &&

@@ -79,6 +79,19 @@ static void apply(struct state *state, struct change change)
     state_apply(state, &change, NULL);
 }
 
+static void register_host(struct state *state, uint32_t zone, const char *name)
+{
+    apply(state, (struct change){.kind = CHANGE_HOST_REGISTER,
+                                 .host_register = {
+                                     .name = text_of(name),
+                                     .zone = {state_zone_at(state, zone)->uid},
+                                     .host_id = text_of("0123456789abcdef"),
+                                     .boot_id = text_of("b"),
+                                     .capacity = {1000000, 1000000, 0, 0},
+                                     .driver_mask = 1 << DRIVER_EXEC,
+                                 }});
+}
+
 /* Zones a and b with one host each, "ha" and "hb", and a class. */
 static void fill(struct state *state)
 {
@@ -88,15 +101,7 @@ static void fill(struct state *state)
         apply(state,
               (struct change){.kind = CHANGE_ZONE_CREATE,
                               .zone_create = {.name = text_of(names[i][0])}});
-        apply(state, (struct change){.kind = CHANGE_HOST_REGISTER,
-                                     .host_register = {
-                                         .name = text_of(names[i][1]),
-                                         .zone = {state_zone_at(state, i)->uid},
-                                         .host_id = text_of("0123456789abcdef"),
-                                         .boot_id = text_of("b"),
-                                         .capacity = {1000000, 1000000, 0, 0},
-                                         .driver_mask = 1 << DRIVER_EXEC,
-                                     }});
+        register_host(state, i, names[i][1]);
     }
     apply(state, (struct change){.kind = CHANGE_CLASS_CREATE,
                                  .class_create = {.name = text_of("c"),
@@ -166,9 +171,17 @@ static void commit(struct desk *desk)
     turn_finished(&desk->turn, 0);
 }
 
-static void run(struct desk *desk)
+/* Once round the loop. */
+static void step(struct desk *desk)
 {
     turn_run(&desk->turn, 1000, 1000);
+}
+
+static void run(struct desk *desk)
+{
+    while (!turn_prepare(&desk->turn)) {
+    }
+    step(desk);
 }
 
 static void desk_destroy(struct desk *desk)
@@ -275,6 +288,54 @@ static void mutations_wait_while_the_log_takes_none(void **unused)
     assert_int_equal(ending.status, 0);
     assert_int_equal(desk->looks, 1);
     assert_int_equal(state_vm_at(desk->state, 0)->state, VM_PENDING);
+    free(ending.reports);
+    desk_destroy(desk);
+}
+
+static void mutations_wait_for_the_placer_of_a_new_leader(void **unused)
+{
+    struct desk *desk = desk_create();
+    struct turn_request read = {.done = ending_done};
+    struct ending ending;
+    struct ending reader = {.request = read};
+    uint32_t slices = 0;
+    char name[16];
+
+    (void)unused;
+    for (uint32_t i = 0; i < 2 * PLACER_SLICE_HOSTS; i++) {
+        snprintf(name, sizeof(name), "h%u", i);
+        register_host(desk->state, i % 2, name);
+    }
+    create_vm(desk->state, "v");
+    assign(desk->state, "v", "ha");
+    ending_init(&ending, desk->state, "ha", "");
+    assert_int_equal(turn_submit(&desk->turn, LANE_FAILOVER, &ending.request),
+                     0);
+    step(desk);
+    assert_false(desk->turn.flying);
+    assert_null(turn_placer(&desk->turn));
+    /* Reads go on, and so does the work while they are in flight. */
+    assert_int_equal(turn_submit(&desk->turn, LANE_READ, &reader.request), 0);
+    step(desk);
+    assert_int_equal(desk->barriers, 1);
+    while (!turn_prepare(&desk->turn)) {
+        slices++;
+    }
+    assert_in_range(slices, 2, 100);
+    assert_int_equal(ending.planned + desk->looks, 0);
+    commit(desk);
+    assert_int_equal(reader.done, 1);
+    /* An entry from elsewhere: all is looked at again. */
+    create_vm(desk->state, "other");
+    assert_null(turn_placer(&desk->turn));
+    step(desk);
+    assert_false(desk->turn.flying);
+    run(desk);
+    assert_int_equal(desk->submits, 1);
+    commit(desk);
+    assert_int_equal(ending.done, 1);
+    assert_int_equal(ending.status, 0);
+    assert_non_null(turn_placer(&desk->turn));
     free(ending.reports);
     desk_destroy(desk);
 }
@@ -408,6 +469,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mutations_wait_while_the_log_takes_none),
+        cmocka_unit_test(mutations_wait_for_the_placer_of_a_new_leader),
         cmocka_unit_test(what_waits_is_refused_when_leadership_ends),
         cmocka_unit_test(the_largest_requests_fit_an_entry),
         cmocka_unit_test(a_move_whose_target_went_away_goes_elsewhere),

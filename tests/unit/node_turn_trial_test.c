@@ -258,6 +258,9 @@ static void a_failed_turn_is_forgotten(void **unused)
         turn_run(&office->turn, office->now_ms, office->now_ms);
         assert_null(turn_placer(&office->turn));
         turn_finished(&office->turn, -1);
+        assert_null(turn_placer(&office->turn));
+        while (!turn_prepare(&office->turn)) {
+        }
         assert_as_new(turn_placer(&office->turn), office->state);
     }
     assert_int_equal(trying.done, 10);
