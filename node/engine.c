@@ -222,6 +222,7 @@ static void on_leadership(struct replica_owner *owner,
             judge_reset(&engine->judge);
         }
         failover_drop(&engine->failover);
+        move_control_drop(&engine->moves);
         plan_book_drop(&engine->plans);
         sessions_drop(&engine->sessions);
     }
@@ -465,6 +466,7 @@ static void work(struct engine *engine, uint64_t time_ms)
     if (done && placer != NULL) {
         done = headroom_work(placer, engine->state, HEADROOM_SLICE_VMS);
     }
+    done &= move_control_work(&engine->moves);
     if (placer != NULL) {
         done &= work_on_plans(engine, placer, time_ms);
     }

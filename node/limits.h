@@ -59,6 +59,10 @@
  * net under the events that do. */
 #define FAILOVER_RELOOK_MS 10000
 
+/* VMs that a slice of a rebalancing's look takes: some 0.2 us each, and those
+ * that may move are sorted in the last. */
+#define REBALANCE_SLICE_VMS 10000
+
 /* VMs that a slice of the headroom's proof works for. */
 #define HEADROOM_SLICE_VMS 5000
 

@@ -334,6 +334,28 @@ static bool is_quiet(const struct move_control *control,
            state_counts(state)->vms_by_state[VM_LOST] == 0;
 }
 
+static void end_look(struct move_control *control)
+{
+    rebalance_destroy(control->look);
+    control->look = NULL;
+    control->looked = false;
+}
+
+void move_control_drop(struct move_control *control)
+{
+    end_look(control);
+}
+
+bool move_control_work(struct move_control *control)
+{
+    if (control->look != NULL && !control->looked) {
+        control->looked = rebalance_work(control->look, REBALANCE_SLICE_VMS);
+        control->dirty |= control->looked;
+    }
+    return control->look == NULL || control->looked;
+}
+
+/* Small regions are looked at in the turn itself. */
 static void run_rebalance(struct move_control *control, struct turn_plan *plan,
                           struct move_budget *budget)
 {
@@ -345,11 +367,20 @@ static void run_rebalance(struct move_control *control, struct turn_plan *plan,
         is_quiet(control, plan->scratch) &&
         rebalance_is_due(plan->scratch, control->rebalancing);
     if (!control->rebalancing || !move_budget_left(budget, plan->scratch)) {
+        end_look(control);
         return;
     }
-    count = rebalance_zones(plan->placer, plan->scratch, plan->time_ms, moves,
-                            MOVE_BATCH_MAX);
-    begin_moves(plan, budget, moves, count);
+    if (control->look == NULL) {
+        control->look =
+            rebalance_create(plan->scratch, plan->time_ms, MOVE_BATCH_MAX);
+        move_control_work(control);
+    }
+    if (control->looked) {
+        count = rebalance_decide(control->look, plan->placer, plan->scratch,
+                                 moves, MOVE_BATCH_MAX);
+        begin_moves(plan, budget, moves, count);
+        end_look(control);
+    }
 }
 
 /* --- The controller ------------------------------------------------------ */
@@ -426,6 +457,7 @@ void move_control_close(struct move_control *control)
     map_close(&control->queued);
     map_close(&control->under_way);
     free(control->queue);
+    end_look(control);
 }
 
 static void load(struct move_control *control, const struct state *state)

@@ -13,6 +13,7 @@
 #include "node/turn.h"
 
 struct move_queued;
+struct rebalance;
 
 struct move_control {
     struct turn_controller controller;
@@ -23,12 +24,16 @@ struct move_control {
     uint32_t queue_count;
     uint32_t queue_capacity;
     bool sorted;
-    struct map queued;     /* Their uids. */
-    struct map under_way;  /* Uids of VMs whose moves count. */
-    uint64_t lost_zones;   /* Bit i: the zone in slot i was lost already. */
-    bool cancelling;       /* One more was: queued claims are given up. */
-    bool dirty;            /* Something changed since the last look. */
-    bool rebalancing;      /* It began, and has not come to its end. */
+    struct map queued;    /* Their uids. */
+    struct map under_way; /* Uids of VMs whose moves count. */
+    uint64_t lost_zones;  /* Bit i: the zone in slot i was lost already. */
+    bool cancelling;      /* One more was: queued claims are given up. */
+    bool dirty;           /* Something changed since the last look. */
+    bool rebalancing;     /* It began, and has not come to its end. */
+    /* Which VMs may move, looked at in slices between turns; NULL: nobody
+     * asks. */
+    struct rebalance *look;
+    bool looked;           /* That is complete; the next turn decides. */
     uint64_t next_look_ms; /* Boot clock. */
     /* VMs on what is drained that cannot leave, as of the last look. */
     uint32_t stuck;
@@ -41,8 +46,15 @@ void move_control_close(struct move_control *control);
 /* Leadership was proved with this state, or a turn may not have come about. */
 void move_control_lead(struct move_control *control, const struct state *state);
 
+/* No longer the leader: what was looked at is forgotten. */
+void move_control_drop(struct move_control *control);
+
 /* Tells of an applied event. */
 void move_control_note(struct move_control *control, const struct event *event);
+
+/* One slice of what is worked out between turns; true when there is none left.
+ */
+bool move_control_work(struct move_control *control);
 
 bool move_control_is_due(const struct move_control *control,
                          const struct state *state, uint64_t now_ms);

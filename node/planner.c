@@ -98,6 +98,7 @@ void planner_begin(struct planner *planner, const struct planner_start *start,
 void planner_close(struct planner *planner)
 {
     plan_action_close(&planner->action);
+    rebalance_destroy(planner->look);
     failover_close(&planner->failover);
     leases_close(&planner->leases);
     placer_destroy(planner->plan.placer);
@@ -366,19 +367,33 @@ static void warn_of_resting(struct planner *planner)
     }
 }
 
+static bool should_rebalance(const struct planner *planner)
+{
+    return planner->action.rebalances && may_claim(planner) &&
+           rebalance_is_due(planner->plan.scratch, planner->rounds > 0);
+}
+
 static void rebalance(struct planner *planner)
 {
+    struct turn_plan *plan = &planner->plan;
     struct rebalance_move moves[MOVE_BATCH_MAX];
     uint32_t claimed = 0;
-    bool running = planner->rounds > 0;
 
-    if (planner->action.rebalances && may_claim(planner) &&
-        rebalance_is_due(planner->plan.scratch, running)) {
+    if (planner->look == NULL && should_rebalance(planner)) {
         planner->rounds++;
-        claimed = claim_moves(
-            planner, moves,
-            rebalance_zones(planner->plan.placer, planner->plan.scratch,
-                            planner->plan.time_ms, moves, MOVE_BATCH_MAX));
+        planner->look =
+            rebalance_create(plan->scratch, plan->time_ms, MOVE_BATCH_MAX);
+    }
+    if (planner->look != NULL) {
+        if (!rebalance_work(planner->look, REBALANCE_SLICE_VMS)) {
+            return;
+        }
+        claimed =
+            claim_moves(planner, moves,
+                        rebalance_decide(planner->look, plan->placer,
+                                         plan->scratch, moves, MOVE_BATCH_MAX));
+        rebalance_destroy(planner->look);
+        planner->look = NULL;
     }
     if (claimed == 0) {
         warn_of_resting(planner);

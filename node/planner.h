@@ -34,6 +34,7 @@ struct planner_start {
 };
 
 struct planner_reason;
+struct rebalance;
 
 struct planner {
     struct turn_plan plan; /* The clone's. */
@@ -61,6 +62,7 @@ struct planner {
     uint32_t cursor; /* Of the phase. */
     uint32_t rounds; /* Likewise. */
     uint32_t stuck;
+    struct rebalance *look;         /* REBALANCE: at which VMs; NULL: none. */
     struct planner_reason *reasons; /* Explained so far. */
     uint32_t reason_count;
     uint32_t lost_message;

@@ -93,46 +93,40 @@ static const struct vm *look_at(const struct state *state,
     return state_vm_at(state, (look->first + i) % look->slots);
 }
 
-/* VMs on their way count where they go. */
-static void count_moves_under_way(struct run *run, const struct state *state,
-                                  const struct look *look)
+/* A VM on its way counts where it goes. */
+static void count_move_under_way(struct run *run, const struct state *state,
+                                 const struct vm *vm)
 {
-    const struct state_counts *counts = state_counts(state);
+    const struct resources *size;
 
-    if (counts->vms_claiming + counts->vms_by_state[VM_STOPPING] +
-            counts->vms_by_state[VM_PENDING] ==
-        0) {
+    if (vm == NULL || !vm_holds_claim(vm)) {
         return;
     }
-    for (uint32_t i = 0; i < look->count; i++) {
-        const struct vm *vm = look_at(state, look, i);
-        const struct resources *size;
-
-        if (vm == NULL || !vm_holds_claim(vm)) {
-            continue;
-        }
-        size = &state_class_at(state, vm->class_slot)->resources;
-        balance_add(&run->balance, state_host_at(state, vm->move_host)->zone,
-                    size, 1);
-        if (vm->host != SLOT_NONE) {
-            balance_add(&run->balance, state_host_at(state, vm->host)->zone,
-                        size, -1);
-        }
+    size = &state_class_at(state, vm->class_slot)->resources;
+    balance_add(&run->balance, state_host_at(state, vm->move_host)->zone, size,
+                1);
+    if (vm->host != SLOT_NONE) {
+        balance_add(&run->balance, state_host_at(state, vm->host)->zone, size,
+                    -1);
     }
 }
 
-static void collect(struct run *run, const struct state *state,
-                    const struct look *look)
+static bool any_under_way(const struct state *state)
 {
-    for (uint32_t i = 0; i < look->count; i++) {
-        const struct vm *vm = look_at(state, look, i);
-        struct candidate candidate;
+    const struct state_counts *counts = state_counts(state);
 
-        if (vm != NULL && movable_check(&run->movable, vm, &candidate)) {
-            candidates_add(&run->candidates, &candidate);
-        }
+    return counts->vms_claiming + counts->vms_by_state[VM_STOPPING] +
+               counts->vms_by_state[VM_PENDING] >
+           0;
+}
+
+static void collect(struct run *run, const struct vm *vm)
+{
+    struct candidate candidate;
+
+    if (vm != NULL && movable_check(&run->movable, vm, &candidate)) {
+        candidates_add(&run->candidates, &candidate);
     }
-    candidates_order(&run->candidates);
 }
 
 static bool is_done(const struct run *run)
@@ -245,6 +239,27 @@ static uint32_t move_to_some_zone(struct run *run, uint32_t slot, bool wanted)
     return SLOT_NONE;
 }
 
+/* Whether the VM is where it was when it was found, and may leave as it could
+ * then: turns have gone by since. */
+static bool is_as_found(const struct run *run, uint32_t slot)
+{
+    const struct vm *found = state_vm_at(run->movable.state, slot);
+    const struct vm *vm = slot < state_vm_slots(run->trial.state)
+                              ? state_vm_at(run->trial.state, slot)
+                              : NULL;
+    const struct host *host;
+
+    if (vm == NULL || vm->uid != found->uid || vm->host != found->host ||
+        vm->group_plus1 != found->group_plus1 ||
+        vm->class_slot != found->class_slot || vm->zone != SLOT_NONE ||
+        vm->local_disk || !movable_may_stop(vm)) {
+        return false;
+    }
+    host = state_host_at(run->trial.state, vm->host);
+    return host->state == HOST_UP && !host->draining &&
+           (run->balance.usable >> host->zone & 1) != 0;
+}
+
 /* Whether the candidate still is what it was when it was found; as it is now.
  */
 static bool is_still_good(struct run *run, const struct candidate *candidate)
@@ -288,11 +303,15 @@ static bool consider(struct run *run, struct candidate *candidate,
                      struct rebalance_move *move)
 {
     const struct state *state = trial_state(&run->trial);
-    const struct vm *vm = state_vm_at(state, candidate->vm);
+    const struct vm *vm;
     const struct resources *size;
     uint32_t from;
     uint32_t host;
 
+    if (!is_as_found(run, candidate->vm)) {
+        return false;
+    }
+    vm = state_vm_at(state, candidate->vm);
     if (!is_still_good(run, candidate)) {
         if (candidate->wanted) {
             /* The rule is content; the load may not be. */
@@ -427,31 +446,116 @@ static uint32_t make_passes(struct run *run, const struct state *state,
     return count;
 }
 
+enum look_step { LOOK_MOVES, LOOK_VMS, LOOK_DONE };
+
+struct rebalance {
+    struct state *clone;
+    struct look look;
+    enum look_step step;
+    uint32_t at;
+    uint64_t time_ms;
+    struct run run;
+};
+
+struct rebalance *rebalance_create(const struct state *state, uint64_t time_ms,
+                                   uint32_t max)
+{
+    struct rebalance *rebalance = memory_alloc(sizeof(*rebalance));
+
+    rebalance->clone = state_clone(state);
+    rebalance->look = look_of(state, max);
+    rebalance->time_ms = time_ms;
+    rebalance->run.stop = 1000 * state_policy(state)->rebalance_stop_permille;
+    rebalance->at = any_under_way(state) ? 0 : rebalance->look.count;
+    balance_init(&rebalance->run.balance, rebalance->clone);
+    candidates_init(&rebalance->run.candidates);
+    return rebalance;
+}
+
+void rebalance_destroy(struct rebalance *rebalance)
+{
+    if (rebalance == NULL) {
+        return;
+    }
+    movable_close(&rebalance->run.movable);
+    candidates_close(&rebalance->run.candidates);
+    state_destroy(rebalance->clone);
+    free(rebalance);
+}
+
+/* All that are on their way are counted. */
+static void begin_to_collect(struct rebalance *rebalance)
+{
+    struct run *run = &rebalance->run;
+
+    /* A little narrower than asked for, so that the last moves end it. */
+    run->band = balance_band(&run->balance, run->stop - run->stop / 8);
+    movable_init(&run->movable, rebalance->clone, &run->balance, run->band.top,
+                 rebalance->time_ms);
+    rebalance->at = 0;
+    rebalance->step = LOOK_VMS;
+}
+
+bool rebalance_work(struct rebalance *rebalance, uint32_t budget)
+{
+    const struct look *look = &rebalance->look;
+    const struct state *state = rebalance->clone;
+    struct run *run = &rebalance->run;
+
+    while (rebalance->step != LOOK_DONE) {
+        for (; rebalance->at < look->count; rebalance->at++, budget--) {
+            const struct vm *vm;
+
+            if (budget == 0) {
+                return false;
+            }
+            vm = look_at(state, look, rebalance->at);
+            if (rebalance->step == LOOK_MOVES) {
+                count_move_under_way(run, state, vm);
+            } else {
+                collect(run, vm);
+            }
+        }
+        if (rebalance->step == LOOK_MOVES) {
+            begin_to_collect(rebalance);
+        } else {
+            candidates_order(&run->candidates);
+            count_wanted(run, state);
+            rebalance->step = LOOK_DONE;
+        }
+    }
+    return true;
+}
+
+uint32_t rebalance_decide(struct rebalance *rebalance, struct placer *placer,
+                          const struct state *state,
+                          struct rebalance_move *moves, uint32_t max)
+{
+    struct run *run = &rebalance->run;
+    uint32_t count;
+
+    CHECK(rebalance->step == LOOK_DONE);
+    trial_begin(&run->trial, placer, state);
+    count = make_passes(run, rebalance->clone, moves, max);
+    trial_end(&run->trial);
+    return count;
+}
+
 uint32_t rebalance_zones(struct placer *placer, const struct state *state,
                          uint64_t time_ms, struct rebalance_move *moves,
                          uint32_t max)
 {
-    const struct policy *policy = state_policy(state);
-    struct look look = look_of(state, max);
-    struct run run = {.stop = 1000 * policy->rebalance_stop_permille};
+    struct rebalance *rebalance;
     uint32_t count;
 
-    balance_init(&run.balance, state);
-    if (max == 0 || look.slots == 0) {
+    if (max == 0 || state_vm_slots(state) == 0) {
         return 0;
     }
-    count_moves_under_way(&run, state, &look);
-    /* A little narrower than asked for, so that the last moves end it. */
-    run.band = balance_band(&run.balance, run.stop - run.stop / 8);
-    candidates_init(&run.candidates);
-    movable_init(&run.movable, state, &run.balance, run.band.top, time_ms);
-    trial_begin(&run.trial, placer, state);
-    collect(&run, state, &look);
-    count_wanted(&run, state);
-    count = make_passes(&run, state, moves, max);
-    trial_end(&run.trial);
-    movable_close(&run.movable);
-    candidates_close(&run.candidates);
+    rebalance = rebalance_create(state, time_ms, max);
+    while (!rebalance_work(rebalance, UINT32_MAX)) {
+    }
+    count = rebalance_decide(rebalance, placer, state, moves, max);
+    rebalance_destroy(rebalance);
     return count;
 }
 

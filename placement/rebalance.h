@@ -56,6 +56,21 @@ uint32_t rebalance_zones(struct placer *placer, const struct state *state,
                          uint64_t time_ms, struct rebalance_move *moves,
                          uint32_t max);
 
+/* The same in slices, for a loop that must not stand still: create with the
+ * state as it is, then work for about `budget` VMs at a time, 0.2 us each,
+ * until it is true; then decide, once, in a turn, for the placer's state. That
+ * may have changed: VMs that are no longer as they were found are left out, and
+ * the zones are taken to be as full as they were. Of a state that has not
+ * changed the moves are those that rebalance_zones() gives. */
+struct rebalance;
+struct rebalance *rebalance_create(const struct state *state, uint64_t time_ms,
+                                   uint32_t max);
+bool rebalance_work(struct rebalance *rebalance, uint32_t budget);
+uint32_t rebalance_decide(struct rebalance *rebalance, struct placer *placer,
+                          const struct state *state,
+                          struct rebalance_move *moves, uint32_t max);
+void rebalance_destroy(struct rebalance *rebalance);
+
 /* VMs that stay where too much is only because they were assigned within
  * vm_cool_down_ms of `time_ms`: why zones differ and rebalance_zones() gives no
  * move. Looks at REBALANCE_LOOK_MIN VMs at most: there may be more. */

@@ -2,7 +2,6 @@
 #include "cycles.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "placement/balance.h"
@@ -11,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define HOUR_MS       3600000
 #define START_TIME_MS 1700000000000
@@ -409,20 +409,46 @@ static void carry_out(struct cycles *cycles, const struct rebalance_move *move,
     }
 }
 
+/* As the node has them. */
+#define SLICE_VMS 10000
+
+/* Of the processor: what else runs does not count. */
+static uint64_t cpu_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void end_slice(struct cycles_cycle *cycle, uint64_t *began_ns)
+{
+    uint64_t took_ns = cpu_ns() - *began_ns;
+
+    cycle->decide_ns += took_ns;
+    if (took_ns > cycle->slice_ns_max) {
+        cycle->slice_ns_max = took_ns;
+    }
+    *began_ns = cpu_ns();
+}
+
 static uint32_t decide(struct cycles *cycles, struct rebalance_move *moves,
                        struct cycles_cycle *cycle)
 {
-    uint64_t began_ns = clock_boot_ns();
-    uint32_t count =
-        rebalance_zones(cycles->placer, cycles->state, cycles->time_ms, moves,
-                        cycles->spec.round);
-    uint64_t took_ns = clock_boot_ns() - began_ns;
+    uint64_t began_ns = cpu_ns();
+    struct rebalance *rebalance =
+        rebalance_create(cycles->state, cycles->time_ms, cycles->spec.round);
+    uint32_t count;
 
-    cycle->decide_ns += took_ns;
-    cycle->decisions++;
-    if (took_ns > cycle->decide_ns_max) {
-        cycle->decide_ns_max = took_ns;
+    while (!rebalance_work(rebalance, SLICE_VMS)) {
+        end_slice(cycle, &began_ns);
     }
+    end_slice(cycle, &began_ns);
+    count = rebalance_decide(rebalance, cycles->placer, cycles->state, moves,
+                             cycles->spec.round);
+    rebalance_destroy(rebalance);
+    end_slice(cycle, &began_ns);
+    cycle->decisions++;
     return count;
 }
 

@@ -39,8 +39,8 @@ struct cycles_cycle {
     uint32_t worse;     /* Groups that are more uneven than before. */
     uint32_t spread_permille_before;
     uint32_t spread_permille;
-    uint64_t decide_ns; /* In rebalance_zones(). */
-    uint64_t decide_ns_max;
+    uint64_t decide_ns;    /* Of the processor, for all decisions; */
+    uint64_t slice_ns_max; /* the longest slice of any. */
     uint32_t decisions;
 };
 

@@ -131,6 +131,8 @@ static void work(struct office *office)
     placer = turn_placer(&office->turn);
     while (!failover_work(&office->failover, office->state)) {
     }
+    while (!move_control_work(&office->moves)) {
+    }
     while (placer != NULL &&
            !headroom_work(placer, office->state, HEADROOM_SLICE_VMS)) {
     }

@@ -174,6 +174,25 @@ struct result {
     uint32_t stuck;
 };
 
+/* The same in slices, which must make no difference. */
+static void assert_same_in_slices(struct placer *placer, struct state *state,
+                                  uint64_t time_ms, uint32_t max,
+                                  const struct result *expected)
+{
+    struct rebalance *rebalance = rebalance_create(state, time_ms, max);
+    struct result sliced = {.count = 0};
+    uint32_t slices = 1;
+
+    while (!rebalance_work(rebalance, 3)) {
+        slices++;
+    }
+    assert_true(slices >= state_vm_slots(state) / 3);
+    sliced.count =
+        rebalance_decide(rebalance, placer, state, sliced.moves, max);
+    assert_memory_equal(&sliced, expected, sizeof(sliced));
+    rebalance_destroy(rebalance);
+}
+
 /* At a time when every cool-down is over. */
 static struct result zones_at(struct state *state, uint32_t max,
                               uint64_t time_ms)
@@ -183,6 +202,7 @@ static struct result zones_at(struct state *state, uint32_t max,
 
     placer_rebuild(placer, state);
     result.count = rebalance_zones(placer, state, time_ms, result.moves, max);
+    assert_same_in_slices(placer, state, time_ms, max, &result);
     placer_destroy(placer);
     return result;
 }
@@ -481,6 +501,51 @@ static void the_placer_knows_nothing_of_moves_that_were_only_tried(
     state_destroy(state);
 }
 
+/* Between the look and the decision a VM goes, one moves, one stops, and a host
+ * is drained: none of them is moved, others are. */
+static void what_changed_since_it_was_looked_at_stays(void **unused)
+{
+    struct state *state = region();
+    struct placer *placer = placer_create();
+    struct rebalance *rebalance;
+    struct rebalance_move moves[MOVES_MAX];
+    uint32_t count;
+
+    (void)unused;
+    add_many(state, "a", "a0", 9, (struct wish){0});
+    add_many(state, "d", "a1", 9, (struct wish){0});
+    rebalance = rebalance_create(state, 10 * HOUR_MS, MOVES_MAX);
+    while (!rebalance_work(rebalance, 5)) {
+    }
+    apply(state, (struct change){
+                     .kind = CHANGE_VM_RELEASE,
+                     .vm_release = {.vm = {vm(state, "a0")->uid}, .epoch = 1}});
+    apply(state, (struct change){.kind = CHANGE_VM_DELETE,
+                                 .vm_delete = {.vm = {vm(state, "a0")->uid}}});
+    apply(state, (struct change){.kind = CHANGE_VM_MOVE,
+                                 .vm_move = {.vm = {vm(state, "a1")->uid},
+                                             .cause = MOVE_CAUSE_REQUEST}});
+    apply(state,
+          (struct change){
+              .kind = CHANGE_VM_DESIRE,
+              .vm_desire = {{vm(state, "a2")->uid}, DESIRED_STOPPED, false}});
+    drain_host(state, "a1");
+    placer_rebuild(placer, state);
+    count = rebalance_decide(rebalance, placer, state, moves, MOVES_MAX);
+    assert_in_range(count, 2, 6);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct vm *moved = state_vm_at(state, moves[i].vm);
+
+        assert_non_null(moved);
+        assert_string_equal(state_host_at(state, moved->host)->name, "a0");
+        assert_string_not_equal(moved->name, "a1");
+        assert_string_not_equal(moved->name, "a2");
+    }
+    rebalance_destroy(rebalance);
+    placer_destroy(placer);
+    state_destroy(state);
+}
+
 static void zones_that_take_no_vms_are_left_out(void **unused)
 {
     struct state *state = region();
@@ -724,6 +789,7 @@ int main(void)
         cmocka_unit_test(targets_hold_all_at_once),
         cmocka_unit_test(
             the_placer_knows_nothing_of_moves_that_were_only_tried),
+        cmocka_unit_test(what_changed_since_it_was_looked_at_stays),
         cmocka_unit_test(zones_that_take_no_vms_are_left_out),
         cmocka_unit_test(what_is_lost_has_no_share),
         cmocka_unit_test(members_that_their_rule_wants_elsewhere_go_first),
