@@ -224,10 +224,71 @@ static void a_new_leader_finds_what_the_former_one_kept(void **unused)
     }
 }
 
+static void set_mode(struct region *region, enum headroom_mode mode)
+{
+    struct change change = {.kind = CHANGE_POLICY};
+
+    change.policy.policy = *state_policy(region->state);
+    change.policy.policy.headroom = mode;
+    state_apply(region->state, &change, NULL);
+    placer_settings_changed(region->placer, region->state);
+    work(region->placer, region->state);
+}
+
+/* For a VM of each size. */
+static void assert_chooses_as_new(struct region *region)
+{
+    struct placer *fresh = placer_create();
+
+    placer_rebuild(fresh, region->state);
+    work(fresh, region->state);
+    for (uint32_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct vm vm = {
+            .class_slot = i,
+            .zone = SLOT_NONE,
+            .host = SLOT_NONE,
+            .last_host = SLOT_NONE,
+            .move_zone = SLOT_NONE,
+            .move_host = SLOT_NONE,
+            .driver = DRIVER_QEMU,
+        };
+        struct placement_request request = {&vm, SLOT_NONE};
+        struct placement_choice expected;
+        struct placement_choice choice;
+
+        placer_choose(fresh, region->state, &request, &expected);
+        placer_choose(region->placer, region->state, &request, &choice);
+        assert_memory_equal(&choice, &expected, sizeof(choice));
+    }
+    placer_destroy(fresh);
+}
+
+static void a_change_of_the_mode_is_a_new_beginning(void **unused)
+{
+    struct region region;
+
+    (void)unused;
+    begin(&region, 1);
+    while (add_vm(&region)) {
+    }
+    for (int i = 0; i < 2; i++) {
+        set_mode(&region, HEADROOM_OFF);
+        assert_chooses_as_new(&region);
+        assert_true(add_vm(&region));
+        set_mode(&region, HEADROOM_ENFORCE);
+        assert_chooses_as_new(&region);
+        set_mode(&region, HEADROOM_WARN);
+        assert_chooses_as_new(&region);
+    }
+    placer_destroy(region.placer);
+    state_destroy(region.state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_leader_finds_what_the_former_one_kept),
+        cmocka_unit_test(a_change_of_the_mode_is_a_new_beginning),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
