@@ -87,6 +87,8 @@ static void commit(struct desk *desk)
 
 static void run_turn(struct desk *desk)
 {
+    while (!turn_prepare(&desk->turn)) {
+    }
     desk->now_ms++;
     turn_run(&desk->turn, desk->now_ms, desk->now_ms);
     commit(desk);
