@@ -98,6 +98,7 @@ struct headroom_job {
     uint32_t capacity;
     uint32_t stuck_before;
     uint32_t stuck_least; /* Of all attempts and before. */
+    uint32_t looks;       /* Left for repairs. */
     uint64_t relief_before;
     uint64_t changes_before;
     struct headroom_job_item *items;
@@ -307,5 +308,18 @@ void headroom_replan_begin(struct headroom *headroom, uint32_t zone,
                            bool thorough);
 bool headroom_replan_step(struct headroom *headroom, uint32_t *budget);
 void headroom_replan_close(struct headroom *headroom);
+
+/* What an item of each size counts for beside others: the share of the fleet
+ * that it takes, of the resource of which that is most. The caller frees it. */
+uint64_t *headroom_size_weights(const struct witness *witness);
+
+/* --- headroom_repair.c ----------------------------------------------------
+ */
+
+/* A slot for an item (NONE, as for headroom_settle()) that finds none: others'
+ * slots are moved for it, in chains. False: none was found, and all is as it
+ * was. Takes the hosts that it looks at from `looks`, and ends when these do;
+ * a few milliseconds at most. */
+bool headroom_repair(struct headroom *headroom, uint32_t item, uint32_t *looks);
 
 #endif

@@ -6,8 +6,9 @@
  * larger ones first; by CPU and, when that leaves more without a slot than
  * before, once more by memory. Where a few have no slot as it is (a new
  * leader's first book, mostly: the former one's grew with the region), other
- * orders of size are tried as well, and the best attempt counts. When none is
- * as good the old slots come back. In steps, because a zone may have hundreds
+ * orders of size are tried as well, and the best attempt counts; what has no
+ * slot then may still get one by chains (headroom_repair.c). When none is as
+ * good the old slots come back. In steps, because a zone may have hundreds
  * of thousands of VMs. */
 #include "base/check.h"
 #include "base/hash.h"
@@ -22,13 +23,22 @@ enum step {
     STEP_SORT,
     STEP_PLACE,
     STEP_JUDGE,
-    STEP_UNDO,   /* Placed ones lose their slots; */
-    STEP_RESTORE /* the old ones come back. */
+    STEP_UNDO,    /* Placed ones lose their slots; */
+    STEP_RESTORE, /* the old ones come back. */
+    STEP_REPAIR   /* What has none still: others make way. */
 };
 
 /* Orders of size, each with both orders of cells. From ORDER_SHAKEN on the
  * first one, shaken. */
-enum order { ORDER_DOMINANT, ORDER_SUM, ORDER_CPU, ORDER_MEMORY, ORDER_SHAKEN };
+enum order {
+    ORDER_DOMINANT,
+    ORDER_SUM,
+    ORDER_CPU,
+    ORDER_MEMORY,
+    ORDER_LEAN, /* With little memory for their CPU: such hosts need them. */
+    ORDER_RICH,
+    ORDER_SHAKEN
+};
 #define ORDERS_MAX (ORDER_SHAKEN + 16)
 
 /* All are tried for so many without a slot in a zone with so many VMs; in
@@ -41,6 +51,11 @@ enum order { ORDER_DOMINANT, ORDER_SUM, ORDER_CPU, ORDER_MEMORY, ORDER_SHAKEN };
 
 /* So many are sorted in the time that one VM takes otherwise. */
 #define SORTED_A_VM 16
+
+/* Hosts that repairs of a zone look at, some 30 ms; so many take the time that
+ * one VM does otherwise. */
+#define REPAIR_LOOKS 131072
+#define LOOKS_A_VM   4
 
 /* A plan is worth its time again when a share of the zone's slots, or so many,
  * changed. */
@@ -89,6 +104,7 @@ void headroom_replan_begin(struct headroom *headroom, uint32_t zone,
     job->turned = false;
     job->thorough = thorough;
     job->attempt = 0;
+    job->looks = REPAIR_LOOKS;
     job->step = STEP_TAKE;
     job->zone = zone;
     job->at = 0;
@@ -165,6 +181,10 @@ static uint64_t size_by(uint32_t order, const struct resource_sum *fleet,
         return cpu;
     case ORDER_MEMORY:
         return memory;
+    case ORDER_LEAN:
+        return (cpu << 16) / (memory + 1);
+    case ORDER_RICH:
+        return (memory << 16) / (cpu + 1);
     default:
         return cpu > memory ? cpu : memory;
     }
@@ -180,17 +200,37 @@ static uint64_t shake(uint64_t size, uint32_t order, uint32_t number)
     return size + size / SHAKE_PARTS * parts;
 }
 
-static void rank_sizes(const struct witness *witness, uint32_t order,
-                       uint32_t *rank_of)
+static struct resource_sum fleet_of(const struct witness *witness)
 {
-    struct ranked *ranked =
-        memory_alloc_array(witness->size_count, sizeof(*ranked));
     struct resource_sum fleet = {0, 0, 0};
 
     for (uint32_t i = 0; i < witness->zone_count; i++) {
         fleet.cpu_milli += witness->capacity[i].cpu_milli;
         fleet.memory_mib += witness->capacity[i].memory_mib;
     }
+    return fleet;
+}
+
+uint64_t *headroom_size_weights(const struct witness *witness)
+{
+    struct resource_sum fleet = fleet_of(witness);
+    uint64_t *weights =
+        memory_alloc_array(witness->size_count, sizeof(*weights));
+
+    for (uint32_t i = 0; i < witness->size_count; i++) {
+        weights[i] =
+            size_by(ORDER_DOMINANT, &fleet, &witness->sizes[i].resources);
+    }
+    return weights;
+}
+
+static void rank_sizes(const struct witness *witness, uint32_t order,
+                       uint32_t *rank_of)
+{
+    struct ranked *ranked =
+        memory_alloc_array(witness->size_count, sizeof(*ranked));
+    struct resource_sum fleet = fleet_of(witness);
+
     for (uint32_t i = 0; i < witness->size_count; i++) {
         const struct resources *size = &witness->sizes[i].resources;
 
@@ -335,6 +375,49 @@ static uint32_t attempts(const struct headroom_job *job)
     return 2 * (job->count <= SHAKEN_VMS ? ORDERS_MAX : ORDER_SHAKEN);
 }
 
+/* A few are left without, in a zone of which that can be said at leisure. */
+static bool is_worth_repair(const struct headroom *headroom)
+{
+    const struct headroom_job *job = &headroom->job;
+    const struct witness_zone *zone = &headroom->witness.zones[job->zone];
+    uint32_t without = zone->stuck.count + zone->todo.count;
+
+    return job->thorough && job->count <= SHAKEN_VMS && without > 0 &&
+           without <= STUCK_FEW;
+}
+
+static bool needs_repair(const struct headroom *headroom,
+                         const struct headroom_job_item *entry)
+{
+    uint8_t status = headroom->witness.items[entry->item].status;
+
+    return is_same(headroom, entry) &&
+           (status == ITEM_TODO || status == ITEM_STUCK);
+}
+
+static bool repair(struct headroom *headroom, uint32_t *budget)
+{
+    struct headroom_job *job = &headroom->job;
+
+    while (job->at < job->count && job->looks > 0) {
+        const struct headroom_job_item *entry = &job->items[job->at];
+        uint32_t looks = job->looks;
+
+        if (*budget == 0) {
+            return false;
+        }
+        if (needs_repair(headroom, entry)) {
+            headroom_drop(headroom, entry->item);
+            if (!headroom_repair(headroom, entry->item, &job->looks)) {
+                headroom_queue(headroom, entry->item, ITEM_STUCK);
+            }
+        }
+        *budget -= least(*budget, 1 + (looks - job->looks) / LOOKS_A_VM);
+        job->at++;
+    }
+    return true;
+}
+
 static void judge(struct headroom *headroom)
 {
     struct headroom_job *job = &headroom->job;
@@ -344,7 +427,7 @@ static void judge(struct headroom *headroom)
     job->better = stuck < job->stuck_least;
     if (stuck == 0 ||
         (stuck <= job->stuck_least && (last || attempts(job) == 2))) {
-        finish(headroom);
+        job->step = STEP_REPAIR;
         return;
     }
     job->stuck_least = job->better ? stuck : job->stuck_least;
@@ -416,8 +499,14 @@ bool headroom_replan_step(struct headroom *headroom, uint32_t *budget)
                 return false;
             }
             break;
-        default:
+        case STEP_RESTORE:
             if (!for_items(headroom, budget, restore_item)) {
+                return false;
+            }
+            job->step = STEP_REPAIR;
+            break;
+        default:
+            if (is_worth_repair(headroom) && !repair(headroom, budget)) {
                 return false;
             }
             finish(headroom);

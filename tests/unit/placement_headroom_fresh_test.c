@@ -3,8 +3,11 @@
  * A new leader's proof. The former one's slots came about one by one, as VMs
  * did; the new one has the VMs alone, and must not say of zones that they
  * cannot be lost though they can. Small regions, each filled until it refuses
- * many VMs: of 2,000 such, these were the ones in which slots in the VMs' order
- * and two plans from scratch did not do. */
+ * many VMs: of 20,000 such, the last four of these were the ones in which no
+ * order of sizes did, and of the first 2,000 the others those in which slots in
+ * the VMs' order and two plans from scratch did not. `--long SEEDS` takes the
+ * regions 1 to SEEDS instead: of 20,000, none fails.
+ */
 #include "base/container.h"
 #include "base/random.h"
 #include "placement/headroom.h"
@@ -12,6 +15,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -19,8 +23,11 @@
 #define GIB      1024u
 #define REFUSALS 60
 
-static const uint64_t seeds[] = {224,  391,  479,  887,  1045, 1200, 1248,
-                                 1320, 1330, 1630, 1802, 1806, 1876, 1914};
+static const uint64_t seeds[] = {224,  391,  479,  887,  1045,  1200,
+                                 1248, 1320, 1330, 1630, 1802,  1806,
+                                 1876, 1914, 3905, 8619, 10635, 13957};
+
+static unsigned long seeds_wanted;
 
 /* CPUs, GiB, how often of 102. */
 static const struct {
@@ -187,41 +194,60 @@ static bool add_vm(struct region *region)
     return true;
 }
 
-static void check_all_survivable(const struct placer *placer,
-                                 const struct state *state, uint64_t seed)
+/* Says where not. */
+static bool all_survivable(const struct placer *placer,
+                           const struct state *state, uint64_t seed)
 {
+    bool all = true;
+
     for (uint32_t zone = 0; zone < state_zone_slots(state); zone++) {
         struct headroom_zone headroom;
 
         assert_true(headroom_zone(placer, state, zone, &headroom));
         if (headroom.unplaceable_count > 0) {
-            fail_msg("seed %lu: %u VMs of zone %u have no slot",
-                     (unsigned long)seed, headroom.unplaceable_count, zone);
+            fprintf(stderr, "seed %lu: %u VMs of zone %u have no slot\n",
+                    (unsigned long)seed, headroom.unplaceable_count, zone);
+            all = false;
         }
     }
+    return all;
+}
+
+/* Whether the new leader's proof is as good as the former one's. */
+static bool succeeds(uint64_t seed)
+{
+    struct placer *fresh = placer_create();
+    struct region region;
+    uint32_t refused = 0;
+    bool proved;
+
+    begin(&region, seed);
+    while (refused < REFUSALS) {
+        refused += !add_vm(&region);
+    }
+    work(region.placer, region.state);
+    assert_true(all_survivable(region.placer, region.state, seed));
+    placer_rebuild(fresh, region.state);
+    work(fresh, region.state);
+    proved = all_survivable(fresh, region.state, seed);
+    placer_destroy(fresh);
+    placer_destroy(region.placer);
+    state_destroy(region.state);
+    return proved;
 }
 
 static void a_new_leader_finds_what_the_former_one_kept(void **unused)
 {
-    (void)unused;
-    for (size_t i = 0; i < ARRAY_LEN(seeds); i++) {
-        struct placer *fresh = placer_create();
-        struct region region;
-        uint32_t refused = 0;
+    uint32_t failed = 0;
 
-        begin(&region, seeds[i]);
-        while (refused < REFUSALS) {
-            refused += !add_vm(&region);
-        }
-        work(region.placer, region.state);
-        check_all_survivable(region.placer, region.state, seeds[i]);
-        placer_rebuild(fresh, region.state);
-        work(fresh, region.state);
-        check_all_survivable(fresh, region.state, seeds[i]);
-        placer_destroy(fresh);
-        placer_destroy(region.placer);
-        state_destroy(region.state);
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(seeds) && seeds_wanted == 0; i++) {
+        failed += !succeeds(seeds[i]);
     }
+    for (uint64_t seed = 1; seed <= seeds_wanted; seed++) {
+        failed += !succeeds(seed);
+    }
+    assert_int_equal(failed, 0);
 }
 
 static void set_mode(struct region *region, enum headroom_mode mode)
@@ -284,12 +310,15 @@ static void a_change_of_the_mode_is_a_new_beginning(void **unused)
     state_destroy(region.state);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_leader_finds_what_the_former_one_kept),
         cmocka_unit_test(a_change_of_the_mode_is_a_new_beginning),
     };
 
+    if (argc == 3 && strcmp(argv[1], "--long") == 0) {
+        seeds_wanted = strtoul(argv[2], NULL, 10);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
