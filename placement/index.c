@@ -102,7 +102,9 @@ static void count_scale(struct placer_index *index,
     CHECK(more || (*cpu > 0 && *memory > 0));
     *cpu += more ? 1 : UINT32_MAX;
     *memory += more ? 1 : UINT32_MAX;
-    index->table_checked = index->table_checked && *cpu > 1 && *memory > 1;
+    index->cpu_milli += (more ? 1 : UINT64_MAX) * host->capacity.cpu_milli;
+    index->memory_mib += (more ? 1 : UINT64_MAX) * host->capacity.memory_mib;
+    index->table_checked = false;
 }
 
 static void grow_hosts(struct placer_index *index, uint32_t slots)
@@ -149,6 +151,8 @@ void index_begin(struct placer *placer)
     memset(index->cpu_log2, 0, sizeof(index->cpu_log2));
     memset(index->memory_log2, 0, sizeof(index->memory_log2));
     memset(index->kinds, 0, sizeof(index->kinds));
+    index->cpu_milli = 0;
+    index->memory_mib = 0;
     index->table_checked = false;
     index->is_loaded = false;
 }
@@ -217,23 +221,49 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* The ratio of the fleet's memory to its CPU, rounded to an eighth or less, so
+ * that hosts which come or go seldom make another table. */
+#define RATIO_CPU  65536
+#define RATIO_BITS 3
+
+static void set_ratio(struct ranks_scale *scale,
+                      const struct placer_index *index)
+{
+    uint64_t ratio = RATIO_CPU;
+    uint32_t bits;
+
+    if (index->cpu_milli > 0 && index->memory_mib > 0) {
+        ratio = (uint64_t)((unsigned __int128)index->memory_mib * RATIO_CPU /
+                           index->cpu_milli) |
+                1;
+    }
+    bits = 64 - (uint32_t)__builtin_clzll(ratio);
+    if (bits > RATIO_BITS) {
+        uint32_t shift = bits - RATIO_BITS;
+
+        ratio = (ratio + (UINT64_C(1) << (shift - 1))) >> shift << shift;
+    }
+    scale->cpu_milli = RATIO_CPU;
+    scale->memory_mib = ratio;
+    while (((scale->cpu_milli | scale->memory_mib) & 1) == 0) {
+        scale->cpu_milli /= 2;
+        scale->memory_mib /= 2;
+    }
+}
+
+/* Shares are of what the hosts have: by the sizes' own ratio, which rare sizes
+ * with much memory decide as well, the scarcer resource may look the cheaper
+ * one. */
 static struct ranks_scale scale_of(const struct placer_index *index,
-                                   uint32_t zones,
-                                   const struct ranks_size *sizes,
-                                   uint32_t count)
+                                   uint32_t zones, uint32_t count)
 {
     struct ranks_scale scale = {
-        .cpu_milli = 1,
-        .memory_mib = 1,
         .cpu_max_milli = largest(index->cpu_log2),
         .memory_max_mib = largest(index->memory_log2),
         .cells_max = CELLS_OF_ZONES_MAX >> log2_of(zones),
     };
 
-    for (uint32_t i = 0; i < count; i++) {
-        scale.cpu_milli += sizes[i].cpu_milli;
-        scale.memory_mib += sizes[i].memory_mib;
-    }
+    set_ratio(&scale, index);
     if (count > 0) {
         scale.cells_max =
             smaller(scale.cells_max, COMPILE_MAX / (count * count));
@@ -273,7 +303,7 @@ static void prepare_table(struct placer_index *index, const struct state *state)
 
     memset(sizes, 0, sizeof(sizes));
     count = collect_sizes(state, sizes);
-    scale = scale_of(index, state_zone_slots(state), sizes, count);
+    scale = scale_of(index, state_zone_slots(state), count);
     index->table_checked = true;
     if (index->table != NULL && index->size_count == count &&
         memcmp(index->sizes, sizes, sizeof(sizes)) == 0 &&

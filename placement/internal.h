@@ -166,6 +166,8 @@ struct placer_index {
     /* Hosts by the log2 of what they have, for the scale. */
     uint32_t cpu_log2[33];
     uint32_t memory_log2[33];
+    uint64_t cpu_milli; /* What all have together, likewise. */
+    uint64_t memory_mib;
     struct ranks_size sizes[RANKS_SIZES_MAX]; /* As the table was made. */
     uint32_t size_count;
     struct ranks_scale scale;

@@ -263,9 +263,34 @@ static uint32_t divisor_of(uint32_t a, uint32_t b)
     return b == 0 ? a : divisor_of(b, a % b);
 }
 
+/* Of the hosts' memory and CPU the ratio, to three binary digits. */
+static void set_prices(struct sizes *sizes, const struct state *state)
+{
+    uint64_t cpu = 0;
+    uint64_t memory = 0;
+    uint64_t unit = 1;
+
+    for (uint32_t i = 0; i < state_host_slots(state); i++) {
+        const struct host *host = state_host_at(state, i);
+
+        cpu += host == NULL ? 0 : host->capacity.cpu_milli;
+        memory += host == NULL ? 0 : host->capacity.memory_mib;
+    }
+    sizes->cpu_price = memory * 65536 / cpu | 1;
+    sizes->memory_price = 65536;
+    while (sizes->cpu_price / unit >= 8) {
+        unit *= 2;
+    }
+    sizes->cpu_price = (sizes->cpu_price + unit / 2) / unit * unit;
+    while (sizes->cpu_price % 2 == 0 && sizes->memory_price % 2 == 0) {
+        sizes->cpu_price /= 2;
+        sizes->memory_price /= 2;
+    }
+}
+
 static struct sizes sizes_of(const struct state *state)
 {
-    struct sizes sizes = {.cpu_price = 1, .memory_price = 1};
+    struct sizes sizes = {.count = 0};
 
     for (uint32_t i = 0; i < state_class_slots(state); i++) {
         const struct class *class = state_class_at(state, i);
@@ -278,10 +303,9 @@ static struct sizes sizes_of(const struct state *state)
         if (is_new) {
             sizes.cpu[sizes.count] = class->resources.cpu_milli;
             sizes.memory[sizes.count++] = class->resources.memory_mib;
-            sizes.cpu_price += class->resources.memory_mib;
-            sizes.memory_price += class->resources.cpu_milli;
         }
     }
+    set_prices(&sizes, state);
     return sizes;
 }
 
@@ -369,10 +393,10 @@ static struct rank rank_of(const struct wish *wish, const struct host *host,
     rank.keys[4] = host->zone != prefer_zone;
     rank.keys[5] = load_of(state_zone_at(wish->state, host->zone));
     rank.keys[6] = host->zone;
+    rank.keys[8] = sizes.cpu_price * cpu + sizes.memory_price * memory;
     rank.keys[7] = value_of(&sizes, cpu, memory) -
                    value_of(&sizes, less(cpu, wish->class->resources.cpu_milli),
                             less(memory, wish->class->resources.memory_mib));
-    rank.keys[8] = sizes.cpu_price * cpu + sizes.memory_price * memory;
     rank.keys[9] = cpu;
     rank.keys[10] = memory;
     rank.keys[11] = uid_slot(host->uid);
