@@ -16,6 +16,7 @@
 #define DEPTH_MAX  5
 #define GIVERS_MAX 3
 #define WAYS_MAX   10   /* Hosts that are tried for a VM. */
+#define ALIKE_MAX  2    /* Of the same weight. */
 #define SLOTS_MAX  24   /* Slots of a host that are looked at. */
 #define LOOKS_MAX  4096 /* Hosts that chains of one length look at. */
 
@@ -108,9 +109,10 @@ static bool may_give(const struct chain *chain, uint32_t item)
            !has_moved(chain, item);
 }
 
-/* One slot of each size: which of the same size goes makes no difference. */
+/* A few slots of each size: which of the same size goes makes no difference;
+ * one of the VM's own size would only take its place. */
 static uint32_t slots_of(const struct chain *chain, uint32_t host,
-                         uint32_t *items)
+                         uint32_t own_size, uint32_t *items)
 {
     const struct witness *witness = witness_of(chain);
     uint32_t item = witness->hosts[host].first;
@@ -118,7 +120,7 @@ static uint32_t slots_of(const struct chain *chain, uint32_t host,
 
     for (; item != SLOT_NONE && count < SLOTS_MAX;
          item = witness->items[item].next) {
-        uint32_t same = 0;
+        uint32_t same = witness->items[item].size == own_size ? GIVERS_MAX : 0;
 
         for (uint32_t i = 0; i < count; i++) {
             same += witness->items[items[i]].size == witness->items[item].size;
@@ -179,7 +181,8 @@ static struct way way_on(const struct chain *chain, uint32_t item,
 {
     struct way best = {.host = host};
     uint32_t items[SLOTS_MAX];
-    uint32_t count = slots_of(chain, host, items);
+    uint32_t count =
+        slots_of(chain, host, witness_of(chain)->items[item].size, items);
 
     for (uint32_t i = 0; i < count; i++) {
         struct way one = {.host = host};
@@ -206,7 +209,14 @@ static struct way way_on(const struct chain *chain, uint32_t item,
 static uint32_t keep(struct way *ways, uint32_t count, const struct way *way)
 {
     uint32_t at = count < WAYS_MAX ? count++ : WAYS_MAX;
+    uint32_t alike = 0;
 
+    for (uint32_t i = 0; i < count - (at < WAYS_MAX); i++) {
+        alike += ways[i].weight == way->weight;
+    }
+    if (alike >= ALIKE_MAX) {
+        return count - (at < WAYS_MAX);
+    }
     for (; at > 0 && way->weight < ways[at - 1].weight; at--) {
         if (at < WAYS_MAX) {
             ways[at] = ways[at - 1];
