@@ -153,8 +153,10 @@ static void collect(const struct turn_plan *plan, struct collected *parts)
     struct apply_cursor cursor = {0, 0};
     uint64_t before = 0;
 
-    qsort(trial->touched, trial->touched_count, sizeof(*trial->touched),
-          compare_touched);
+    if (trial->touched_count > 0) { /* Grants alone touch nothing. */
+        qsort(trial->touched, trial->touched_count, sizeof(*trial->touched),
+              compare_touched);
+    }
     for (size_t i = 0; i < trial->touched_count; i++) {
         uint64_t touched = trial->touched[i];
         struct operation_ref part;

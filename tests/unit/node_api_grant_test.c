@@ -493,11 +493,13 @@ static void a_manifest_has_no_tokens_and_prunes_none(void **unused)
                  "uid: 4}]}",
                  "INVALID_FIELD", "grants[0].uid: ");
     /* A file that says nothing of grants takes none away. */
-    desk_ok(desk, "ApplyManifest", "{prune: true, manifest: {}}");
+    desk_ok(desk, "ApplyManifest",
+            "{prune: true, manifest: {zones: [{name: z1}]}}");
     desk_says(desk, "grants stay as they are");
     assert_int_equal(state_counts(desk->state)->grants, 3);
     desk_ok(desk, "ApplyManifest",
-            "{prune: true, manifest: {grants: [" ROOT "]}}");
+            "{prune: true, manifest: {zones: [{name: z1}], grants: [" ROOT
+            "]}}");
     desk_says(desk, "{\"kind\":\"grant\",\"name\":\"gone\",\"action\":"
                     "\"deleted\"");
     desk_says(desk, "1 token is left aside");
@@ -506,7 +508,8 @@ static void a_manifest_has_no_tokens_and_prunes_none(void **unused)
     desk_ok(desk, "ListVms", "{}");
     desk->caller = &root;
     desk_refused(desk, "ApplyManifest",
-                 "{prune: true, manifest: {grants: [{name: v, client: v, role: "
+                 "{prune: true, manifest: {zones: [{name: z1}], grants: "
+                 "[{name: v, client: v, role: "
                  "viewer}]}}",
                  "LAST_ADMIN", "prune: grant 'root'");
     desk_destroy(desk);
@@ -520,11 +523,12 @@ static void a_grant_that_came_in_between_is_not_pruned(void **unused)
 
     (void)unused;
     desk_ok(desk, "ApplyManifest",
-            "{prune: true, dry_run: true, manifest: {grants: [" ROOT "]}}");
+            "{prune: true, dry_run: true, manifest: {zones: [{name: z1}], "
+            "grants: [" ROOT "]}}");
     desk_says(desk, "\"grant_revision\":\"1\"");
     snprintf(yaml, sizeof(yaml),
-             "{prune: true, expect_grant_revision: 1, manifest: {grants: [" ROOT
-             "]}}");
+             "{prune: true, expect_grant_revision: 1, manifest: {zones: "
+             "[{name: z1}], grants: [" ROOT "]}}");
     desk_ok(desk, "ApplyManifest", yaml);
     give(desk, "new", "role: viewer");
     desk->caller = &root;
