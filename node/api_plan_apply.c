@@ -122,7 +122,7 @@ static bool apply_create(const struct application *application,
     }
     group_control_make(plan, id, name);
     if (step->to_uid == 0) {
-        place_vm(plan, state_vm_named(plan->scratch, text_of(name)));
+        place_vm(plan, state_vm_named(plan->scratch, text_of(name)), NULL);
         return true;
     }
     return apply_place(step, state_vm_named(plan->scratch, text_of(name)),

@@ -336,6 +336,7 @@ static bool try_target(struct api_reply *reply, struct turn_plan *plan,
         return false;
     }
     if (choice.host == SLOT_NONE) {
+        placer_count_refused(plan->placer, plan->scratch, &request, &choice);
         placement_explain(plan->scratch, &choice, words, sizeof(words));
         api_fail(reply, API_TARGET_REFUSED, "the VM cannot move there: %s",
                  words);

@@ -81,7 +81,7 @@ static void decide_place(const struct evacuator *evacuator,
         return;
     }
     if (!is_up(plan->scratch, step->host)) {
-        place_vm(plan, vm);
+        place_vm(plan, vm, NULL);
         return;
     }
     refusal = placer_refusal(plan->placer, plan->scratch, vm, step->host);
@@ -94,7 +94,7 @@ static void decide_place(const struct evacuator *evacuator,
         place_claim(plan, vm, step->host, MOVE_CAUSE_PREEMPTION)) {
         return;
     }
-    place_vm(plan, vm);
+    place_vm(plan, vm, NULL);
 }
 
 /* Still where the plan has it, and not on its way. */
@@ -227,7 +227,7 @@ enum evacuator_progress evacuator_decide(struct evacuator *evacuator,
 
     CHECK(evacuator_is_deciding(evacuator));
     while (max-- > 0 && evacuator->next < evacuator->count &&
-           plan->entry.len < TURN_BYTES_SOFT_MAX) {
+           turn_work_left(plan) > 0 && plan->entry.len < TURN_BYTES_SOFT_MAX) {
         decide(evacuator, plan, &evacuator->steps[evacuator->next++]);
     }
     if (evacuator->next < evacuator->count) {

@@ -5,115 +5,15 @@
 #include "base/planted.h"
 #include "node/limits.h"
 
-/* Equal requests that failed in this turn fail again: what places VMs frees no
- * room, but for the rules of a group whose members are placed. */
-struct refusal {
-    uint64_t pool_mask;
-    uint64_t disk_zone_mask;
-    uint32_t class_slot;
-    uint32_t zone;
-    uint32_t group_plus1;
-    uint32_t home_host_plus1;
-    uint32_t selector_blob;
-    uint16_t priority; /* The highest that it is known of. */
-    uint8_t driver;
-    uint8_t reason;
-    bool preemptible;
-    bool recovering;
-};
-
-#define REFUSALS_MAX 64
-
 struct look {
-    struct refusal refusals[REFUSALS_MAX];
-    uint32_t refusal_count;
     uint32_t assigned;
-    uint32_t looks;
     uint32_t preemptions;
     uint64_t next_time_ms; /* Earliest end of a restart delay, leader's time. */
 };
 
 void failover_place(struct turn_plan *plan, const struct vm *vm)
 {
-    place_vm(plan, vm);
-}
-
-static struct refusal refusal_of(const struct vm *vm)
-{
-    return (struct refusal){
-        .pool_mask = vm->pool_mask,
-        .disk_zone_mask = vm->disk_zone_mask,
-        .class_slot = vm->class_slot,
-        .zone = vm->zone,
-        .group_plus1 = vm->group_plus1,
-        .home_host_plus1 = vm->home_host_plus1,
-        .selector_blob = vm->selector_blob,
-        .priority = vm->priority,
-        .driver = vm->driver,
-        .preemptible = vm->preemptible,
-        .recovering = vm->recovering,
-    };
-}
-
-/* A VM of lower priority finds no more than one of a higher: fewer may be
- * stopped for it. */
-static bool covers(const struct refusal *known, const struct refusal *wanted)
-{
-    return known->class_slot == wanted->class_slot &&
-           known->zone == wanted->zone &&
-           known->group_plus1 == wanted->group_plus1 &&
-           known->home_host_plus1 == wanted->home_host_plus1 &&
-           known->selector_blob == wanted->selector_blob &&
-           known->pool_mask == wanted->pool_mask &&
-           known->disk_zone_mask == wanted->disk_zone_mask &&
-           known->driver == wanted->driver &&
-           known->preemptible == wanted->preemptible &&
-           known->recovering == wanted->recovering &&
-           known->priority >= wanted->priority;
-}
-
-static const struct refusal *known_refusal(const struct look *look,
-                                           const struct vm *vm)
-{
-    struct refusal wanted = refusal_of(vm);
-
-    if (vm->moving != MOVE_NONE) {
-        return NULL;
-    }
-    for (uint32_t i = 0; i < look->refusal_count; i++) {
-        if (covers(&look->refusals[i], &wanted)) {
-            return &look->refusals[i];
-        }
-    }
-    return NULL;
-}
-
-static void note_refusal(struct look *look, const struct vm *vm,
-                         enum pending_reason reason)
-{
-    if (vm->moving != MOVE_NONE || reason == PENDING_PREEMPTING ||
-        look->refusal_count == REFUSALS_MAX) {
-        return;
-    }
-    look->refusals[look->refusal_count] = refusal_of(vm);
-    look->refusals[look->refusal_count].reason = (uint8_t)reason;
-    look->refusal_count++;
-}
-
-/* A member more here may let others in there. */
-static bool forget_group(struct look *look, uint32_t group_plus1)
-{
-    bool forgot = false;
-
-    for (uint32_t i = 0; i < look->refusal_count && group_plus1 != 0;) {
-        if (look->refusals[i].group_plus1 == group_plus1) {
-            look->refusals[i] = look->refusals[--look->refusal_count];
-            forgot = true;
-        } else {
-            i++;
-        }
-    }
-    return forgot;
+    place_vm(plan, vm, NULL);
 }
 
 /* It failed and waits out its delay. */
@@ -132,28 +32,33 @@ static bool waits(struct turn_plan *plan, struct look *look,
     return true;
 }
 
-static void place_or_explain(struct failover *failover, struct turn_plan *plan,
+/* False: it takes more than is left of this turn. */
+static bool place_or_explain(struct failover *failover, struct turn_plan *plan,
                              struct look *look, const struct vm *vm)
 {
-    const struct refusal *refusal = known_refusal(look, vm);
-    enum pending_reason reason;
+    enum pending_reason reason = refusals_find(&failover->refusals, vm);
     struct vm seen = *vm;
 
     if (waits(plan, look, vm)) {
-        return;
+        return true;
     }
-    if (refusal != NULL) {
-        place_reason(plan, vm, (enum pending_reason)refusal->reason);
-        return;
+    if (reason != PENDING_NONE) {
+        place_reason(plan, vm, reason);
+        return true;
     }
-    reason = place_vm(plan, vm);
+    reason = place_vm(plan, vm, &failover->search);
+    if (failover->search.vm_uid == seen.uid) {
+        return false;
+    }
     if (reason == PENDING_NONE) {
         look->assigned++;
-        failover->dirty |= forget_group(look, seen.group_plus1);
+        failover->dirty |=
+            refusals_forget_group(&failover->refusals, seen.group_plus1);
     } else {
         look->preemptions += reason == PENDING_PREEMPTING;
-        note_refusal(look, &seen, reason);
+        refusals_note(&failover->refusals, &seen, reason);
     }
+    return true;
 }
 
 static bool is_settling(struct failover *failover, const struct turn_plan *plan)
@@ -176,6 +81,9 @@ static void begin_pass(struct failover *failover, const struct turn_plan *plan)
     bool unfinished = failover->pending.todo_count > 0;
     bool again = failover->dirty || plan->now_ms >= failover->next_look_ms;
 
+    if (again) {
+        refusals_clear(&failover->refusals);
+    }
     if (!again || (unfinished && failover->restarted)) {
         return;
     }
@@ -190,20 +98,22 @@ static void run_pass(struct failover *failover, struct turn_plan *plan)
     struct look look = {.next_time_ms = UINT64_MAX};
     uint32_t slot;
 
+    refusals_begin_turn(&failover->refusals);
     begin_pass(failover, plan);
     while ((slot = pending_first(&failover->pending)) != SLOT_NONE &&
            look.assigned < failover->assign_max &&
-           look.looks < FAILOVER_LOOKS_MAX &&
-           look.preemptions < PREEMPTIONS_MAX &&
+           look.preemptions < PREEMPTIONS_MAX && turn_work_left(plan) > 0 &&
            plan->entry.len < TURN_BYTES_SOFT_MAX) {
         const struct vm *vm = state_vm_at(plan->scratch, slot);
 
         /* What this turn decides shows in the lists when it is applied. */
         pending_tried(&failover->pending, slot);
-        look.looks++;
-        if (vm != NULL && vm->state == VM_PENDING) {
-            place_or_explain(failover, plan, &look, vm);
+        if (vm != NULL && vm->state == VM_PENDING &&
+            !place_or_explain(failover, plan, &look, vm)) {
+            pending_return(&failover->pending, slot);
+            break;
         }
+        plan->looks += PENDING_LOOKS;
     }
     if (slot == SLOT_NONE) {
         failover->restarted = false;
@@ -258,6 +168,7 @@ void failover_init(struct failover *failover, const struct judge *judge)
         .assign_max = FAILOVER_ASSIGN_MAX,
     };
     pending_init(&failover->pending);
+    refusals_init(&failover->refusals);
     evacuator_init(&failover->evacuator);
 }
 
@@ -265,12 +176,15 @@ void failover_close(struct failover *failover)
 {
     evacuator_abandon(&failover->evacuator);
     pending_close(&failover->pending);
+    refusals_close(&failover->refusals);
 }
 
 void failover_lead(struct failover *failover, const struct state *state)
 {
     evacuator_abandon(&failover->evacuator);
     pending_load(&failover->pending, state);
+    refusals_clear(&failover->refusals);
+    failover->search = (struct placement_search){0};
     failover->dirty = true;
     failover->restarted = false;
     failover->lost = true;

@@ -11,6 +11,7 @@
 #include "node/judge.h"
 #include "node/pending.h"
 #include "node/place.h"
+#include "node/refusals.h"
 #include "node/turn.h"
 
 struct failover {
@@ -18,6 +19,8 @@ struct failover {
     const struct judge *judge;
     struct pending pending;
     struct evacuator evacuator;
+    struct refusals refusals;       /* Of the pass. */
+    struct placement_search search; /* For the first of the pending VMs. */
     /* Something changed since the last look: capacity, hosts, VMs. */
     bool dirty;
     /* The pass began anew before it came to its end. It may do so once: a busy

@@ -268,7 +268,8 @@ static uint32_t make_members(struct turn_plan *plan, struct group_id id,
         group_control_make(plan, id, name);
         place_vm(plan,
                  state_vm_named(plan->scratch,
-                                (struct text){name, (uint32_t)strlen(name)}));
+                                (struct text){name, (uint32_t)strlen(name)}),
+                 NULL);
         number++;
         made++;
     }

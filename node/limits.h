@@ -38,9 +38,17 @@
  * all. */
 #define FAILOVER_ASSIGN_MAX 1000
 
-/* Pending VMs that one turn looks at: those for which there is no room cost
- * less than those that are placed, some 100 ns each. */
-#define FAILOVER_LOOKS_MAX 20000
+/* What the controllers of a turn may do, and then its requests, in looks at a
+ * host of some 50 ns each (turn_work_left()): some 5 ms each. What is left of a
+ * pass over the pending VMs, or of a search for VMs to stop, goes on in the
+ * next turn. One look is the least that a pending VM costs: 100 ns. */
+#define TURN_WORK_MAX     100000
+#define TURN_CHANGE_LOOKS 30
+#define PENDING_LOOKS     2
+
+/* Kinds of VMs that are known to find no place in a pass over the pending ones;
+ * of more, each VM is looked at. 72 bytes each. */
+#define REFUSALS_KEPT_MAX 4096
 
 /* So many VMs that lost their hosts are planned together, in slices between
  * turns, before the first is placed: fewer are placed one by one at once, by
@@ -51,8 +59,7 @@
  * between two slices the loop does what else is due. */
 #define EVACUATION_SLICE_VMS 10000
 
-/* VMs for which preemption is tried in one turn: each looks at every host that
- * has preemptible VMs. */
+/* VMs for which others are stopped in one turn. */
 #define PREEMPTIONS_MAX 64
 
 /* Room is looked for again after so long although nothing told of any: a safety
@@ -109,7 +116,7 @@
 #define PLAN_SLICE_VMS     300
 #define PLAN_SLICE_MEMBERS 300
 #define PLAN_SLICE_LOOKS   20000
-#define PLAN_SLICE_REASONS 4
+#define PLAN_SLICE_WORK    100000 /* As TURN_WORK_MAX. */
 
 /* Kinds of VMs whose lack of a place a plan explains in words. */
 #define PLAN_REASONS_MAX 256

@@ -223,3 +223,26 @@ void pending_tried(struct pending *pending, uint32_t slot)
     take_out(pending, slot);
     append(pending, slot, TRIED);
 }
+
+void pending_return(struct pending *pending, uint32_t slot)
+{
+    struct pending_entry *entry = &pending->entries[slot];
+    struct pending_list *todo;
+
+    CHECK(slot < pending->capacity && entry->where == TRIED);
+    take_out(pending, slot);
+    todo = &pending->todo[entry->priority];
+    if (todo->first == SLOT_NONE) {
+        append(pending, slot, TODO);
+        return;
+    }
+    entry->where = TODO;
+    entry->prev = SLOT_NONE;
+    entry->next = todo->first;
+    pending->entries[todo->first].prev = slot;
+    todo->first = slot;
+    pending->todo_count++;
+    pending->count++;
+    pending->recovering_count += entry->recovering;
+    pending->recovering_total += entry->recovering;
+}

@@ -51,4 +51,7 @@ uint32_t pending_first(const struct pending *pending);
 /* It was tried: until pending_again() it is not given again. */
 void pending_tried(struct pending *pending, uint32_t slot);
 
+/* What was given last was not tried to the end: it is given next. */
+void pending_return(struct pending *pending, uint32_t slot);
+
 #endif

@@ -254,35 +254,41 @@ bool place_claim(struct turn_plan *plan, const struct vm *vm,
 /* As few preemptible VMs as possible are stopped for it. It holds their room
  * from now on, and runs there once they have gone: that they have gone is
  * proved as for any other stop, so nothing here touches rule 1. */
-static bool preempt(struct turn_plan *plan, const struct vm *vm)
+static enum placement_found preempt(struct turn_plan *plan, const struct vm *vm,
+                                    struct placement_search *search)
 {
+    const struct placement_preemption *found = &search->found;
     struct vm_id id = {vm->uid};
-    struct placement_preemption preemption;
     struct vm greedy = *vm;
+    enum placement_found progress;
 
     if (PLANTED(PREEMPTS_EQUALS)) {
         greedy.priority = UINT16_MAX;
         vm = &greedy;
     }
     if (vm->moving != MOVE_NONE ||
-        state_policy(plan->scratch)->preempt_max == 0 ||
-        !placer_preempt(plan->placer, plan->scratch, vm, &preemption)) {
-        return false;
+        state_policy(plan->scratch)->preempt_max == 0) {
+        return PLACEMENT_NONE;
     }
-    CHECK(preemption.victim_count > 0 &&
-          preemption.victim_count <= PLACEMENT_VICTIMS_MAX);
-    if (!place_claim(plan, vm, preemption.host, MOVE_CAUSE_PREEMPTION)) {
-        return false;
+    progress = placer_preempt(plan->placer, plan->scratch, vm,
+                              turn_work_left(plan), search);
+    if (progress != PLACEMENT_FOUND) {
+        return progress;
     }
-    for (uint32_t i = 0; i < preemption.victim_count; i++) {
+    CHECK(found->victim_count > 0 &&
+          found->victim_count <= PLACEMENT_VICTIMS_MAX);
+    if (!place_claim(plan, vm, found->host, MOVE_CAUSE_PREEMPTION)) {
+        return PLACEMENT_NONE;
+    }
+    for (uint32_t i = 0; i < found->victim_count; i++) {
         struct change change = {.kind = CHANGE_VM_PREEMPT};
 
         change.vm_preempt.vm.uid =
-            state_vm_at(plan->scratch, preemption.victims[i])->uid;
+            state_vm_at(plan->scratch, found->victims[i])->uid;
         change.vm_preempt.beneficiary = id;
         turn_change(plan, &change);
     }
-    return true;
+    return PLACEMENT_FOUND;
 }
 
 static bool has_leaving(const struct state *state, const struct host *host)
@@ -350,9 +356,12 @@ static bool take_claim(struct turn_plan *plan, const struct vm *vm,
 }
 
 static enum pending_reason choose_and_place(struct turn_plan *plan,
-                                            const struct vm *vm)
+                                            const struct vm *vm,
+                                            struct placement_search *search,
+                                            bool *goes_on)
 {
     struct placement_choice choice;
+    enum placement_found found = PLACEMENT_NONE;
 
     choose(plan, vm, &choice);
     if (choice.host == SLOT_NONE && was_preempted(vm)) {
@@ -365,18 +374,26 @@ static enum pending_reason choose_and_place(struct turn_plan *plan,
         place_assign(plan, vm, choice.host);
         return PENDING_NONE;
     }
-    if (lacks_room(choice.reason) && preempt(plan, vm)) {
+    if (lacks_room(choice.reason)) {
+        found = preempt(plan, vm, search);
+    }
+    if (found == PLACEMENT_GOES_ON) {
+        *goes_on = true;
+        return PENDING_QUEUED;
+    }
+    if (found == PLACEMENT_FOUND) {
         return PENDING_PREEMPTING;
     }
     place_reason(plan, vm, choice.reason);
     return choice.reason;
 }
 
-enum pending_reason place_vm(struct turn_plan *plan, const struct vm *vm)
+static enum pending_reason decide(struct turn_plan *plan, const struct vm *vm,
+                                  struct placement_search *search,
+                                  bool *goes_on)
 {
     enum pending_reason reason;
 
-    CHECK(vm->state == VM_PENDING);
     if (vm->moving == MOVE_CLAIMED) {
         struct vm_id id = {vm->uid};
 
@@ -389,5 +406,24 @@ enum pending_reason place_vm(struct turn_plan *plan, const struct vm *vm)
     if (place_by_proof(plan, vm)) {
         return PENDING_NONE;
     }
-    return choose_and_place(plan, vm);
+    return choose_and_place(plan, vm, search, goes_on);
+}
+
+enum pending_reason place_vm(struct turn_plan *plan, const struct vm *vm,
+                             struct placement_search *search)
+{
+    struct placement_search own = {0};
+    enum pending_reason reason;
+    bool goes_on = false;
+
+    CHECK(vm->state == VM_PENDING);
+    if (turn_work_left(plan) == 0) {
+        return PENDING_QUEUED;
+    }
+    search = search != NULL ? search : &own;
+    reason = decide(plan, vm, search, &goes_on);
+    if (!goes_on) {
+        search->vm_uid = 0; /* It has come to an end some other way. */
+    }
+    return reason;
 }

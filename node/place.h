@@ -9,8 +9,14 @@
 
 /* The VM is PENDING in the plan's scratch. Assigns it (PENDING_NONE); or, when
  * preemptible VMs are stopped for it, holds room for it (PENDING_PREEMPTING);
- * or sets and returns the reason. The record is not valid afterwards. */
-enum pending_reason place_vm(struct turn_plan *plan, const struct vm *vm);
+ * or sets and returns the reason. The record is not valid afterwards.
+ *
+ * When no work is left (turn_work_left()) it changes nothing and returns
+ * PENDING_QUEUED: it is for a later turn. `search` then has what goes on, if
+ * its vm_uid is that of the VM; NULL: it is left to failover, which looks at
+ * every pending VM. */
+enum pending_reason place_vm(struct turn_plan *plan, const struct vm *vm,
+                             struct placement_search *search);
 
 /* Its zone is lost, and headroom kept a slot for that: to that host, if it is
  * as the proof has it. What is decided so takes nothing that was kept for

@@ -502,6 +502,7 @@ static void finish(struct planner *planner)
 bool planner_work(struct planner *planner)
 {
     bytes_clear(&planner->plan.entry); /* Nobody wants it. */
+    turn_work_begin(&planner->plan, PLAN_SLICE_WORK);
     switch (planner->phase) {
     case PLANNER_PREPARE:
         prepare(planner);

@@ -207,6 +207,9 @@ struct planner_reason {
     bool recovering;
 };
 
+/* Kinds that a VM is compared with in the time of a look at a host. */
+#define KINDS_A_LOOK 16
+
 static struct planner_reason kind_of(const struct vm *vm)
 {
     return (struct planner_reason){
@@ -250,15 +253,18 @@ static uint32_t explain(struct planner *planner, const struct vm *vm)
     placer_choose(planner->plan.placer, planner->plan.scratch, &request,
                   &choice);
     if (choice.host == SLOT_NONE) {
+        if (!choice.retry) {
+            placer_count_refused(planner->plan.placer, planner->plan.scratch,
+                                 &request, &choice);
+        }
         placement_explain(planner->plan.scratch, &choice, words, sizeof(words));
     }
     return plan_keep_format(planner->result, "%s", words);
 }
 
-/* Each explanation looks at all hosts: so few in a slice, and so many in all;
- * what is beyond has its reason and no sentence. */
-static uint32_t message_of(struct planner *planner, const struct vm *vm,
-                           uint32_t *explained)
+/* Each explanation looks at all hosts: so many in all; what is beyond has its
+ * reason and no sentence. */
+static uint32_t message_of(struct planner *planner, const struct vm *vm)
 {
     struct planner_reason kind = kind_of(vm);
 
@@ -276,7 +282,6 @@ static uint32_t message_of(struct planner *planner, const struct vm *vm,
     }
     kind.message = explain(planner, vm);
     planner->reasons[planner->reason_count++] = kind;
-    (*explained)++;
     return kind.message;
 }
 
@@ -311,7 +316,6 @@ bool planner_explain(struct planner *planner)
 {
     const struct state *state = planner->plan.scratch;
     uint32_t end = planner->cursor + PLAN_SLICE_LOOKS;
-    uint32_t explained = 0;
 
     if (state_counts(state)->vms_by_state[VM_PENDING] +
             state_counts(state)->vms_by_state[VM_LOST] ==
@@ -321,12 +325,13 @@ bool planner_explain(struct planner *planner)
     for (; planner->cursor < state_vm_slots(state); planner->cursor++) {
         const struct vm *vm = state_vm_at(state, planner->cursor);
 
-        if (planner->cursor == end || explained == PLAN_SLICE_REASONS ||
+        if (planner->cursor == end || turn_work_left(&planner->plan) == 0 ||
             planner->result->unplaced_count == PLAN_STEPS_MAX) {
             return planner->result->unplaced_count == PLAN_STEPS_MAX;
         }
+        planner->plan.looks += 1 + planner->reason_count / KINDS_A_LOOK;
         if (vm != NULL && vm->state == VM_PENDING) {
-            uint32_t message = message_of(planner, vm, &explained);
+            uint32_t message = message_of(planner, vm);
 
             add_unplaced(planner, vm, message,
                          (enum pending_reason)vm->pending_reason);

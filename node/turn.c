@@ -158,9 +158,13 @@ static void make_plan(struct turn *turn, struct turn_plan *plan, bool ready)
         plan_lane(turn, LANE_READ, plan);
         return;
     }
+    turn_work_begin(plan, TURN_WORK_MAX);
     for (size_t i = 0; i < turn->controller_count; i++) {
         turn->controllers[i]->plan(turn->controllers[i], plan);
     }
+    /* Requests have their own: what they make is placed although there are more
+     * that wait than one turn looks at. */
+    turn_work_begin(plan, TURN_WORK_MAX);
     for (int lane = 0; lane < LANE_COUNT; lane++) {
         plan_lane(turn, (enum turn_lane)lane, plan);
     }

@@ -38,7 +38,17 @@ struct turn_plan {
     struct turn_trial *trial; /* It is the plan of this; or NULL. */
     struct plan_book *plans;  /* Of the owner; NULL in tests. */
     uint64_t decisions;       /* Events so far that are turn_is_decision(). */
+    uint64_t looks;           /* Of controllers, see turn_work_left(). */
+    uint64_t work_end;        /* Likewise; 0: no bound. */
 };
+
+/* From here on so much may be done, in looks at a host (placer_looks()): what
+ * the placer does, the changes, each of which costs TURN_CHANGE_LOOKS, and what
+ * controllers add to `looks`. Who decides many things stops when nothing is
+ * left, and goes on in the next turn: the same everywhere, whatever the machine
+ * and its clock. */
+void turn_work_begin(struct turn_plan *plan, uint64_t max);
+uint64_t turn_work_left(const struct turn_plan *plan);
 
 /* Decides one change: applied to the scratch and written into the entry. */
 void turn_change(struct turn_plan *plan, const struct change *change);

@@ -2,6 +2,7 @@
 #include "node/turn.h"
 
 #include "base/memory.h"
+#include "node/limits.h"
 
 #include <stdlib.h>
 
@@ -153,6 +154,28 @@ static void touch_former(struct turn_plan *plan, const struct change *change)
     if (vm != NULL) {
         touch_vm(plan->trial, vm);
     }
+}
+
+static uint64_t work_done(const struct turn_plan *plan)
+{
+    return plan->looks + placer_looks(plan->placer) +
+           plan->change_count * TURN_CHANGE_LOOKS;
+}
+
+void turn_work_begin(struct turn_plan *plan, uint64_t max)
+{
+    plan->work_end = work_done(plan) + max;
+}
+
+uint64_t turn_work_left(const struct turn_plan *plan)
+{
+    uint64_t done;
+
+    if (plan->work_end == 0) {
+        return UINT64_MAX;
+    }
+    done = work_done(plan);
+    return plan->work_end > done ? plan->work_end - done : 0;
 }
 
 void turn_change(struct turn_plan *plan, const struct change *change)

@@ -74,6 +74,9 @@ static char *pending_message(struct arena *arena, const struct state *state,
     if (choice.host != SLOT_NONE) {
         return view_string(arena, "placed in the next turn");
     }
+    if (placer != NULL) {
+        placer_count_refused(placer, state, &request, &choice);
+    }
     placement_explain(state, &choice, words, sizeof(words));
     return view_string(arena, words);
 }

@@ -3,10 +3,16 @@
  * A choice: the zones in their order, in each the index's hosts in theirs,
  * until one passes the rules that the index does not know. Exactly the best by
  * placement/compare.c, however many hosts that takes; mostly the first. */
+#include "base/check.h"
 #include "placement/headroom_book.h"
 #include "placement/internal.h"
 
 #include <string.h>
+
+/* What a choice costs that finds its host at once, or that there is none, in
+ * looks at a host; and each part of the index. */
+#define CHOICE_LOOKS 8
+#define PART_LOOKS   1
 
 /* Zones that no rule refuses as a whole, and how full they are. */
 static uint64_t find_zones(const struct placement_query *query,
@@ -54,7 +60,7 @@ static void find_in_part(const struct placement_query *query,
                          struct ranks_walk *walk,
                          struct placement_candidate *best)
 {
-    const struct placer *placer = query->placer;
+    struct placer *placer = query->placer;
     uint32_t least = query->domain_soft
                          ? counts_least(placer, query->group_slot, best->zone)
                          : 0;
@@ -63,6 +69,7 @@ static void find_in_part(const struct placement_query *query,
     while ((host = ranks_walk_next(walk)) != RANKS_NONE) {
         struct placement_candidate candidate;
 
+        placer->looks++;
         if (!filter_found(query, host)) {
             continue;
         }
@@ -106,6 +113,7 @@ static void find_in_zone(const struct placement_query *query,
         ranks_walk_begin(&walk, ranks, best->zone * index->zone_stride + kind,
                          want);
         find_in_part(query, &walk, &candidate);
+        query->placer->looks += PART_LOOKS + walk.looks;
         if (candidate.host != SLOT_NONE &&
             (best->host == SLOT_NONE ||
              compare_in_zone(&candidate, best) < 0)) {
@@ -156,8 +164,7 @@ static bool takes(const struct placement_query *query, uint32_t host)
            filter_host(query, host) == PLACEMENT_REFUSAL_COUNT;
 }
 
-/* The only host that its move, its claim or its disks leave. */
-static uint32_t only_host(const struct vm *vm)
+uint32_t choose_only_host(const struct vm *vm)
 {
     if (vm->moving != MOVE_NONE && vm->move_host != SLOT_NONE) {
         return vm->move_host;
@@ -168,7 +175,7 @@ static uint32_t only_host(const struct vm *vm)
 uint32_t choose_host(const struct placement_query *query, uint64_t not_zones)
 {
     const struct vm *vm = query->vm;
-    uint32_t host = only_host(vm);
+    uint32_t host = choose_only_host(vm);
 
     if (host == SLOT_NONE) {
         host = find_best(query, not_zones);
@@ -183,30 +190,6 @@ uint32_t choose_host(const struct placement_query *query, uint64_t not_zones)
     return not_zones >> fleet_hosts(query->placer->fleet)[host].zone & 1
                ? SLOT_NONE
                : host;
-}
-
-/* Counts who was refused for what. */
-static void count_refusals(const struct placement_query *query,
-                           uint64_t not_zones, uint32_t *refused)
-{
-    const struct fleet *fleet = query->placer->fleet;
-
-    for (uint32_t slot = 0; slot < fleet_slots(fleet); slot++) {
-        uint32_t zone = fleet_hosts(fleet)[slot].zone;
-        enum placement_refusal refusal;
-
-        if (zone == SLOT_NONE) {
-            continue;
-        }
-        refusal = filter_host(query, slot);
-        if (refusal == PLACEMENT_REFUSAL_COUNT &&
-            (not_zones >> zone & 1) != 0) {
-            refusal = REFUSED_HEADROOM;
-        }
-        if (refusal != PLACEMENT_REFUSAL_COUNT) {
-            refused[refusal]++;
-        }
-    }
 }
 
 /* All that a choice looks at in a VM, but which one it is. */
@@ -231,18 +214,52 @@ static bool is_of_a_kind(const struct vm *vm)
            vm->home_host_plus1 == 0 && vm->host == SLOT_NONE;
 }
 
-static const struct placement_choice *known_refusal(const struct placer *placer,
-                                                    const struct vm *kind)
+static struct placer_refusal *known_refusal(struct placer *placer,
+                                            const struct vm *vm)
 {
+    struct vm kind;
+
+    if (!is_of_a_kind(vm)) {
+        return NULL;
+    }
+    kind_of(vm, &kind);
     for (uint32_t i = 0; i < REFUSALS_MAX; i++) {
-        const struct placer_refusal *refusal = &placer->refusals[i];
+        struct placer_refusal *refusal = &placer->refusals[i];
 
         if (refusal->version == placer->version &&
-            memcmp(&refusal->kind, kind, sizeof(*kind)) == 0) {
-            return &refusal->choice;
+            memcmp(&refusal->kind, &kind, sizeof(kind)) == 0) {
+            return refusal;
         }
     }
     return NULL;
+}
+
+static void remember_refusal(struct placer *placer, const struct vm *vm,
+                             const struct placement_choice *choice)
+{
+    struct placer_refusal *refusal;
+
+    if (!is_of_a_kind(vm)) {
+        return;
+    }
+    refusal = &placer->refusals[placer->refusal_next++ % REFUSALS_MAX];
+    refusal->version = placer->version;
+    kind_of(vm, &refusal->kind);
+    refusal->choice = *choice;
+    refusal->counted = false;
+}
+
+/* Whether some host would take the VM if nothing were reserved or held: the
+ * index says so without a look at every host. */
+static bool has_room_kept(const struct placement_query *query)
+{
+    struct placement_query free = *query;
+
+    if (index_view_is_all(query->placer, query->view)) {
+        return false;
+    }
+    free.view = VIEW_RECOVERING;
+    return choose_host(&free, 0) != SLOT_NONE;
 }
 
 /* `not_zones`: where headroom said no. */
@@ -250,31 +267,23 @@ static void refuse(struct placement_query *query, uint64_t not_zones,
                    struct placement_choice *choice)
 {
     struct placer *placer = query->placer;
-    const struct placement_choice *known = NULL;
-    struct placer_refusal *refusal;
-    struct vm kind;
+    const struct placer_refusal *known = known_refusal(placer, query->vm);
+    bool kept;
 
-    kind_of(query->vm, &kind);
-    if (is_of_a_kind(query->vm)) {
-        known = known_refusal(placer, &kind);
-    }
     if (known != NULL) {
-        *choice = *known;
+        *choice = known->choice;
         return;
     }
-    if (headroom_guards(placer, query->vm) &&
+    kept = has_room_kept(query);
+    if (kept && headroom_guards(placer, query->vm) &&
         headroom_choose_hard(query, choice, not_zones)) {
         return;
     }
-    count_refusals(query, not_zones, choice->refused);
-    choice->reason = choice->headroom.count > 0 ? PENDING_HEADROOM
-                                                : reason_of(choice->refused);
-    if (is_of_a_kind(query->vm)) {
-        refusal = &placer->refusals[placer->refusal_next++ % REFUSALS_MAX];
-        refusal->version = placer->version;
-        refusal->kind = kind;
-        refusal->choice = *choice;
-    }
+    choice->headroom_zones = not_zones;
+    choice->reason = choice->headroom.count > 0 || not_zones != 0
+                         ? PENDING_HEADROOM
+                         : refusal_reason(query, kept);
+    remember_refusal(placer, query->vm, choice);
 }
 
 void placer_choose(struct placer *placer, const struct state *state,
@@ -285,6 +294,7 @@ void placer_choose(struct placer *placer, const struct state *state,
     uint64_t not_zones = 0;
 
     placer->choices++;
+    placer->looks += CHOICE_LOOKS;
     memset(choice, 0, sizeof(*choice));
     choice->host = SLOT_NONE;
     query_init(&query, placer, state, request->vm, request->prefer_zone);
@@ -295,6 +305,26 @@ void placer_choose(struct placer *placer, const struct state *state,
     }
     if (choice->host == SLOT_NONE && !choice->retry) {
         refuse(&query, not_zones, choice);
+    }
+}
+
+void placer_count_refused(struct placer *placer, const struct state *state,
+                          const struct placement_request *request,
+                          struct placement_choice *choice)
+{
+    struct placer_refusal *known = known_refusal(placer, request->vm);
+    struct placement_query query;
+
+    CHECK(choice->host == SLOT_NONE && !choice->retry);
+    if (known != NULL && known->counted) {
+        *choice = known->choice;
+        return;
+    }
+    query_init(&query, placer, state, request->vm, request->prefer_zone);
+    refusal_count(&query, choice->headroom_zones, choice->refused);
+    if (known != NULL) {
+        known->choice = *choice;
+        known->counted = true;
     }
 }
 

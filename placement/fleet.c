@@ -49,6 +49,7 @@ struct fleet {
     struct selector selectors[SELECTORS_MAX];
     uint32_t selector_count; /* Those after them were never used. */
     uint64_t asked;
+    uint64_t looks; /* Hosts whose labels were compared for a new selector. */
 };
 
 struct fleet *fleet_create(void)
@@ -419,6 +420,7 @@ const uint64_t *fleet_selected(struct fleet *fleet, const struct state *state,
         selector->labels = memory_copy(labels.data, labels.len);
         selector->bits = memory_alloc_array(bit_words(fleet->capacity) + 1,
                                             sizeof(*selector->bits));
+        fleet->looks += fleet->slots;
         for (uint32_t slot = 0; slot < fleet->slots; slot++) {
             if (fleet->hosts[slot].zone != SLOT_NONE) {
                 select_host(selector,
@@ -428,6 +430,11 @@ const uint64_t *fleet_selected(struct fleet *fleet, const struct state *state,
         }
     }
     return selector->bits;
+}
+
+uint64_t fleet_looks(const struct fleet *fleet)
+{
+    return fleet->looks;
 }
 
 bool fleet_fits(const struct fleet_host *host, const struct resources *wanted,

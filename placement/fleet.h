@@ -67,6 +67,9 @@ uint32_t fleet_zone_domains(const struct fleet *fleet, uint32_t zone);
 const uint64_t *fleet_selected(struct fleet *fleet, const struct state *state,
                                uint32_t selector_blob);
 
+/* Hosts that were looked at for selectors so far. */
+uint64_t fleet_looks(const struct fleet *fleet);
+
 /* Whether `host` could take a VM with these amounts as far as room goes. */
 bool fleet_fits(const struct fleet_host *host, const struct resources *wanted,
                 const struct amounts *named);

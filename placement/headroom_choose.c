@@ -84,6 +84,7 @@ bool headroom_choose_hard(struct placement_query *query,
     for (uint32_t host = 0; host < slots && tried < WAYS_MAX; host++) {
         uint32_t zone = zone_of(query, host);
 
+        query->placer->looks++;
         if (zone == SLOT_NONE || (not_zones >> zone & 1) != 0 ||
             filter_host(query, host) != REFUSED_HEADROOM) {
             continue;

@@ -382,6 +382,11 @@ static enum placer_view view_to_ask(const struct placer *placer,
     return view;
 }
 
+bool index_view_is_all(const struct placer *placer, enum placer_view view)
+{
+    return view_to_ask(placer, view) == view_to_ask(placer, VIEW_RECOVERING);
+}
+
 /* Without a host. */
 static struct ranks *make_view(struct placer *placer, const struct state *state)
 {

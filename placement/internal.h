@@ -209,6 +209,9 @@ void index_class_changed(struct placer *placer, const struct state *state,
 /* What is free on a host for some view has changed. */
 void index_update(struct placer *placer, uint32_t host);
 
+/* Whether that view is of all that is free: nothing is reserved or held. */
+bool index_view_is_all(const struct placer *placer, enum placer_view view);
+
 /* The index for a view, made if need be. Part: zone * zone_stride + kind. */
 struct ranks *index_view(struct placer *placer, const struct state *state,
                          enum placer_view view);
@@ -220,6 +223,7 @@ struct placer_refusal {
     uint64_t version;
     struct vm kind; /* What choices look at; the rest is zero. */
     struct placement_choice choice;
+    bool counted; /* `refused` is set. */
 };
 #define REFUSALS_MAX 16
 
@@ -234,6 +238,7 @@ enum placer_step {
 
 struct placer {
     uint64_t choices; /* Made so far; for metrics. */
+    uint64_t looks;   /* See placer_looks(). */
     /* Rises with each change that may let in what was refused. */
     uint64_t version;
     enum placer_step step;
@@ -249,9 +254,12 @@ struct placer {
     uint32_t held_size;
     uint32_t *preemptible; /* VMs that may be stopped, by host slot. */
     uint32_t host_size;
+    uint32_t preemptible_total; /* On all hosts. */
     bool preemptible_known;
     struct placer_refusal refusals[REFUSALS_MAX];
     uint32_t refusal_next;
+    uint32_t reason_host; /* Which host told the last reason: the next VM's
+                           * may be the same. */
 };
 
 /* Of headroom_book.h. */
@@ -406,6 +414,20 @@ bool compare_failed_on(const struct vm *vm, uint32_t host);
 
 /* The best host of all zones but some, or SLOT_NONE. */
 uint32_t choose_host(const struct placement_query *query, uint64_t not_zones);
+
+/* The only host that its move, its claim or its disks leave; SLOT_NONE. */
+uint32_t choose_only_host(const struct vm *vm);
+
+/* --- refusal.c --- */
+
+/* Why no host takes the VM, where headroom has not been asked. `kept`: some
+ * would if nothing were reserved or held. */
+enum pending_reason refusal_reason(const struct placement_query *query,
+                                   bool kept);
+
+/* Counts who was refused for what. `not_zones`: where headroom said no. */
+void refusal_count(const struct placement_query *query, uint64_t not_zones,
+                   uint32_t *refused);
 
 /* --- explain.c --- */
 

@@ -108,8 +108,9 @@ struct placement_headroom {
 struct placement_choice {
     uint32_t host;              /* Slot; SLOT_NONE when there is none. */
     enum pending_reason reason; /* Set when there is none. */
-    uint32_t refused[PLACEMENT_REFUSAL_COUNT]; /* Set when there is none. */
+    uint32_t refused[PLACEMENT_REFUSAL_COUNT]; /* By placer_count_refused(). */
     struct placement_headroom headroom;        /* Set for PENDING_HEADROOM. */
+    uint64_t headroom_zones; /* Bit i: in zone i headroom refuses it. */
     /* There is none yet: whether headroom allows it is being worked out
      * (headroom_work()). Ask again; the VM stays QUEUED, a create is answered
      * UNAVAILABLE. `reason` is PENDING_QUEUED. */
@@ -122,6 +123,19 @@ struct placement_choice {
 void placer_choose(struct placer *placer, const struct state *state,
                    const struct placement_request *request,
                    struct placement_choice *choice);
+
+/* Counts who was refused for what, for a sentence: `choice` is what
+ * placer_choose() said of the request just now, and found no host. A look at
+ * every host, unless a VM of the same kind was counted since the last change.
+ */
+void placer_count_refused(struct placer *placer, const struct state *state,
+                          const struct placement_request *request,
+                          struct placement_choice *choice);
+
+/* What all calls so far have cost, by the same count on every machine: hosts
+ * looked at, some 50 ns each, and what else takes as long. Callers that do many
+ * things at a time end by it. */
+uint64_t placer_looks(const struct placer *placer);
 
 /* Whether this host (a slot) would take the VM as placer_choose() would have
  * it: the first rule that refuses it, or PLACEMENT_REFUSAL_COUNT. For a VM that
@@ -137,18 +151,44 @@ uint64_t placement_group_zones(const struct state *state,
                                const struct group *group,
                                const struct class *class);
 
-/* The host where this VM would run if preemptible VMs of lower priority were
- * stopped, and which: as few as possible, at most policy.preempt_max, then
- * those of the lowest priority. False when there is none. `victims` has room
- * for PLACEMENT_VICTIMS_MAX. */
+/* The host where a VM would run if preemptible VMs of lower priority were
+ * stopped, and which. `victims` has room for PLACEMENT_VICTIMS_MAX. */
 #define PLACEMENT_VICTIMS_MAX 64
 struct placement_preemption {
     uint32_t host;
     uint32_t victim_count;
     uint32_t victims[PLACEMENT_VICTIMS_MAX]; /* Slots of VMs. */
 };
-bool placer_preempt(struct placer *placer, const struct state *state,
-                    const struct vm *vm, struct placement_preemption *out);
+
+/* How many, and the highest priority among them. */
+struct placement_victims {
+    uint32_t count;
+    uint32_t priority;
+};
+
+/* A search for it, which may go on in later turns; {0} before the first. */
+struct placement_search {
+    uint64_t vm_uid; /* 0: none goes on. */
+    uint32_t class_slot;
+    uint16_t priority;
+    uint16_t restarts;
+    uint32_t next; /* Host. */
+    struct placement_victims best;
+    struct placement_preemption found; /* Set at the end. */
+};
+
+enum placement_found { PLACEMENT_NONE, PLACEMENT_FOUND, PLACEMENT_GOES_ON };
+
+/* Looks at hosts with preemptible VMs until so much work is done
+ * (placer_looks()), or until all are looked at: then, in `found`, as few as
+ * possible, at most policy.preempt_max, then those of the lowest priority.
+ * GOES_ON: ask again with the same search; what it found is looked at again in
+ * the end, for the fleet may have changed since. A search for another VM begins
+ * anew. A host is looked at as a whole, some milliseconds for the oddest. */
+enum placement_found placer_preempt(struct placer *placer,
+                                    const struct state *state,
+                                    const struct vm *vm, uint64_t work_max,
+                                    struct placement_search *search);
 
 /* Whether each slot of a reservation is free, in use or without room. */
 struct placement_reserved {

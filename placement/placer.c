@@ -46,6 +46,11 @@ void placer_share(struct placer *placer, const struct placer *other)
     index_share(&placer->index, &other->index);
 }
 
+uint64_t placer_looks(const struct placer *placer)
+{
+    return placer->looks + fleet_looks(placer->fleet);
+}
+
 struct headroom *placer_headroom(const struct placer *placer)
 {
     return placer->headroom;
@@ -158,6 +163,7 @@ void placer_rebuild_begin(struct placer *placer, const struct state *state)
     free(placer->preemptible);
     placer->preemptible = NULL;
     placer->host_size = 0;
+    placer->preemptible_total = 0;
     placer->preemptible_known = false;
     index_begin(placer);
     reserve_close(&placer->reserve);
@@ -293,6 +299,7 @@ static void count_preemptible(struct placer *placer, const struct known_vm *vm,
     CHECK(host < placer->host_size);
     CHECK(more || placer->preemptible[host] > 0);
     placer->preemptible[host] += more ? 1 : UINT32_MAX;
+    placer->preemptible_total += more ? 1 : UINT32_MAX;
 }
 
 /* Counted from the first time that somebody asks. */

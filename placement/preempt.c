@@ -18,6 +18,17 @@
  * where that many do not suffice. */
 #define TRIES_MAX 4096
 
+/* In looks at a host as choices take them (placer_looks()): one at what its VMs
+ * leave free, beside one for each VM. And hosts without VMs that may be
+ * stopped, and sets that are tried, in the time of one. */
+#define HOST_LOOKS   3
+#define SKIPS_A_LOOK 32
+#define TRIES_A_LOOK 2
+
+/* A search of which the best host was no longer as good in the end begins anew
+ * so often; then nobody is stopped for the VM for now. */
+#define RESTARTS_MAX 3
+
 /* CPU, memory, disk, GPUs, named resources. */
 #define AMOUNTS (4 + NAMED_MAX)
 
@@ -39,6 +50,7 @@ struct search {
     uint32_t count;
     uint32_t chosen[PLACEMENT_VICTIMS_MAX];
     uint32_t tries;
+    uint64_t tried; /* All of them on the host. */
 };
 
 static void list_amounts(const struct resources *resources,
@@ -140,28 +152,47 @@ static void offer(struct search *search, const struct victim *victim)
     }
 }
 
-static void collect(const struct placement_query *query, uint32_t slot,
+static bool is_covered(const struct amounts_list *need,
+                       const struct amounts_list *all)
+{
+    bool covered = true;
+
+    for (uint32_t i = 0; i < AMOUNTS; i++) {
+        covered &= need->of[i] <= all->of[i];
+    }
+    return covered;
+}
+
+/* False: even with all of them gone it would not fit. */
+static bool collect(const struct placement_query *query, uint32_t slot,
                     struct search *search)
 {
     const struct state *state = query->state;
     uint32_t at = state_host_at(state, slot)->vm_first;
+    struct amounts_list all = {{0}};
 
     search->count = 0;
     while (at != SLOT_NONE) {
         const struct vm *other = state_vm_at(state, at);
 
+        query->placer->looks++;
         if (may_be_stopped(query->vm, other)) {
             const struct class *class =
                 state_class_at(state, other->class_slot);
             struct victim victim = {.vm = at, .priority = other->priority};
 
             list_amounts(&class->resources, &class->named, &victim.frees);
+            list_add(&all, &class->resources, &class->named);
             offer(search, &victim);
         }
         at = other->host_next;
     }
+    if (!is_covered(&search->need, &all)) {
+        return false;
+    }
     qsort(search->victims, search->count, sizeof(*search->victims),
           compare_victims);
+    return true;
 }
 
 /* Of the first `count` victims. */
@@ -218,6 +249,7 @@ static uint32_t covers(struct search *search, uint32_t count, uint32_t size)
             const struct victim *victim = &search->victims[next];
 
             search->tries++;
+            search->tried++;
             for (uint32_t i = 0; i < AMOUNTS; i++) {
                 uint64_t need = needs[depth].of[i];
                 uint64_t frees = victim->frees.of[i];
@@ -237,11 +269,6 @@ static uint32_t covers(struct search *search, uint32_t count, uint32_t size)
     }
 }
 
-struct best {
-    uint32_t size;
-    uint32_t priority; /* The highest of the victims. */
-};
-
 /* Victims of priorities up to that of victim `i`, if `i` is its last. */
 static bool is_last_of_priority(const struct search *search, uint32_t i)
 {
@@ -251,9 +278,9 @@ static bool is_last_of_priority(const struct search *search, uint32_t i)
 
 /* Whether the host needs fewer victims than the best so far, or as few of
  * lower priority. */
-static bool beats(struct search *search, struct best *best)
+static bool beats(struct search *search, struct placement_victims *best)
 {
-    for (uint32_t size = 1; size <= best->size; size++) {
+    for (uint32_t size = 1; size <= best->count; size++) {
         search->tries = 0;
         for (uint32_t i = 0; i < search->count; i++) {
             uint32_t priority = search->victims[i].priority;
@@ -262,12 +289,12 @@ static bool beats(struct search *search, struct best *best)
             if (!is_last_of_priority(search, i) || i + 1 < size) {
                 continue;
             }
-            if (size == best->size && priority >= best->priority) {
+            if (size == best->count && priority >= best->priority) {
                 break;
             }
             found = covers(search, i + 1, size);
             if (found > 0) {
-                *best = (struct best){found, priority};
+                *best = (struct placement_victims){found, priority};
                 return true;
             }
         }
@@ -275,51 +302,154 @@ static bool beats(struct search *search, struct best *best)
     return false;
 }
 
-static void take(const struct search *search, const struct best *best,
-                 uint32_t host, struct placement_preemption *out)
+static void take(const struct search *search, uint32_t host,
+                 struct placement_search *out)
 {
-    out->host = host;
-    out->victim_count = best->size;
-    for (uint32_t i = 0; i < best->size; i++) {
-        out->victims[i] = search->victims[search->chosen[i]].vm;
+    out->found.host = host;
+    out->found.victim_count = out->best.count;
+    for (uint32_t i = 0; i < out->best.count; i++) {
+        out->found.victims[i] = search->victims[search->chosen[i]].vm;
     }
 }
 
-bool placer_preempt(struct placer *placer, const struct state *state,
-                    const struct vm *vm, struct placement_preemption *out)
+/* Any set of the largest number is better than none. */
+static struct placement_victims worst(const struct state *state)
 {
     uint32_t most = state_policy(state)->preempt_max;
-    /* Any set of the largest number is better than none. */
-    struct best best = {most < PLACEMENT_VICTIMS_MAX ? most
-                                                     : PLACEMENT_VICTIMS_MAX,
-                        UINT32_MAX};
-    struct placement_headroom missing;
-    struct placement_query query;
+
+    return (struct placement_victims){
+        most < PLACEMENT_VICTIMS_MAX ? most : PLACEMENT_VICTIMS_MAX,
+        UINT32_MAX};
+}
+
+static void begin(struct placement_search *out, const struct state *state,
+                  const struct vm *vm)
+{
+    *out = (struct placement_search){
+        .vm_uid = vm->uid,
+        .class_slot = vm->class_slot,
+        .priority = vm->priority,
+        .best = worst(state),
+        .found = {.host = SLOT_NONE},
+        .restarts = out->restarts,
+    };
+}
+
+/* Whether the host is better than `best`, which it then is. */
+static bool look_at(const struct placement_query *query, uint32_t slot,
+                    struct search *search, struct placement_victims *best)
+{
+    bool better;
+
+    query->placer->looks += HOST_LOOKS;
+    search->tried = 0;
+    better = filter_but_room(query, slot) && set_need(query, slot, search) &&
+             collect(query, slot, search) && beats(search, best);
+    query->placer->looks += search->tried / TRIES_A_LOOK;
+    return better;
+}
+
+/* What was found some turns ago may have changed since. */
+static bool is_still_so(const struct placement_query *query,
+                        struct placement_search *out)
+{
+    struct placement_victims best = worst(query->state);
+    struct search search;
+    uint32_t slot = out->found.host;
+
+    if (slot >= fleet_slots(query->placer->fleet) ||
+        query->placer->preemptible[slot] == 0 ||
+        !look_at(query, slot, &search, &best) || best.count > out->best.count ||
+        (best.count == out->best.count && best.priority > out->best.priority)) {
+        return false;
+    }
+    out->best = best;
+    take(&search, slot, out);
+    return true;
+}
+
+/* Nobody is stopped for less. */
+static bool is_least(const struct placement_victims *best)
+{
+    return best->count == 1 && best->priority == 0;
+}
+
+/* Looks at hosts while there is work left; true at the end. */
+static bool look_on(const struct placement_query *query,
+                    struct placement_search *out, uint64_t work_end)
+{
+    struct placer *placer = query->placer;
+    uint32_t slots = fleet_slots(placer->fleet);
     struct search search;
 
-    *out = (struct placement_preemption){.host = SLOT_NONE};
-    placer_know_preemptible(placer, state);
-    query_init(&query, placer, state, vm, SLOT_NONE);
-    for (uint32_t slot = 0; slot < fleet_slots(placer->fleet); slot++) {
-        if (placer->preemptible[slot] == 0 || !filter_but_room(&query, slot) ||
-            !set_need(&query, slot, &search)) {
-            continue;
+    while (out->next < slots && !is_least(&out->best)) {
+        uint32_t slot = out->next++;
+
+        placer->looks += slot % SKIPS_A_LOOK == 0;
+        if (placer->preemptible[slot] > 0 &&
+            look_at(query, slot, &search, &out->best)) {
+            take(&search, slot, out);
         }
-        collect(&query, slot, &search);
-        if (beats(&search, &best)) {
-            take(&search, &best, slot, out);
-        }
-        /* Nobody is stopped for less. */
-        if (best.size == 1 && best.priority == 0) {
+        if (placer_looks(placer) >= work_end) {
             break;
         }
     }
-    /* Room is not all that it takes: with it, every zone's loss must still be
-     * survived. Those that would be stopped hold no slots. */
-    if (out->host != SLOT_NONE && headroom_guards(placer, vm) &&
-        headroom_admits(placer_headroom(placer), state, vm, out->host,
-                        &missing) != HEADROOM_YES) {
-        out->host = SLOT_NONE;
+    return out->next >= slots || is_least(&out->best);
+}
+
+static bool is_of(const struct placement_search *search, const struct vm *vm)
+{
+    return search->vm_uid == vm->uid && search->vm_uid != 0 &&
+           search->class_slot == vm->class_slot &&
+           search->priority == vm->priority;
+}
+
+/* Room is not all that it takes: with it, every zone's loss must still be
+ * survived. Those that would be stopped hold no slots. */
+static bool headroom_allows(struct placer *placer, const struct state *state,
+                            const struct vm *vm, uint32_t host)
+{
+    struct placement_headroom missing;
+
+    return !headroom_guards(placer, vm) ||
+           headroom_admits(placer_headroom(placer), state, vm, host,
+                           &missing) == HEADROOM_YES;
+}
+
+enum placement_found placer_preempt(struct placer *placer,
+                                    const struct state *state,
+                                    const struct vm *vm, uint64_t work_max,
+                                    struct placement_search *search)
+{
+    uint64_t begun = placer_looks(placer);
+    uint64_t work_end =
+        work_max < UINT64_MAX - begun ? begun + work_max : UINT64_MAX;
+    struct placement_query query;
+    bool resumed = is_of(search, vm);
+
+    placer_know_preemptible(placer, state);
+    if (placer->preemptible_total == 0) {
+        search->vm_uid = 0;
+        return PLACEMENT_NONE;
     }
-    return out->host != SLOT_NONE;
+    if (!resumed) {
+        search->restarts = 0;
+        begin(search, state, vm);
+    }
+    query_init(&query, placer, state, vm, SLOT_NONE);
+    if (!look_on(&query, search, work_end)) {
+        return PLACEMENT_GOES_ON;
+    }
+    if (search->found.host != SLOT_NONE && resumed &&
+        !is_still_so(&query, search)) {
+        begin(search, state, vm);
+        if (search->restarts++ < RESTARTS_MAX) {
+            return PLACEMENT_GOES_ON;
+        }
+    }
+    search->vm_uid = 0;
+    return search->found.host != SLOT_NONE &&
+                   headroom_allows(placer, state, vm, search->found.host)
+               ? PLACEMENT_FOUND
+               : PLACEMENT_NONE;
 }

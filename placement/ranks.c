@@ -33,6 +33,7 @@ static void forget_fresh(struct ranks *ranks)
         for (uint32_t i = 0; i < FRESH_MAX; i++) {
             fresh->rows[i] = row_at(ranks, ranks->table->cells);
         }
+        ranks->full[part].count = 0;
     }
 }
 
@@ -67,6 +68,7 @@ struct ranks *ranks_create(struct ranks_table *table, uint32_t parts,
     ranks->places =
         memory_alloc_array((size_t)hosts_max + 1, sizeof(*ranks->places));
     ranks->fresh = memory_alloc_array(parts, sizeof(*ranks->fresh));
+    ranks->full = memory_alloc_array(parts, sizeof(*ranks->full));
     forget_fresh(ranks);
     store_init(&ranks->store, hosts_max);
     for (uint32_t host = 0; host < hosts_max; host++) {
@@ -82,6 +84,7 @@ void ranks_destroy(struct ranks *ranks)
     }
     free(ranks->bits);
     free(ranks->fresh);
+    free(ranks->full);
     free(ranks->cells);
     free(ranks->places);
     store_close(&ranks->store);
@@ -103,6 +106,7 @@ void ranks_copy(struct ranks *ranks, const struct ranks *from)
     ranks->asked = from->asked;
     memcpy(ranks->bits, from->bits, bits_of(ranks) * sizeof(*ranks->bits));
     memcpy(ranks->fresh, from->fresh, ranks->parts * sizeof(*ranks->fresh));
+    memcpy(ranks->full, from->full, ranks->parts * sizeof(*ranks->full));
     memcpy(ranks->cells, from->cells, cells_of(ranks) * sizeof(*ranks->cells));
     memcpy(ranks->places, from->places,
            ranks->hosts_max * sizeof(*ranks->places));
@@ -282,6 +286,22 @@ static void leave(struct ranks *ranks, uint32_t host)
     }
 }
 
+/* A host of the part has this much free. */
+static void keep_full(struct ranks_full *full, uint32_t cpu_free_milli,
+                      uint32_t memory_free_mib)
+{
+    for (uint32_t i = 0; i < full->count;) {
+        if (full->cpu_milli[i] > cpu_free_milli ||
+            full->memory_mib[i] > memory_free_mib) {
+            i++;
+            continue;
+        }
+        full->count--;
+        full->cpu_milli[i] = full->cpu_milli[full->count];
+        full->memory_mib[i] = full->memory_mib[full->count];
+    }
+}
+
 void ranks_set(struct ranks *ranks, uint32_t host, uint32_t part,
                uint32_t cpu_free_milli, uint32_t memory_free_mib)
 {
@@ -290,6 +310,7 @@ void ranks_set(struct ranks *ranks, uint32_t host, uint32_t part,
     uint32_t to = table_cell(ranks->table, cpu_free_milli, memory_free_mib);
 
     CHECK(host < ranks->hosts_max && part < ranks->parts);
+    keep_full(&ranks->full[part], cpu_free_milli, memory_free_mib);
     place = &ranks->places[host];
     place->cpu_milli = cpu_free_milli;
     place->memory_mib = memory_free_mib;
@@ -342,7 +363,7 @@ void ranks_figures(const struct ranks *ranks, struct ranks_figures *figures)
         .cells = table->cells,
         .sizes = table->size_count,
         .bytes = bits_of(ranks) * sizeof(*ranks->bits) +
-                 ranks->parts * sizeof(*ranks->fresh) +
+                 ranks->parts * (sizeof(*ranks->fresh) + sizeof(*ranks->full)) +
                  cells_of(ranks) * sizeof(*ranks->cells) +
                  ranks->hosts_max * sizeof(*ranks->places) +
                  store->ids_size * sizeof(*store->ids) +

@@ -166,6 +166,10 @@ struct ranks_walk {
     uint32_t cells;    /* Not compiled: cells left in the scratch heap. */
     uint64_t score;    /* Of the cell, likewise. */
     bool sure;         /* All hosts of the cell fit. */
+    bool given;        /* Some host was. */
+    uint32_t looks;    /* What it cost beside the hosts that were given, in
+                        * looks at a host (placement.h). */
+    uint32_t passed;   /* Hosts that do not fit. */
 };
 
 void ranks_walk_begin(struct ranks_walk *walk, struct ranks *ranks,

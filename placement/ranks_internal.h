@@ -113,6 +113,18 @@ struct ranks_fresh {
     uint32_t next; /* The one that makes way. */
 };
 
+/* Sizes that fit no host of a part: whatever is as large fits none either,
+ * until a host has more free. For sizes without ranks, which would otherwise be
+ * held against each host of the cells that they may fit. */
+#define FULL_MAX 4
+
+struct ranks_full {
+    uint32_t cpu_milli[FULL_MAX];
+    uint32_t memory_mib[FULL_MAX];
+    uint32_t count;
+    uint32_t next; /* The one that makes way. */
+};
+
 struct ranks {
     struct ranks_table *table;
     uint32_t parts;
@@ -128,6 +140,7 @@ struct ranks {
     uint64_t *bits;
     uint64_t asked;            /* Bit i: for size i. */
     struct ranks_fresh *fresh; /* By part. */
+    struct ranks_full *full;   /* By part. */
     struct ranks_cell *cells;  /* [part * table->cells + cell] */
     struct ranks_place *places;
     struct ranks_store store;

@@ -61,30 +61,41 @@ static uint32_t best_ranked(struct ranks *ranks, uint32_t part, uint32_t size)
                : cell_first(&ranks->store, cell_at(ranks, part, cell));
 }
 
-/* Slots in what is left of each range, kept for the next of the same size. */
-static void prepare(struct ranks *ranks, const struct ranks_want *want)
+/* Cells passed over, and divisions, in the time of a look at a host. */
+#define CELLS_A_LOOK 16
+
+/* Hosts held against a size, likewise. */
+#define HOSTS_A_LOOK 8
+
+/* Slots in what is left of each range, kept for the next of the same size; what
+ * that costs, in looks at a host. */
+static uint32_t prepare(struct ranks *ranks, const struct ranks_want *want)
 {
     const struct ranks_table *table = ranks->table;
     struct ranks_scratch *scratch = &ranks->scratch;
-    size_t sizes = table->size_count;
+    uint32_t sizes = table->size_count;
+    uint32_t divisions = 0;
 
     if (scratch->heap == NULL) {
         scratch->heap =
             memory_alloc_array(table->cells, sizeof(*scratch->heap));
-        scratch->cpu_slots =
-            memory_alloc_array(table->cpu.count * sizes + 1, sizeof(uint32_t));
+        scratch->cpu_slots = memory_alloc_array(
+            (size_t)table->cpu.count * sizes + 1, sizeof(uint32_t));
         scratch->memory_slots = memory_alloc_array(
-            table->memory.count * sizes + 1, sizeof(uint32_t));
+            (size_t)table->memory.count * sizes + 1, sizeof(uint32_t));
     }
     if (scratch->cpu_milli != want->cpu_milli) {
         table_slots(table, &table->cpu, want->cpu_milli, scratch->cpu_slots);
+        divisions += table->cpu.count * sizes;
     }
     if (scratch->memory_mib != want->memory_mib) {
         table_slots(table, &table->memory, want->memory_mib,
                     scratch->memory_slots);
+        divisions += table->memory.count * sizes;
     }
     scratch->cpu_milli = want->cpu_milli;
     scratch->memory_mib = want->memory_mib;
+    return divisions / CELLS_A_LOOK;
 }
 
 static bool is_before(const struct ranks_heaped *a,
@@ -149,27 +160,31 @@ static void sift_down(struct ranks_heaped *heap, uint32_t count, uint32_t at)
     heap[at] = moved;
 }
 
-/* The cells of a part with hosts that the size may fit, as a heap. */
-static uint32_t collect(struct ranks *ranks, uint32_t part,
-                        const struct ranks_want *want)
+/* The cells of a part with hosts that the size may fit, as a heap. Where it
+ * fits nowhere, nothing is prepared. */
+static void collect(struct ranks_walk *walk)
 {
-    uint64_t *bits = bits_of(ranks, part, ranks->table->size_count);
+    struct ranks *ranks = walk->ranks;
+    uint64_t *bits = bits_of(ranks, walk->part, ranks->table->size_count);
     uint32_t cell = bitmap_first(bits, shape_of(ranks));
-    uint32_t count = 0;
+    uint32_t passed = 0;
 
-    prepare(ranks, want);
     for (; cell != RANKS_NONE;
          cell = bitmap_next(bits, shape_of(ranks), cell + 1)) {
-        if (cell_at(ranks, part, cell)->count == 0) {
+        passed++;
+        if (cell_at(ranks, walk->part, cell)->count == 0) {
             bitmap_clear(bits, shape_of(ranks), cell);
-        } else if (may_fit(ranks->table, cell, want)) {
-            ranks->scratch.heap[count++] = scored(ranks, cell);
+        } else if (may_fit(ranks->table, cell, &walk->want)) {
+            if (walk->cells == 0) {
+                walk->looks += prepare(ranks, &walk->want);
+            }
+            ranks->scratch.heap[walk->cells++] = scored(ranks, cell);
         }
     }
-    for (uint32_t i = count / 2; i-- > 0;) {
-        sift_down(ranks->scratch.heap, count, i);
+    walk->looks += passed / CELLS_A_LOOK + walk->cells;
+    for (uint32_t i = walk->cells / 2; i-- > 0;) {
+        sift_down(ranks->scratch.heap, walk->cells, i);
     }
-    return count;
 }
 
 static uint32_t next_heaped(struct ranks_walk *walk)
@@ -190,6 +205,35 @@ static uint32_t next_heaped(struct ranks_walk *walk)
     return cell;
 }
 
+static bool is_full(const struct ranks_full *full,
+                    const struct ranks_want *want)
+{
+    for (uint32_t i = 0; i < full->count; i++) {
+        if (want->cpu_milli >= full->cpu_milli[i] &&
+            want->memory_mib >= full->memory_mib[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The want fits none. */
+static void note_full(struct ranks_full *full, const struct ranks_want *want)
+{
+    uint32_t at = full->count;
+
+    if (is_full(full, want)) {
+        return;
+    }
+    if (at == FULL_MAX) {
+        at = full->next++ % FULL_MAX;
+    } else {
+        full->count++;
+    }
+    full->cpu_milli[at] = want->cpu_milli;
+    full->memory_mib[at] = want->memory_mib;
+}
+
 void ranks_walk_begin(struct ranks_walk *walk, struct ranks *ranks,
                       uint32_t part, const struct ranks_want *want)
 {
@@ -203,9 +247,12 @@ void ranks_walk_begin(struct ranks_walk *walk, struct ranks *ranks,
         .sure = true,
     };
     if (want->size == RANKS_NONE) {
-        walk->cells = collect(ranks, part, want);
-    } else {
+        if (!is_full(&ranks->full[part], want)) {
+            collect(walk);
+        }
+    } else if ((ranks->asked >> want->size & 1) == 0) {
         ranks_ask(ranks, want->size);
+        walk->looks = ranks->table->cells / 2;
     }
 }
 
@@ -230,9 +277,26 @@ static uint32_t first_of_next(struct ranks_walk *walk)
                             cell_at(ranks, walk->part, walk->cell));
 }
 
+/* Whether the host that the walk has come to is too small. */
+static bool passes_over(struct ranks_walk *walk)
+{
+    const struct ranks_place *place;
+
+    if (walk->host == RANKS_NONE || walk->sure) {
+        return false;
+    }
+    place = &walk->ranks->places[walk->host];
+    if (place->cpu_milli >= walk->want.cpu_milli &&
+        place->memory_mib >= walk->want.memory_mib) {
+        return false;
+    }
+    walk->looks += walk->passed++ % HOSTS_A_LOOK == 0;
+    return true;
+}
+
 uint32_t ranks_walk_next(struct ranks_walk *walk)
 {
-    const struct ranks *ranks = walk->ranks;
+    struct ranks *ranks = walk->ranks;
 
     do {
         if (walk->host != RANKS_NONE) {
@@ -243,9 +307,12 @@ uint32_t ranks_walk_next(struct ranks_walk *walk)
         if (walk->host == RANKS_NONE) {
             walk->host = first_of_next(walk);
         }
-    } while (walk->host != RANKS_NONE && !walk->sure &&
-             (ranks->places[walk->host].cpu_milli < walk->want.cpu_milli ||
-              ranks->places[walk->host].memory_mib < walk->want.memory_mib));
+    } while (passes_over(walk));
+    if (walk->host != RANKS_NONE) {
+        walk->given = true;
+    } else if (!walk->given && walk->want.size == RANKS_NONE) {
+        note_full(&ranks->full[walk->part], &walk->want);
+    }
     return walk->host;
 }
 

@@ -59,7 +59,7 @@ PURE = {
              "move_budget", "move_control",
              "operation", "operation_apply", "operation_judge", "orders", "page_book", "pending",
              "place", "plan", "plan_action", "plan_book",
-             "planner", "planner_record", "ready", "region", "reports", "turn",
+             "planner", "planner_record", "ready", "refusals", "region", "reports", "turn",
              "turn_plan", "view", "view_group", "view_vm", "watch_filter",
              "watch_ring"],
     "agent": ["boot_record", "core", "core_vm", "retry"],

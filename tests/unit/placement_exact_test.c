@@ -368,6 +368,9 @@ static void compare_with_new(struct bench *bench,
     }
     placer_rebuild(placer, bench->state);
     placer_choose(placer, bench->state, request, &other);
+    if (other.host == SLOT_NONE) {
+        placer_count_refused(placer, bench->state, request, &other);
+    }
     assert_memory_equal(&other, choice, sizeof(other));
     placer_destroy(placer);
 }
@@ -420,6 +423,8 @@ static uint32_t choose(struct bench *bench, const struct vm *vm)
                                                request.prefer_zone));
     bench->compared++;
     if (choice.host == SLOT_NONE) {
+        placer_count_refused(bench->placer, bench->state, &request, &choice);
+        assert_int_equal(choice.reason, reason_of(choice.refused));
         assert_int_equal(total(choice.refused),
                          state_counts(bench->state)->hosts);
         bench->refused++;

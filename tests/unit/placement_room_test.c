@@ -115,6 +115,9 @@ static struct placement_choice choose(struct state *state,
     struct placement_choice choice;
 
     placer_choose(placer, state, &request, &choice);
+    if (choice.host == SLOT_NONE) {
+        placer_count_refused(placer, state, &request, &choice);
+    }
     return choice;
 }
 
@@ -244,22 +247,48 @@ static void what_is_held_is_left_by_all_but_those_that_recover(void **unused)
     state_destroy(state);
 }
 
+/* Host by host it finds the same as at once. */
+static void compare_in_slices(struct state *state, struct placer *placer,
+                              const struct vm *vm, enum placement_found found,
+                              const struct placement_preemption *whole)
+{
+    struct placement_search search = {0};
+    enum placement_found progress;
+    uint32_t slices = 0;
+
+    while ((progress = placer_preempt(placer, state, vm, 1, &search)) ==
+           PLACEMENT_GOES_ON) {
+        slices++;
+    }
+    assert_int_equal(progress, found);
+    assert_true(slices <= state_host_slots(state));
+    if (found == PLACEMENT_FOUND) {
+        assert_int_equal(search.found.host, whole->host);
+        assert_int_equal(search.found.victim_count, whole->victim_count);
+        assert_memory_equal(search.found.victims, whole->victims,
+                            whole->victim_count * sizeof(*whole->victims));
+    }
+}
+
 static const char *victims(struct state *state, struct placer *placer,
                            const struct vm *vm)
 {
     static char names[256];
-    struct placement_preemption preemption;
+    struct placement_search search = {0};
+    const struct placement_preemption *found = &search.found;
+    enum placement_found progress =
+        placer_preempt(placer, state, vm, UINT64_MAX, &search);
     size_t len = 0;
 
-    if (!placer_preempt(placer, state, vm, &preemption)) {
+    compare_in_slices(state, placer, vm, progress, found);
+    if (progress != PLACEMENT_FOUND) {
         return "none";
     }
     len += (size_t)snprintf(names, sizeof(names),
-                            "%s:", state_host_at(state, preemption.host)->name);
-    for (uint32_t i = 0; i < preemption.victim_count; i++) {
-        len +=
-            (size_t)snprintf(names + len, sizeof(names) - len, " %s",
-                             state_vm_at(state, preemption.victims[i])->name);
+                            "%s:", state_host_at(state, found->host)->name);
+    for (uint32_t i = 0; i < found->victim_count; i++) {
+        len += (size_t)snprintf(names + len, sizeof(names) - len, " %s",
+                                state_vm_at(state, found->victims[i])->name);
     }
     return names;
 }
@@ -290,6 +319,48 @@ static void the_fewest_are_stopped_then_those_of_lowest_priority(void **unused)
     assert_string_equal(victims(state, placer, vm), "none");
     vm = add_vm(state, "small", "two", 2, false);
     assert_string_equal(victims(state, placer, vm), "h0: a0");
+    placer_destroy(placer);
+    state_destroy(state);
+}
+
+static void a_search_in_slices_finds_the_same(void **unused)
+{
+    struct state *state = region();
+    struct placer *placer = placer_create();
+    uint32_t found = 0;
+    char name[16];
+    char host[16];
+
+    (void)unused;
+    placer_rebuild(placer, state);
+    add_class(state, "one", 1);
+    for (uint32_t i = 2; i < 40; i++) {
+        snprintf(name, sizeof(name), "h%u", i);
+        add_host(state, name);
+        placer_host_changed(placer, state, i);
+    }
+    /* Eight cores each, in parts of one, two and four. */
+    for (uint32_t i = 0; i < 40 * 8; i++) {
+        static const char *const classes[] = {"one", "two", "four"};
+        uint32_t mixed = i * 2654435761u >> 7;
+        const char *class = classes[mixed % 3];
+
+        snprintf(name, sizeof(name), "v%u", i);
+        snprintf(host, sizeof(host), "h%u", i % 40);
+        if (state_host_named(state, text_of(host))->used.cpu_milli +
+                1000 * (1u << mixed % 3) <=
+            8000) {
+            run_on(state, placer, name, class, mixed / 3 % 7, host);
+        }
+    }
+    for (uint32_t i = 0; i < 14; i++) {
+        const struct vm *vm;
+
+        snprintf(name, sizeof(name), "w%u", i);
+        vm = add_vm(state, name, i % 2 == 0 ? "four" : "two", i / 2, false);
+        found += strcmp(victims(state, placer, vm), "none") != 0;
+    }
+    assert_in_range(found, 6, 13);
     placer_destroy(placer);
     state_destroy(state);
 }
@@ -335,6 +406,7 @@ int main(void)
         cmocka_unit_test(slots_leave_a_host_that_closes),
         cmocka_unit_test(what_is_held_is_left_by_all_but_those_that_recover),
         cmocka_unit_test(the_fewest_are_stopped_then_those_of_lowest_priority),
+        cmocka_unit_test(a_search_in_slices_finds_the_same),
         cmocka_unit_test(no_more_are_stopped_than_the_policy_allows),
     };
 

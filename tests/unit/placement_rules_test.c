@@ -97,6 +97,9 @@ static struct placement_choice choose_preferring(struct state *state,
 
     placer_rebuild(placer, state);
     placer_choose(placer, state, &request, &choice);
+    if (choice.host == SLOT_NONE) {
+        placer_count_refused(placer, state, &request, &choice);
+    }
     placer_destroy(placer);
     return choice;
 }
@@ -509,6 +512,7 @@ static void check_refusals(struct state *state, const char *vm,
     for (uint32_t host = 0; host < state_host_slots(state); host++) {
         refused += placer_refusal(placer, state, request.vm, host) == refusal;
     }
+    placer_count_refused(placer, state, &request, &choice);
     assert_int_equal(choice.refused[refusal], count);
     assert_int_equal(refused, refusal == REFUSED_HEADROOM ? count - 1 : count);
     placer_destroy(placer);
