@@ -10,8 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A run's own cost, in VMs: its queues are made from all cells. */
-#define RUN_COST 64
+/* A run's own cost, in VMs: its queues are made from all cells that have hosts,
+ * of which there are more with more hosts. */
+#define RUN_COST       64
+#define RUN_COST_HOSTS 64
+
+static uint32_t run_cost(const struct evacuation *evacuation)
+{
+    return RUN_COST + evacuation->open_hosts / RUN_COST_HOSTS;
+}
 
 /* --- Queues of cells ------------------------------------------------------ */
 
@@ -656,6 +663,7 @@ static void begin_run(struct evacuation *evacuation, uint32_t number)
 bool evacuation_pass_work(struct evacuation *evacuation, uint32_t *budget)
 {
     struct pass *pass = &evacuation->pass;
+    uint32_t cost = run_cost(evacuation);
 
     while (pass->run < evacuation->run_count) {
         uint32_t number = evacuation->run_order[pass->run];
@@ -666,7 +674,7 @@ bool evacuation_pass_work(struct evacuation *evacuation, uint32_t *budget)
         }
         if (!pass->run_open) {
             begin_run(evacuation, number);
-            *budget -= *budget < RUN_COST ? *budget : RUN_COST;
+            *budget -= *budget < cost ? *budget : cost;
         }
         for (; pass->item<pass->end && * budget> 0; pass->item++) {
             place(evacuation, first + pass->item);

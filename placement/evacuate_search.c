@@ -2,7 +2,10 @@
  *
  * Which pass comes next, when the passes so far left something. */
 #include "base/container.h"
+#include "base/memory.h"
 #include "placement/evacuate_internal.h"
+
+#include <stdlib.h>
 
 /* Placements of all passes together, beyond the first few passes: a failover
  * does not wait for what is hardly better. */
@@ -103,16 +106,50 @@ static uint32_t next_skip(struct evacuation *evacuation, bool better)
     return best > search->step ? best - search->step : 0;
 }
 
-/* Whether a host had room for the wish before anything was planned. */
-static bool had_room(const struct evacuation *evacuation,
-                     const struct wish *wish)
+static uint32_t smaller(uint32_t a, uint32_t b)
 {
+    return a < b ? a : b;
+}
+
+/* Hosts that had room for the least of CPU and of memory that any of what is
+ * missing asks for, before anything was planned: in a full fleet there are
+ * none, and else they are few beside all. */
+static uint32_t collect_roomy(const struct evacuation *evacuation,
+                              uint32_t *hosts)
+{
+    struct resources least = {UINT32_MAX, UINT32_MAX, 0, 0};
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < evacuation->item_count; i++) {
+        const struct wish *wish =
+            &evacuation->wishes[evacuation->items[i].wish];
+
+        if (evacuation->best[i] == NONE) {
+            least.cpu_milli = smaller(least.cpu_milli, wish->need.cpu_milli);
+            least.memory_mib = smaller(least.memory_mib, wish->need.memory_mib);
+        }
+    }
     for (uint32_t host = 0; host < evacuation->host_slots; host++) {
         const struct room *room = &evacuation->room_base[host];
 
-        if (evacuation_host_allowed(evacuation, wish, host) &&
-            room->cpu_milli >= wish->need.cpu_milli &&
-            room->memory_mib >= wish->need.memory_mib) {
+        if (room->cpu_milli >= least.cpu_milli &&
+            room->memory_mib >= least.memory_mib) {
+            hosts[count++] = host;
+        }
+    }
+    return count;
+}
+
+static bool had_room(const struct evacuation *evacuation,
+                     const struct wish *wish, const uint32_t *hosts,
+                     uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct room *room = &evacuation->room_base[hosts[i]];
+
+        if (room->cpu_milli >= wish->need.cpu_milli &&
+            room->memory_mib >= wish->need.memory_mib &&
+            evacuation_host_allowed(evacuation, wish, hosts[i])) {
             return true;
         }
     }
@@ -123,20 +160,23 @@ static bool had_room(const struct evacuation *evacuation,
  * is large enough. */
 static bool order_may_help(const struct evacuation *evacuation)
 {
+    uint32_t *hosts =
+        memory_alloc_array((size_t)evacuation->host_slots + 1, sizeof(*hosts));
+    uint32_t count = collect_roomy(evacuation, hosts);
     uint32_t tried = NONE; /* Equal wishes mostly follow each other. */
+    bool may = false;
 
-    for (uint32_t i = 0; i < evacuation->item_count; i++) {
+    for (uint32_t i = 0; count > 0 && i < evacuation->item_count && !may; i++) {
         uint32_t wish = evacuation->items[i].wish;
 
         if (evacuation->best[i] != NONE || wish == tried) {
             continue;
         }
-        if (had_room(evacuation, &evacuation->wishes[wish])) {
-            return true;
-        }
+        may = had_room(evacuation, &evacuation->wishes[wish], hosts, count);
         tried = wish;
     }
-    return false;
+    free(hosts);
+    return may;
 }
 
 /* As the best pass, but for some runs that come late or do not: where nothing

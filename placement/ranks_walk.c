@@ -64,6 +64,10 @@ static uint32_t best_ranked(struct ranks *ranks, uint32_t part, uint32_t size)
 /* Cells passed over, and divisions, in the time of a look at a host. */
 #define CELLS_A_LOOK 16
 
+/* Of a size that is asked for first its ranks are worked out, in looks at a
+ * host for each cell. */
+#define CELL_LOOKS 2
+
 /* Hosts held against a size, likewise. */
 #define HOSTS_A_LOOK 8
 
@@ -252,7 +256,7 @@ void ranks_walk_begin(struct ranks_walk *walk, struct ranks *ranks,
         }
     } else if ((ranks->asked >> want->size & 1) == 0) {
         ranks_ask(ranks, want->size);
-        walk->looks = ranks->table->cells / 2;
+        walk->looks = ranks->table->cells * CELL_LOOKS;
     }
 }
 

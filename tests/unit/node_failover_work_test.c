@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "node/api_check.h"
 #include "node/limits.h"
+#include "node/planner.h"
 #include "support/office.h"
 
 #include <setjmp.h>
@@ -56,10 +57,9 @@ static struct office *full_region(uint32_t hosts, bool preemptible,
     return office;
 }
 
-/* Of so many sizes, with priorities 0 to 8. */
-static void add_pending(struct office *office, uint32_t count, uint32_t kinds)
+static void create_sizes(struct office *office, uint32_t cpu_milli,
+                         uint32_t kinds)
 {
-    char name[16];
     char class[16];
 
     for (uint32_t i = 0; i < kinds; i++) {
@@ -67,9 +67,18 @@ static void add_pending(struct office *office, uint32_t count, uint32_t kinds)
 
         snprintf(class, sizeof(class), "k-%u", i);
         change.class_create = (struct change_class_create){
-            .name = text_of(class), .resources = {1000, 1024 + i, 0, 0}};
+            .name = text_of(class), .resources = {cpu_milli, 1024 + i, 0, 0}};
         office_apply(office, &change);
     }
+}
+
+/* Of so many sizes, with priorities 0 to 8. */
+static void add_pending(struct office *office, uint32_t count, uint32_t kinds)
+{
+    char name[16];
+    char class[16];
+
+    create_sizes(office, 1000, kinds);
     for (uint32_t i = 0; i < count; i++) {
         snprintf(name, sizeof(name), "p-%u", i);
         snprintf(class, sizeof(class), "k-%u", i % kinds);
@@ -192,6 +201,68 @@ static void what_a_search_found_some_turns_ago_is_looked_at_again(void **unused)
     office_destroy(office);
 }
 
+/* 10,000 hosts with a VM each that no other has room for, of 200 sizes. */
+static struct office *region_of_kinds(void)
+{
+    struct office *office = office_create();
+    char name[16];
+    char class[16];
+    char host[16];
+
+    office_policy(office, without_headroom);
+    office_hosts(office, 3, 10000, 8);
+    create_sizes(office, 5000, 200);
+    for (uint32_t i = 0; i < 10000; i++) {
+        snprintf(name, sizeof(name), "v-%u", i);
+        snprintf(class, sizeof(class), "k-%u", i / 3 % 200);
+        snprintf(host, sizeof(host), "h-%u", i);
+        office_assign(office, office_vm(office, class, name, 5, false), host);
+    }
+    return office;
+}
+
+static void a_plan_of_a_loss_that_does_not_fit_goes_in_slices(void **unused)
+{
+    struct office *office = region_of_kinds();
+    Holdfast__V1__PlanZoneLoss loss = HOLDFAST__V1__PLAN_ZONE_LOSS__INIT;
+    Holdfast__V1__PlanAction action = HOLDFAST__V1__PLAN_ACTION__INIT;
+    struct planner_start start = {.state = office->state,
+                                  .placer = turn_placer(&office->turn),
+                                  .time_ms = office->now_ms,
+                                  .start_ms = 1000};
+    char zone[] = "z0";
+    char *zones[] = {zone};
+    struct planner planner;
+    struct api_reply reply;
+    uint32_t slices = 0;
+    bool done = false;
+
+    (void)unused;
+    loss.zones = zones;
+    loss.n_zones = 1;
+    action.action_case = HOLDFAST__V1__PLAN_ACTION__ACTION_ZONE_LOSS;
+    action.zone_loss = &loss;
+    api_reply_init(&reply);
+    planner_begin(&planner, &start, &action, false, &reply);
+    while (!done) {
+        uint64_t before = placer_looks(planner.plan.placer);
+        size_t change_count = planner.plan.change_count;
+        uint64_t work;
+
+        done = planner_work(&planner);
+        work = placer_looks(planner.plan.placer) - before +
+               (planner.plan.change_count - change_count) * TURN_CHANGE_LOOKS;
+        assert_true(work <= PLAN_SLICE_WORK + LAST_LOOKS);
+        slices++;
+    }
+    assert_int_equal(planner.phase, PLANNER_DONE);
+    assert_int_equal(planner.result->unplaced_count, 3334);
+    assert_true(slices > 50);
+    planner_close(&planner);
+    api_reply_close(&reply);
+    office_destroy(office);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +270,7 @@ int main(void)
         cmocka_unit_test(preemptions_that_cannot_be_are_bounded_as_well),
         cmocka_unit_test(a_search_for_vms_to_stop_goes_on_in_the_next_turn),
         cmocka_unit_test(what_a_search_found_some_turns_ago_is_looked_at_again),
+        cmocka_unit_test(a_plan_of_a_loss_that_does_not_fit_goes_in_slices),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
