@@ -88,6 +88,11 @@
  * budgets let begin at once. */
 #define MOVE_BATCH_MAX 256
 
+/* Drains that end in one turn because their time is over, and hosts that are
+ * looked at for that: 30 bytes and 2 us, and 20 ns each. */
+#define DRAIN_ENDS_MAX      1000
+#define DRAIN_END_LOOKS_MAX 32768
+
 /* How often drains are looked at although nothing changed (their deadlines, VMs
  * that found no place), and how often zones are compared. */
 #define DRAIN_LOOK_MS     1000

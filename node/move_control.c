@@ -238,7 +238,7 @@ static void end_host_drain(struct turn_plan *plan, struct host_id id)
     }
 }
 
-static void end_drains(struct turn_plan *plan)
+static void end_zone_drains(struct turn_plan *plan)
 {
     for (uint32_t slot = 0; slot < state_zone_slots(plan->scratch); slot++) {
         const struct zone *zone = state_zone_at(plan->scratch, slot);
@@ -248,22 +248,42 @@ static void end_drains(struct turn_plan *plan)
             end_zone_drain(plan, (struct zone_id){zone->uid});
         }
     }
+}
+
+/* As many as a turn can; the rest in the next one. */
+static void end_drains(struct move_control *control, struct turn_plan *plan)
+{
+    uint32_t slots = state_host_slots(plan->scratch);
+    uint32_t slot = control->ends_next;
+    uint32_t end = slot + DRAIN_END_LOOKS_MAX;
+    uint32_t ended = 0;
+
+    end_zone_drains(plan);
     if (state_counts(plan->scratch)->hosts_draining == 0) {
+        control->ends_next = 0;
         return;
     }
-    for (uint32_t slot = 0; slot < state_host_slots(plan->scratch); slot++) {
+    for (; slot < slots && slot < end && ended < DRAIN_ENDS_MAX &&
+           plan->entry.len < TURN_BYTES_SOFT_MAX;
+         slot++) {
         const struct host *host = state_host_at(plan->scratch, slot);
 
         if (host != NULL &&
             is_over(host->draining, host->drain_deadline_ms, plan)) {
             end_host_drain(plan, (struct host_id){host->uid});
+            ended++;
         }
     }
+    control->ends_next = slot < slots ? slot : 0;
+    control->dirty |= slot < slots;
 }
 
-static void begin_moves(struct turn_plan *plan, struct move_budget *budget,
-                        const struct rebalance_move *moves, uint32_t count)
+/* Those for which there is a budget; how many. */
+static uint32_t begin_moves(struct turn_plan *plan, struct move_budget *budget,
+                            const struct rebalance_move *moves, uint32_t count)
 {
+    uint32_t begun = 0;
+
     for (uint32_t i = 0; i < count; i++) {
         const struct vm *vm = state_vm_at(plan->scratch, moves[i].vm);
 
@@ -271,8 +291,10 @@ static void begin_moves(struct turn_plan *plan, struct move_budget *budget,
         if (moves[i].host != SLOT_NONE && may_begin(vm) &&
             move_budget_take(budget, plan->scratch, vm->host, moves[i].host)) {
             begin_move(plan, vm, moves[i].host, moves[i].cause);
+            begun++;
         }
     }
+    return begun;
 }
 
 static bool has_drains(const struct state *state)
@@ -281,20 +303,47 @@ static bool has_drains(const struct state *state)
            state_counts(state)->zones_draining > 0;
 }
 
+static void forget_window(struct move_control *control)
+{
+    control->window = (struct rebalance_window){0};
+    control->stuck = 0;
+    control->stuck_so_far = 0;
+}
+
+/* A window has no move that may begin now. The next one comes in the next turn;
+ * after the last all of them rest until something changes, or for a while. */
+static void turn_window(struct move_control *control, uint32_t stuck)
+{
+    control->stuck_so_far += stuck;
+    if (!rebalance_window_next(&control->window)) {
+        control->dirty = true;
+        return;
+    }
+    control->stuck = control->stuck_so_far;
+    control->stuck_so_far = 0;
+}
+
+/* Failover comes after this, and half of the turn's work is left to it. */
 static void run_drains(struct move_control *control, struct turn_plan *plan,
                        struct move_budget *budget)
 {
     struct rebalance_move moves[MOVE_BATCH_MAX];
     uint32_t count;
+    uint32_t stuck;
 
-    control->stuck = 0;
-    if (!has_drains(plan->scratch) || PLANTED(DRAIN_RESTS) ||
-        !move_budget_left(budget, plan->scratch)) {
+    if (!has_drains(plan->scratch)) {
+        forget_window(control);
         return;
     }
-    count = rebalance_drains(plan->placer, plan->scratch, moves, MOVE_BATCH_MAX,
-                             &control->stuck);
-    begin_moves(plan, budget, moves, count);
+    if (PLANTED(DRAIN_RESTS) || !move_budget_left(budget, plan->scratch)) {
+        return;
+    }
+    control->window.looks_max = 1 + turn_work_left(plan) / 2;
+    count = rebalance_drains(plan->placer, plan->scratch, &control->window,
+                             moves, MOVE_BATCH_MAX, &stuck);
+    if (begin_moves(plan, budget, moves, count) == 0) {
+        turn_window(control, stuck);
+    }
 }
 
 /* --- Evening out zones --------------------------------------------------- */
@@ -378,7 +427,7 @@ static void run_rebalance(struct move_control *control, struct turn_plan *plan,
     if (control->looked) {
         count = rebalance_decide(control->look, plan->placer, plan->scratch,
                                  moves, MOVE_BATCH_MAX);
-        begin_moves(plan, budget, moves, count);
+        (void)begin_moves(plan, budget, moves, count);
         end_look(control);
     }
 }
@@ -411,7 +460,7 @@ static void look(struct move_control *control, struct turn_plan *plan)
     control->dirty = false;
     if (has_drains(plan->scratch)) {
         control->next_look_ms = plan->now_ms + DRAIN_LOOK_MS;
-        end_drains(plan);
+        end_drains(control, plan);
     } else {
         control->next_look_ms = plan->now_ms + REBALANCE_LOOK_MS;
     }

@@ -11,6 +11,7 @@
 #include "node/judge.h"
 #include "node/pending.h"
 #include "node/turn.h"
+#include "placement/rebalance.h"
 
 struct move_queued;
 struct rebalance;
@@ -35,8 +36,12 @@ struct move_control {
     struct rebalance *look;
     bool looked;           /* That is complete; the next turn decides. */
     uint64_t next_look_ms; /* Boot clock. */
-    /* VMs on what is drained that cannot leave, as of the last look. */
+    struct rebalance_window window; /* Of what is drained. */
+    uint32_t ends_next; /* Host up to which drains' deadlines were looked at. */
+    /* VMs on what is drained that cannot leave: in the last pass over all of
+     * it, and so far in this one. */
     uint32_t stuck;
+    uint32_t stuck_so_far;
 };
 
 void move_control_init(struct move_control *control, const struct judge *judge,

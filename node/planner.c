@@ -84,6 +84,7 @@ void planner_begin(struct planner *planner, const struct planner_start *start,
     failover_lead(&planner->failover, planner->before);
     planner->failover.had_hosts = true;
     planner->failover.assign_max = PLAN_SLICE_PLACED;
+    planner->drains.looks_max = PLAN_SLICE_WORK;
     map_init(&planner->steps);
     map_init(&planner->starts);
     planner->result->revision = state_revision(start->state);
@@ -288,19 +289,41 @@ static bool may_claim(const struct planner *planner)
            planner->rounds < PLAN_ROUNDS_MAX && !planner->truncated;
 }
 
-static void drain(struct planner *planner)
+/* A window of what is drained; true while there are more, or a pass over all of
+ * it still found some that can leave. */
+static bool drain_on(struct planner *planner)
 {
     struct rebalance_move moves[MOVE_BATCH_MAX];
-    uint32_t claimed = 0;
+    uint32_t claimed;
+    uint32_t stuck;
 
-    if (planner->action.drains && may_claim(planner)) {
-        planner->rounds++;
-        claimed = claim_moves(
-            planner, moves,
-            rebalance_drains(planner->plan.placer, planner->plan.scratch, moves,
-                             MOVE_BATCH_MAX, &planner->stuck));
+    if (!planner->action.drains || !may_claim(planner)) {
+        return false;
     }
+    planner->rounds++;
+    claimed = claim_moves(
+        planner, moves,
+        rebalance_drains(planner->plan.placer, planner->plan.scratch,
+                         &planner->drains, moves, MOVE_BATCH_MAX, &stuck));
+    planner->drained += claimed;
     if (claimed > 0) {
+        return true;
+    }
+    planner->stuck += stuck;
+    if (!rebalance_window_next(&planner->drains)) {
+        return true;
+    }
+    if (planner->drained == 0) {
+        return false;
+    }
+    planner->drained = 0;
+    planner->stuck = 0;
+    return true;
+}
+
+static void drain(struct planner *planner)
+{
+    if (drain_on(planner)) {
         return;
     }
     if (planner->stuck > 0) {

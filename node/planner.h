@@ -8,6 +8,7 @@
 
 #include "node/failover.h"
 #include "node/plan_action.h"
+#include "placement/rebalance.h"
 
 enum planner_phase {
     PLANNER_PREPARE,
@@ -59,9 +60,11 @@ struct planner {
     uint64_t *arrived; /* and of those that were assigned. */
     uint32_t arrived_count;
     uint32_t arrived_capacity;
-    uint32_t cursor; /* Of the phase. */
-    uint32_t rounds; /* Likewise. */
-    uint32_t stuck;
+    uint32_t cursor;                /* Of the phase. */
+    uint32_t rounds;                /* Likewise. */
+    struct rebalance_window drains; /* Of what is drained. */
+    uint32_t drained;               /* Claims of the pass over it so far. */
+    uint32_t stuck;                 /* VMs that it found to be, likewise. */
     struct rebalance *look;         /* REBALANCE: at which VMs; NULL: none. */
     struct planner_reason *reasons; /* Explained so far. */
     uint32_t reason_count;

@@ -606,54 +606,87 @@ static bool is_held(const struct state *state, const struct balance *balance,
     return zones == 0;
 }
 
-static uint32_t collect_drained(const struct state *state,
+/* What may be asked to leave a host; returns how many were looked at. */
+static uint32_t collect_leaving(const struct state *state,
                                 const struct balance *balance,
-                                struct candidates *candidates)
+                                const struct host *host,
+                                struct candidates *candidates, uint32_t *held)
 {
-    uint32_t held = 0;
+    enum move_cause cause = drain_of(state, host);
+    const struct vm *vm;
+    uint32_t looks = 1;
 
-    for (uint32_t i = 0; i < state_host_slots(state); i++) {
-        const struct host *host = state_host_at(state, i);
-        enum move_cause cause = drain_of(state, host);
-        const struct vm *vm;
-
-        if (cause == MOVE_CAUSE_NONE) {
+    if (cause == MOVE_CAUSE_NONE) {
+        return looks;
+    }
+    for (uint32_t slot = host->vm_first; slot != SLOT_NONE;
+         slot = vm->host_next) {
+        vm = state_vm_at(state, slot);
+        looks++;
+        if (!movable_may_stop(vm)) {
             continue;
         }
-        for (uint32_t slot = host->vm_first; slot != SLOT_NONE;
-             slot = vm->host_next) {
-            vm = state_vm_at(state, slot);
-            if (!movable_may_stop(vm)) {
-                continue;
-            }
-            if (is_held(state, balance, vm, cause)) {
-                held++;
-                continue;
-            }
-            candidates_add(
-                candidates,
-                &(struct candidate){
-                    .vm = slot,
-                    .memory_mib = state_class_at(state, vm->class_slot)
-                                      ->resources.memory_mib,
-                    .priority = vm->priority,
-                });
+        if (is_held(state, balance, vm, cause)) {
+            (*held)++;
+            continue;
         }
+        candidates_add(
+            candidates,
+            &(struct candidate){
+                .vm = slot,
+                .memory_mib =
+                    state_class_at(state, vm->class_slot)->resources.memory_mib,
+                .priority = vm->priority,
+            });
     }
-    candidates_order(candidates);
-    return held;
+    return looks;
 }
 
-static uint32_t move_drained(struct trial *trial, struct candidates *candidates,
-                             struct rebalance_move *moves, uint32_t max,
-                             uint32_t *stuck)
+/* Of the hosts of a window; returns where it ends, 0: with the last host. */
+static uint32_t collect_drained(const struct state *state,
+                                const struct balance *balance,
+                                const struct rebalance_window *window,
+                                struct candidates *candidates, uint32_t *held)
 {
+    uint32_t slots = state_host_slots(state);
+    uint32_t slot = window == NULL ? 0 : window->first;
+    uint64_t looks = 0;
+
+    for (; slot < slots &&
+           (window == NULL || (looks < REBALANCE_WINDOW_LOOKS &&
+                               candidates->count < REBALANCE_WINDOW_VMS));
+         slot++) {
+        looks += collect_leaving(state, balance, state_host_at(state, slot),
+                                 candidates, held);
+    }
+    candidates_order(candidates);
+    return slot < slots ? slot : 0;
+}
+
+/* A call's course through what it collected. */
+struct leaving {
+    struct trial trial;
+    struct candidates candidates;
+    uint64_t looks_end; /* Of the placer. */
+    uint32_t taken;     /* Candidates. */
+    uint32_t stuck;
+};
+
+static bool is_spent(const struct leaving *leaving)
+{
+    return placer_looks(leaving->trial.placer) >= leaving->looks_end;
+}
+
+static uint32_t move_drained(struct leaving *leaving,
+                             struct rebalance_move *moves, uint32_t max)
+{
+    struct trial *trial = &leaving->trial;
     struct candidate candidate;
     uint32_t count = 0;
     uint32_t failures = 0;
 
-    while (count < max && failures < FAILURES_MAX &&
-           candidates_take(candidates, &candidate)) {
+    while (count < max && failures < FAILURES_MAX && !is_spent(leaving) &&
+           candidates_take(&leaving->candidates, &candidate)) {
         const struct state *state = trial_state(trial);
         const struct vm *vm = state_vm_at(state, candidate.vm);
         const struct host *source = state_host_at(state, vm->host);
@@ -663,9 +696,10 @@ static uint32_t move_drained(struct trial *trial, struct candidates *candidates,
         uint32_t tried = trial->vm_count;
         uint32_t host = trial_move(trial, candidate.vm, SLOT_NONE, near, cause);
 
+        leaving->taken++;
         if (host == SLOT_NONE) {
             failures += trial->vm_count - tried;
-            (*stuck)++;
+            leaving->stuck++;
         } else {
             moves[count++] = (struct rebalance_move){candidate.vm, host, cause};
         }
@@ -673,26 +707,61 @@ static uint32_t move_drained(struct trial *trial, struct candidates *candidates,
     return count;
 }
 
+bool rebalance_window_next(struct rebalance_window *window)
+{
+    window->first = window->next;
+    window->skip = window->next_skip;
+    return window->first == 0 && window->skip == 0;
+}
+
+/* Those that were tried in former calls. */
+static void skip_tried(struct leaving *leaving,
+                       const struct rebalance_window *window)
+{
+    struct candidate candidate;
+
+    while (leaving->taken < window->skip &&
+           candidates_take(&leaving->candidates, &candidate)) {
+        leaving->taken++;
+    }
+}
+
 uint32_t rebalance_drains(struct placer *placer, const struct state *state,
+                          struct rebalance_window *window,
                           struct rebalance_move *moves, uint32_t max,
                           uint32_t *stuck)
 {
     const struct state_counts *counts = state_counts(state);
-    struct candidates candidates;
+    struct leaving leaving = {.looks_end = UINT64_MAX};
     struct balance balance;
-    struct trial trial;
+    uint32_t held = 0;
     uint32_t count;
+    uint32_t end;
 
     *stuck = 0;
     if (counts->hosts_draining + counts->zones_draining == 0) {
         return 0;
     }
     balance_init(&balance, state);
-    candidates_init(&candidates);
-    *stuck = collect_drained(state, &balance, &candidates);
-    trial_begin(&trial, placer, state);
-    count = move_drained(&trial, &candidates, moves, max, stuck);
-    trial_end(&trial);
-    candidates_close(&candidates);
+    candidates_init(&leaving.candidates);
+    end = collect_drained(state, &balance, window, &leaving.candidates, &held);
+    trial_begin(&leaving.trial, placer, state);
+    if (window != NULL) {
+        skip_tried(&leaving, window);
+        held = window->skip == 0 ? held : 0; /* They were counted. */
+        leaving.looks_end = window->looks_max == 0
+                                ? UINT64_MAX
+                                : placer_looks(placer) + window->looks_max;
+    }
+    count = move_drained(&leaving, moves, max);
+    if (window != NULL) {
+        bool more = leaving.candidates.heap_count > 0;
+
+        window->next = more ? window->first : end;
+        window->next_skip = more ? leaving.taken : 0;
+    }
+    *stuck = held + leaving.stuck;
+    trial_end(&leaving.trial);
+    candidates_close(&leaving.candidates);
     return count;
 }

@@ -13,15 +13,36 @@ struct rebalance_move {
     enum move_cause cause;
 };
 
+/* What one call of rebalance_drains() looks at of a large drain: hosts and
+ * their VMs in the order of their slots, until there are so many VMs that might
+ * leave, or so many were looked at; about a millisecond. */
+#define REBALANCE_WINDOW_VMS   8192
+#define REBALANCE_WINDOW_LOOKS 32768
+
+/* {0}: the first window. */
+struct rebalance_window {
+    uint64_t looks_max; /* Of the placer, see placer_looks(); 0: no bound. */
+    uint32_t first;     /* Host. */
+    uint32_t skip;      /* Of its VMs in their order: they were tried. */
+    uint32_t next;      /* Set by a call: where to go on. */
+    uint32_t next_skip;
+};
+
+/* Turns to what the last call came to; true when it came to the end: the window
+ * is the first one again. */
+bool rebalance_window_next(struct rebalance_window *window);
+
 /* VMs that are on draining hosts or in draining zones and can leave, with
  * targets; at most `max`, low priority first, then little memory. Those that
  * cannot leave (local disks, zonal, no room) are not among them; `stuck` counts
  * those that were found to be so: of VMs without room, those that were tried
  * before `max` was reached. All targets hold at once: each is chosen with the
  * former ones claimed. Moves that are under way or claimed already are left
- * out. Looks at all VMs of what is drained: 0.1 to 0.2 us each, and one pass
- * over the hosts. */
+ * out. Looks at the VMs of the window alone, which is as it was afterwards:
+ * what still has moves is asked for again, then the next. `window` NULL: at all
+ * VMs of what is drained, 0.1 to 0.2 us each. */
 uint32_t rebalance_drains(struct placer *placer, const struct state *state,
+                          struct rebalance_window *window,
                           struct rebalance_move *moves, uint32_t max,
                           uint32_t *stuck);
 

@@ -555,7 +555,7 @@ static struct outcome our_drain(const struct fleet *input)
     placer_rebuild(placer, state);
     began_ns = clock_boot_ns();
     outcome.placed =
-        rebalance_drains(placer, state, moves, fleet.count, &stuck);
+        rebalance_drains(placer, state, NULL, moves, fleet.count, &stuck);
     outcome.ms = (double)(clock_boot_ns() - began_ns) / 1e6;
     outcome.whole_ms = outcome.ms;
     for (uint32_t i = 0; i < outcome.placed; i++) {

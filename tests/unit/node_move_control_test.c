@@ -356,6 +356,86 @@ static void a_window_may_span_midnight(void **unused)
     assert_false(move_control_in_window(&policy, 120 * minute));
 }
 
+/* Deadlines of many hosts at once: a part in each turn. */
+static void many_drains_end_over_some_turns(void **unused)
+{
+    struct office *office = opened(3, 3 * DRAIN_ENDS_MAX + 5);
+    uint32_t hosts = state_counts(office->state)->hosts;
+    uint64_t deadline_ms = office->now_ms + 100000;
+    uint32_t turns = 0;
+    char name[16];
+
+    (void)unused;
+    for (uint32_t i = 0; i < hosts; i++) {
+        snprintf(name, sizeof(name), "h-%u", i);
+        drain_host(office, name, deadline_ms);
+    }
+    office_run(office, 10);
+    assert_int_equal(state_counts(office->state)->hosts_draining, hosts);
+    office->now_ms = deadline_ms;
+    while (state_counts(office->state)->hosts_draining > 0 && turns < 10) {
+        uint32_t before = state_counts(office->state)->hosts_draining;
+        uint32_t after;
+
+        assert_true(office_turn(office));
+        assert_true(office->entry.len <= TURN_BYTES_SOFT_MAX);
+        after = state_counts(office->state)->hosts_draining;
+        assert_in_range(before - after, 1, DRAIN_ENDS_MAX);
+        turns++;
+    }
+    assert_in_range(turns, 4, 5);
+    for (uint32_t i = 0; i < hosts; i++) {
+        assert_true(state_host_at(office->state, i)->cordoned);
+    }
+    office_destroy(office);
+}
+
+/* Those that cannot leave fill the first windows; who can is on the last host.
+ */
+static void a_large_drain_is_looked_at_in_windows(void **unused)
+{
+    struct office *office = office_create();
+    struct change change = {.kind = CHANGE_ZONE_DRAIN};
+    uint32_t count = 2 * REBALANCE_WINDOW_VMS;
+    uint32_t turns = 0;
+    char name[16];
+    char host[16];
+
+    (void)unused;
+    office_zone(office, "z0");
+    office_zone(office, "z1");
+    office_class(office, "large", 8);
+    office_class(office, "c", 1);
+    for (uint32_t i = 0; i < 9; i++) {
+        snprintf(host, sizeof(host), "h-%u", i);
+        office_host(office, "z0", host, count);
+    }
+    office_host(office, "z1", "other", 4);
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "v-%u", i);
+        snprintf(host, sizeof(host), "h-%u", i / (count / 8));
+        office_assign(office, office_vm(office, "large", name, 0, false), host);
+    }
+    office_assign(office, office_vm(office, "c", "fits", 9, false), "h-8");
+    office_hosts_obey(office);
+    office_run(office, 10);
+    change.zone_drain = (struct change_zone_drain){
+        {state_zone_at(office->state, 0)->uid}, true, 0, 0, DRAIN_END_NONE};
+    office_apply(office, &change);
+    while (office_vm_named(office, "fits")->moving == MOVE_NONE && turns < 20) {
+        assert_true(office_turn(office));
+        turns++;
+    }
+    assert_in_range(turns, 3, 6);
+    /* It leaves; then all have been looked at, and rest for a while. */
+    office_hosts_obey(office);
+    office_run(office, 20);
+    assert_int_equal(office->moves.stuck, count);
+    assert_false(
+        move_control_is_due(&office->moves, office->state, office->now_ms));
+    office_destroy(office);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +448,8 @@ int main(void)
         cmocka_unit_test(a_drained_zone_goes_to_the_others),
         cmocka_unit_test(zones_are_evened_out_while_all_is_well),
         cmocka_unit_test(a_window_may_span_midnight),
+        cmocka_unit_test(many_drains_end_over_some_turns),
+        cmocka_unit_test(a_large_drain_is_looked_at_in_windows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

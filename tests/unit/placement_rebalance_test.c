@@ -219,7 +219,7 @@ static struct result drains(struct state *state, uint32_t max)
 
     placer_rebuild(placer, state);
     result.count =
-        rebalance_drains(placer, state, result.moves, max, &result.stuck);
+        rebalance_drains(placer, state, NULL, result.moves, max, &result.stuck);
     placer_destroy(placer);
     return result;
 }
