@@ -529,6 +529,9 @@ void move_control_lead(struct move_control *control, const struct state *state)
     move_control_init(control, judge, pending);
     load(control, state);
     control->lost_zones = lost_zones(state);
+    /* The former leader may not have come to the end of it. What was claimed
+     * since a loss, by a plan say, is given up as well: room is short. */
+    control->cancelling = control->lost_zones != 0 && control->queue_count > 0;
     control->dirty = true;
 }
 

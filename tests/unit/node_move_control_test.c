@@ -356,6 +356,40 @@ static void a_window_may_span_midnight(void **unused)
     assert_false(move_control_in_window(&policy, 120 * minute));
 }
 
+static void lose_zone(struct office *office, uint32_t slot)
+{
+    struct change change = {.kind = CHANGE_ZONE_STATE};
+
+    change.zone_state = (struct change_zone_state){
+        {state_zone_at(office->state, slot)->uid}, ZONE_LOST};
+    office_apply(office, &change);
+}
+
+/* More claims than a turn gives up, and the leader goes after the first. */
+static void a_new_leader_goes_on_cancelling(void **unused)
+{
+    struct office *office = office_create();
+    const uint32_t count = MOVE_LOOKS_MAX + 2000;
+    char name[16];
+
+    (void)unused;
+    office_hosts(office, 3, 3, count);
+    office_class(office, "c", 1);
+    fill_host(office, "h-0", count);
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "v-%u", i);
+        claim(office, name, "h-1", i + 1);
+    }
+    lose_zone(office, 2);
+    office_turn(office);
+    assert_in_range(state_counts(office->state)->vms_claiming, 1, count - 1);
+    office_lead(office);
+    office_turn(office);
+    office_turn(office);
+    assert_int_equal(state_counts(office->state)->vms_claiming, 0);
+    office_destroy(office);
+}
+
 /* Deadlines of many hosts at once: a part in each turn. */
 static void many_drains_end_over_some_turns(void **unused)
 {
@@ -448,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_drained_zone_goes_to_the_others),
         cmocka_unit_test(zones_are_evened_out_while_all_is_well),
         cmocka_unit_test(a_window_may_span_midnight),
+        cmocka_unit_test(a_new_leader_goes_on_cancelling),
         cmocka_unit_test(many_drains_end_over_some_turns),
         cmocka_unit_test(a_large_drain_is_looked_at_in_windows),
     };
