@@ -140,6 +140,11 @@ static void plan_failover(struct turn_controller *controller,
         evacuator_is_planning(&failover->evacuator)) {
         return;
     }
+    /* Moves came before, and do not take all of the turn from those that wait
+     * for a host. */
+    if (turn_work_left(plan) < TURN_WORK_MAX / 2) {
+        turn_work_begin(plan, TURN_WORK_MAX / 2);
+    }
     if (!evacuator_is_deciding(&failover->evacuator)) {
         run_pass(failover, plan);
         return;

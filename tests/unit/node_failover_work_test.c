@@ -142,6 +142,27 @@ static void vms_without_room_are_looked_at_in_bounded_turns(void **unused)
     office_destroy(office);
 }
 
+static void use_all(struct turn_controller *controller, struct turn_plan *plan)
+{
+    (void)controller;
+    plan->looks += 2 * TURN_WORK_MAX;
+}
+
+static void failover_has_its_part_of_every_turn(void **unused)
+{
+    struct office *office = office_create();
+    struct turn_controller greedy = {use_all};
+
+    (void)unused;
+    office_hosts(office, 3, 3, 8);
+    office_class(office, "c", 1);
+    office->controllers[0] = &greedy;
+    office_vm(office, "c", "waits", 1, false);
+    assert_true(office_turn(office));
+    assert_int_equal(office_vm_named(office, "waits")->state, VM_ASSIGNED);
+    office_destroy(office);
+}
+
 /* Each kind is held against every host with VMs that might be stopped. */
 static void preemptions_that_cannot_be_are_bounded_as_well(void **unused)
 {
@@ -267,6 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vms_without_room_are_looked_at_in_bounded_turns),
+        cmocka_unit_test(failover_has_its_part_of_every_turn),
         cmocka_unit_test(preemptions_that_cannot_be_are_bounded_as_well),
         cmocka_unit_test(a_search_for_vms_to_stop_goes_on_in_the_next_turn),
         cmocka_unit_test(what_a_search_found_some_turns_ago_is_looked_at_again),
