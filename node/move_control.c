@@ -395,6 +395,7 @@ void move_control_drop(struct move_control *control)
     end_look(control);
 }
 
+/* Between turns: what is found is for the next one. */
 bool move_control_work(struct move_control *control)
 {
     if (control->look != NULL && !control->looked) {
@@ -404,7 +405,9 @@ bool move_control_work(struct move_control *control)
     return control->look == NULL || control->looked;
 }
 
-/* Small regions are looked at in the turn itself. */
+/* Small regions are looked at in the turn itself, and decided on there: that
+ * asks for no further turn, or one would follow the other for as long as zones
+ * differ and nothing may move. */
 static void run_rebalance(struct move_control *control, struct turn_plan *plan,
                           struct move_budget *budget)
 {
@@ -422,7 +425,7 @@ static void run_rebalance(struct move_control *control, struct turn_plan *plan,
     if (control->look == NULL) {
         control->look =
             rebalance_create(plan->scratch, plan->time_ms, MOVE_BATCH_MAX);
-        move_control_work(control);
+        control->looked = rebalance_work(control->look, REBALANCE_SLICE_VMS);
     }
     if (control->looked) {
         count = rebalance_decide(control->look, plan->placer, plan->scratch,

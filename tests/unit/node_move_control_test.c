@@ -336,6 +336,35 @@ static void zones_are_evened_out_while_all_is_well(void **unused)
     office_destroy(office);
 }
 
+static void rebalance_rested(struct policy *policy)
+{
+    policy->rebalance = REBALANCE_AUTO;
+}
+
+/* A leader that looks without an end takes a core, and a turn of the log for
+ * each look. */
+static void zones_that_must_stay_uneven_are_looked_at_now_and_then(
+    void **unused)
+{
+    struct office *office = opened(3, 6);
+    uint32_t turns = 0;
+
+    (void)unused;
+    fill_host(office, "h-0", VMS);
+    office_policy(office, rebalance_rested);
+    office_run(office, 20);
+    for (uint32_t i = 0; i < 2 * REBALANCE_LOOK_MS / 10; i++) {
+        turns += office_turn(office);
+    }
+    assert_true(office->moves.rebalancing);
+    assert_int_equal(turns, 2);
+    assert_int_equal(stopping_on(office, "h-0"), 0);
+    office->now_ms += state_policy(office->state)->vm_cool_down_ms;
+    office_run(office, 1);
+    assert_int_equal(stopping_on(office, "h-0"), 2); /* host_moves */
+    office_destroy(office);
+}
+
 static void a_window_may_span_midnight(void **unused)
 {
     struct policy policy;
@@ -481,6 +510,8 @@ int main(void)
         cmocka_unit_test(a_drain_without_a_deadline_empties_the_host),
         cmocka_unit_test(a_drained_zone_goes_to_the_others),
         cmocka_unit_test(zones_are_evened_out_while_all_is_well),
+        cmocka_unit_test(
+            zones_that_must_stay_uneven_are_looked_at_now_and_then),
         cmocka_unit_test(a_window_may_span_midnight),
         cmocka_unit_test(a_new_leader_goes_on_cancelling),
         cmocka_unit_test(many_drains_end_over_some_turns),
