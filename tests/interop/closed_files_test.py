@@ -28,9 +28,13 @@ def start(*command):
 
 def files(pid):
     """Numbers of open files, each with what it is."""
-    folder = f"/proc/{pid}/fd"
-    return {int(number): os.readlink(f"{folder}/{number}")
-            for number in os.listdir(folder)}
+    found = {}
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found[int(number)] = os.readlink(f"/proc/{pid}/fd/{number}")
+        except FileNotFoundError:
+            pass  # Closed meanwhile.
+    return found
 
 
 class ClosedFiles(unittest.TestCase):
