@@ -57,7 +57,7 @@ static const struct {
     {PLANTED_CLAIM_KEPT, "claim-kept", "claims-hold", 1},
     {PLANTED_PREEMPTS_EQUALS, "preempts-equals", "preemption-is-just", 1},
     {PLANTED_MEMBER_MISSING, "member-missing", "groups-converge", 1},
-    {PLANTED_DRAIN_RESTS, "drain-rests", "drains-end", 26},
+    {PLANTED_DRAIN_RESTS, "drain-rests", "drains-end", 34},
     {PLANTED_HEADROOM_FREE, "headroom-free", "headroom-holds", 1},
     {PLANTED_SWINGS, "swings", "idle-is-still", 1},
 };
