@@ -33,13 +33,18 @@ static int compare_numbers(uint64_t a, uint64_t b)
 static int compare_by_group(const struct placement_query *query, uint32_t a,
                             uint32_t b)
 {
+    int order;
+
     if (query->group == NULL) {
         return 0;
     }
     switch (query->group->zone_rule) {
     case ZONE_RULE_SPREAD:
     case ZONE_RULE_APART:
-        return compare_numbers(query->counts[a], query->counts[b]);
+        order = compare_numbers(query->counts[a], query->counts[b]);
+        /* Until then as well, as far as that can be. */
+        return order != 0 ? order
+                          : compare_numbers(query->taken[a], query->taken[b]);
     case ZONE_RULE_TOGETHER:
         return compare_numbers(query->counts[b], query->counts[a]);
     default:

@@ -101,6 +101,20 @@ uint32_t evacuation_tally(struct evacuation *evacuation, uint32_t group_slot)
     return *known;
 }
 
+static void count_member(struct evacuation *evacuation, uint32_t tally,
+                         uint32_t host)
+{
+    uint32_t domain = evacuation->hosts[host].domain;
+    uint32_t of_domain =
+        members_slot(evacuation, key_of(tally, MEMBER_DOMAIN, domain));
+    uint32_t of_host;
+
+    /* Looking for a slot may move them all. */
+    evacuation->members.base[of_domain]++;
+    of_host = members_slot(evacuation, key_of(tally, MEMBER_HOST, host));
+    evacuation->members.base[of_host]++;
+}
+
 static void count_members(struct evacuation *evacuation, uint32_t tally,
                           const struct group *group)
 {
@@ -111,19 +125,36 @@ static void count_members(struct evacuation *evacuation, uint32_t tally,
 
         CHECK(vm != NULL);
         if (vm->host != SLOT_NONE) {
-            uint32_t domain = evacuation->hosts[vm->host].domain;
-
-            uint32_t of_domain =
-                members_slot(evacuation, key_of(tally, MEMBER_DOMAIN, domain));
-            uint32_t of_host;
-
-            /* Looking for a slot may move them all. */
-            evacuation->members.base[of_domain]++;
-            of_host =
-                members_slot(evacuation, key_of(tally, MEMBER_HOST, vm->host));
-            evacuation->members.base[of_host]++;
+            count_member(evacuation, tally, vm->host);
         }
         next = vm->group_next_plus1;
+    }
+}
+
+/* Those that left one host and have not arrived at the other: items are not
+ * made of them, and their places are nobody else's. */
+static void count_between(struct evacuation *evacuation)
+{
+    const struct state *state = evacuation->state;
+    uint32_t cursor = 0;
+    uint32_t slot;
+
+    while ((slot = state_next_claim(state, &cursor)) != SLOT_NONE) {
+        const struct vm *vm = state_vm_at(state, slot);
+        uint32_t tally = vm->group_plus1 == 0
+                             ? NONE
+                             : evacuation->tally_of[vm->group_plus1 - 1];
+        const struct group *group;
+
+        if (tally == NONE || vm->host != SLOT_NONE) {
+            continue;
+        }
+        group = group_of(evacuation, tally);
+        evacuation->zone_counts_base[(size_t)tally * evacuation->zone_slots +
+                                     evacuation->hosts[vm->move_host].zone]++;
+        if (group->domain_mode != 0 || group->host_mode != 0) {
+            count_member(evacuation, tally, vm->move_host);
+        }
     }
 }
 
@@ -144,6 +175,7 @@ void evacuation_tally_members(struct evacuation *evacuation)
             count_members(evacuation, i, group);
         }
     }
+    count_between(evacuation);
 }
 
 void evacuation_tally_reset(struct evacuation *evacuation)

@@ -127,7 +127,7 @@ static bool zone_breaks_group(const struct placement_query *query,
         return query->counts[zone] + 1 >
                query->least + (group->max_skew == 0 ? 1 : group->max_skew);
     case ZONE_RULE_APART:
-        return query->counts[zone] > 0;
+        return query->taken[zone] > 0;
     case ZONE_RULE_TOGETHER:
         return query->counts[zone] < query->most;
     default:

@@ -43,8 +43,13 @@ struct known_vm {
     uint32_t host_plus1;  /* Slot, 0: none; likewise all. */
     uint32_t claim_plus1; /* Where it holds room. */
     uint32_t group_plus1;
-    uint16_t preemptible; /* 0 or 1 */
-    uint16_t taken;       /* 0: the clone's record counts. */
+    uint8_t preemptible; /* 0 or 1 */
+    uint8_t taken;       /* 0: the clone's record counts. */
+    /* With a claim: the zone of it, and the zone of the host that the VM will
+     * leave for it. The claim of a trial (placement/trial.c) is on what the VM
+     * left already: with that none is left. */
+    uint8_t claim_zone_plus1;
+    uint8_t leaves_zone_plus1;
 };
 
 /* A new placer knows the state as a clone; the VMs' entries are taken out of
@@ -68,22 +73,46 @@ struct known_vm known_get(const struct known *known, uint32_t slot);
 struct known_vm known_exchange(struct known *known, uint32_t slot,
                                struct known_vm vm);
 
-struct known_vm known_of(const struct vm *vm); /* NULL: a hole. */
+/* `vm`: of the state; NULL: a hole. */
+struct known_vm known_of(const struct state *state, const struct vm *vm);
 
 struct placer;
 
 /* --- counts.c: members of groups by fault domain and host. --- */
 
 /* Counted for groups whose rules asked for it, from then on. Members count
- * where they are assigned and where they hold room. */
+ * where they are assigned and where they hold room.
+ *
+ * By zone the state counts members where they are assigned; what claims add to
+ * that is counted here, for every group and always, for claims are few. */
 struct counts {
     struct map map;         /* By a key of group and domain or host. */
+    struct map claims;      /* By a key of group and zone. */
     uint64_t *opened;       /* By slot of the group: its uid; 0: not. */
     uint32_t opened_size;   /* Slots. */
     uint32_t opened_groups; /* How many. */
 };
 
+/* Domains and hosts are counted anew when they are asked for. */
 void counts_reset(struct counts *counts);
+void counts_close(struct counts *counts);
+/* Of a state that the placer knows from now on. */
+void counts_load(struct placer *placer, const struct state *state);
+
+/* Whether members of the group hold room at all. */
+bool counts_claims(const struct placer *placer, uint32_t group_slot);
+/* Members that hold room in the zone. */
+uint32_t counts_claimed(const struct placer *placer, uint32_t group_slot,
+                        uint32_t zone);
+/* How many members more the zone will have once those that hold room are
+ * there; negative: less. */
+int32_t counts_coming(const struct placer *placer, uint32_t group_slot,
+                      uint32_t zone);
+/* The group with its members by zone as these will be: itself, or `copy`.
+ * Without a placer (NULL): as these are. */
+const struct group *counts_bound(const struct placer *placer,
+                                 const struct group *group, struct group *copy);
+
 void counts_open(struct placer *placer, const struct state *state,
                  uint32_t group_slot);
 /* The VM's entry has become another one. */
@@ -318,17 +347,20 @@ struct placement_query {
     struct known_vm self;      /* Where it counts as a member itself. */
     enum placer_view view;
     uint32_t prefer_zone;
-    uint32_t group_slot;        /* SLOT_NONE: none. */
-    uint32_t domain_max;        /* 0: no limit, */
-    uint32_t host_max;          /* likewise. */
-    bool domain_soft;           /* Fewest members are preferred, */
-    bool host_soft;             /* likewise. */
-    bool more_amounts;          /* It asks for more than CPU and memory. */
-    uint8_t named_mask;         /* Bit i: for the named resource i. */
-    uint32_t least;             /* Members in the zones that count: fewest; */
-    uint32_t most;              /* in any zone: most. */
-    uint32_t counts[ZONES_MAX]; /* Of its group, without itself; not set
-                                 * without a group. */
+    uint32_t group_slot; /* SLOT_NONE: none. */
+    uint32_t domain_max; /* 0: no limit, */
+    uint32_t host_max;   /* likewise. */
+    bool domain_soft;    /* Fewest members are preferred, */
+    bool host_soft;      /* likewise. */
+    bool more_amounts;   /* It asks for more than CPU and memory. */
+    uint8_t named_mask;  /* Bit i: for the named resource i. */
+    uint32_t least;      /* Members in the zones that count: fewest; */
+    uint32_t most;       /* in any zone: most. */
+    /* Members of its group, without itself; not set without a group. Once
+     * all moves are made; */
+    uint32_t counts[ZONES_MAX];
+    /* and all that are there or hold room there. */
+    uint32_t taken[ZONES_MAX];
 };
 
 void query_init(struct placement_query *query, struct placer *placer,

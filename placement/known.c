@@ -5,18 +5,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct known_vm known_of(const struct vm *vm)
+static uint8_t zone_plus1(const struct state *state, uint32_t host)
 {
+    return (uint8_t)(state_host_at(state, host)->zone + 1);
+}
+
+static bool is_of_trial(const struct vm *vm)
+{
+    return vm->moving == MOVE_CLAIMED && vm->move_cause == MOVE_CAUSE_NONE;
+}
+
+struct known_vm known_of(const struct state *state, const struct vm *vm)
+{
+    struct known_vm known = {.taken = 1};
+
     if (vm == NULL) {
-        return (struct known_vm){.taken = 1};
+        return known;
     }
-    return (struct known_vm){
-        .host_plus1 = vm->host == SLOT_NONE ? 0 : vm->host + 1,
-        .claim_plus1 = vm_holds_claim(vm) ? vm->move_host + 1 : 0,
-        .group_plus1 = vm->group_plus1,
-        .preemptible = vm->preemptible,
-        .taken = 1,
-    };
+    known.group_plus1 = vm->group_plus1;
+    known.preemptible = vm->preemptible;
+    if (vm->host != SLOT_NONE) {
+        known.host_plus1 = vm->host + 1;
+    }
+    if (vm_holds_claim(vm)) {
+        known.claim_plus1 = vm->move_host + 1;
+        known.claim_zone_plus1 = zone_plus1(state, vm->move_host);
+        if (vm->host != SLOT_NONE && !is_of_trial(vm)) {
+            known.leaves_zone_plus1 = zone_plus1(state, vm->host);
+        }
+    }
+    return known;
 }
 
 /* Entries are allocated in pages, so that no growth stalls the loop. */
@@ -65,9 +83,9 @@ static struct known_vm *entry_of(struct known *known, uint32_t slot)
 static struct known_vm cloned(const struct known *known, uint32_t slot)
 {
     if (known->clone == NULL || slot >= state_vm_slots(known->clone)) {
-        return known_of(NULL);
+        return known_of(NULL, NULL);
     }
-    return known_of(state_vm_at(known->clone, slot));
+    return known_of(known->clone, state_vm_at(known->clone, slot));
 }
 
 void known_work(struct known *known, uint32_t budget)

@@ -31,7 +31,7 @@ void placer_destroy(struct placer *placer)
     index_forget(&placer->index);
     ranks_table_destroy(placer->index.table);
     reserve_close(&placer->reserve);
-    counts_reset(&placer->counts);
+    counts_close(&placer->counts);
     known_close(&placer->known);
     headroom_destroy(placer->headroom);
     fleet_destroy(placer->fleet);
@@ -157,7 +157,7 @@ void placer_rebuild_begin(struct placer *placer, const struct state *state)
     placer->step_at = 0;
     placer->has_policy = state_policy(state)->uid != 0;
     known_reset(&placer->known, state);
-    counts_reset(&placer->counts);
+    counts_load(placer, state);
     fleet_begin(placer->fleet, state);
     hold_nothing(placer);
     free(placer->preemptible);
@@ -322,7 +322,7 @@ void placer_vm_changed(struct placer *placer, const struct state *state,
 {
     const struct vm *vm =
         slot < state_vm_slots(state) ? state_vm_at(state, slot) : NULL;
-    struct known_vm to = known_of(vm);
+    struct known_vm to = known_of(state, vm);
     struct known_vm from = known_exchange(&placer->known, slot, to);
 
     known_work(&placer->known, KNOWN_BUDGET);

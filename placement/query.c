@@ -48,7 +48,48 @@ uint64_t placement_group_zones(const struct state *state,
     return zones & open;
 }
 
-/* Members by zone; those that hold room elsewhere count where they are. */
+static uint32_t zone_of(const struct placement_query *query,
+                        uint32_t host_plus1)
+{
+    return fleet_hosts(query->placer->fleet)[host_plus1 - 1].zone;
+}
+
+/* All members; those that move: see placement/counts.c. */
+static void count_all(struct placement_query *query)
+{
+    const struct placer *placer = query->placer;
+    bool claims = counts_claims(placer, query->group_slot);
+
+    for (uint32_t i = 0; i < state_zone_slots(query->state); i++) {
+        query->counts[i] = query->group->zone_counts[i];
+        query->taken[i] = query->counts[i];
+        if (claims) {
+            query->counts[i] +=
+                (uint32_t)counts_coming(placer, query->group_slot, i);
+            query->taken[i] += counts_claimed(placer, query->group_slot, i);
+        }
+    }
+}
+
+static void leave_out_itself(struct placement_query *query)
+{
+    const struct known_vm *self = &query->self;
+    bool comes = self->claim_plus1 != 0 &&
+                 (self->host_plus1 == 0 || self->leaves_zone_plus1 != 0);
+
+    if (self->host_plus1 != 0) {
+        query->taken[zone_of(query, self->host_plus1)]--;
+    }
+    if (self->claim_plus1 != 0) {
+        query->taken[self->claim_zone_plus1 - 1]--;
+    }
+    if (comes) {
+        query->counts[self->claim_zone_plus1 - 1]--;
+    } else if (self->host_plus1 != 0) {
+        query->counts[zone_of(query, self->host_plus1)]--;
+    }
+}
+
 static void count_zones(struct placement_query *query)
 {
     const struct state *state = query->state;
@@ -58,14 +99,8 @@ static void count_zones(struct placement_query *query)
     if (query->vm->disk_zone_mask != 0) {
         zones &= query->vm->disk_zone_mask;
     }
-    for (uint32_t i = 0; i < state_zone_slots(state); i++) {
-        query->counts[i] = query->group->zone_counts[i];
-    }
-    if (query->self.host_plus1 != 0) {
-        query->counts[fleet_hosts(
-                          query->placer->fleet)[query->self.host_plus1 - 1]
-                          .zone]--;
-    }
+    count_all(query);
+    leave_out_itself(query);
     for (uint32_t i = 0; i < state_zone_slots(state); i++) {
         uint32_t count = query->counts[i];
 

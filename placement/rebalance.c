@@ -12,6 +12,7 @@
 #include "base/planted.h"
 #include "placement/balance.h"
 #include "placement/candidates.h"
+#include "placement/internal.h"
 #include "placement/movable.h"
 #include "placement/trial.h"
 
@@ -204,6 +205,16 @@ static bool overfills(const struct run *run, const struct vm *vm, uint32_t to)
     return balance_load_with(&filled, size, 1) > run->band.top;
 }
 
+/* With its members where they will be: earlier moves may still wait. */
+static const struct group *group_of(const struct run *run, const struct vm *vm,
+                                    struct group *copy)
+{
+    const struct state *state = trial_state(&run->trial);
+
+    return counts_bound(run->trial.placer,
+                        state_group_at(state, vm->group_plus1 - 1), copy);
+}
+
 static uint32_t move_to_some_zone(struct run *run, uint32_t slot, bool wanted)
 {
     const struct vm *vm = state_vm_at(trial_state(&run->trial), slot);
@@ -214,12 +225,13 @@ static uint32_t move_to_some_zone(struct run *run, uint32_t slot, bool wanted)
         const struct state *state = trial_state(&run->trial);
         uint32_t tried = run->trial.vm_count;
         const struct group *group = NULL;
+        struct group copy;
         uint32_t zone;
         uint32_t host;
 
         vm = state_vm_at(state, slot);
         if (vm->group_plus1 != 0) {
-            group = state_group_at(state, vm->group_plus1 - 1);
+            group = group_of(run, vm, &copy);
         }
         zone = zone_for(run, vm, group, zones, wanted);
         if (zone == SLOT_NONE) {
@@ -272,7 +284,9 @@ static bool is_still_good(struct run *run, const struct candidate *candidate)
         return false; /* The coarse pass sees all again. */
     }
     if (candidate->wanted) {
-        return balance_group_wants(state_group_at(state, vm->group_plus1 - 1),
+        struct group copy;
+
+        return balance_group_wants(group_of(run, vm, &copy),
                                    balance_zones_of(&run->balance, state, vm),
                                    from);
     }
@@ -393,11 +407,14 @@ static void count_wanted(struct run *run, const struct state *state)
         const struct class *class = NULL;
 
         if (group != NULL) {
+            struct group copy;
+
             class = group->class_slot == SLOT_NONE
                         ? NULL
                         : state_class_at(state, group->class_slot);
-            balance_group_lack(
-                group, placement_group_zones(state, group, class), run->lack);
+            balance_group_lack(counts_bound(run->trial.placer, group, &copy),
+                               placement_group_zones(state, group, class),
+                               run->lack);
         }
     }
 }
@@ -490,8 +507,8 @@ static void begin_to_collect(struct rebalance *rebalance)
 
     /* A little narrower than asked for, so that the last moves end it. */
     run->band = balance_band(&run->balance, run->stop - run->stop / 8);
-    movable_init(&run->movable, rebalance->clone, &run->balance, run->band.top,
-                 rebalance->time_ms);
+    movable_init(&run->movable, NULL, rebalance->clone, &run->balance,
+                 run->band.top, rebalance->time_ms);
     rebalance->at = 0;
     rebalance->step = LOOK_VMS;
 }
@@ -569,7 +586,7 @@ uint32_t rebalance_resting(const struct state *state, uint64_t time_ms)
     balance_init(&balance, state);
     band = balance_band(&balance,
                         1000 * state_policy(state)->rebalance_stop_permille);
-    movable_init(&movable, state, &balance, band.top, time_ms);
+    movable_init(&movable, NULL, state, &balance, band.top, time_ms);
     count = movable_count_warm(&movable, REBALANCE_LOOK_MIN);
     movable_close(&movable);
     return count;

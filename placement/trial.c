@@ -188,14 +188,15 @@ static void put_on(struct trial *trial, uint32_t vm_slot, uint32_t host)
     apply(trial, &change, vm_slot);
 }
 
-/* `host` SLOT_NONE: gives the claim up, which is on `on`. */
+/* `host` SLOT_NONE: gives the claim up, which is on `on`. It has no cause: so
+ * it is known as one for what the VM has left, not for where it goes. */
 static void claim(struct trial *trial, uint32_t vm_slot, uint32_t host,
                   uint32_t on)
 {
     struct change change = {.kind = CHANGE_VM_CLAIM};
 
     change.vm_claim.vm.uid = state_vm_at(trial->scratch, vm_slot)->uid;
-    change.vm_claim.cause = MOVE_CAUSE_REBALANCE;
+    change.vm_claim.cause = MOVE_CAUSE_NONE;
     if (host != SLOT_NONE) {
         change.vm_claim.host.uid = state_host_at(trial->scratch, host)->uid;
     }

@@ -45,6 +45,11 @@ void claims_index(struct state *state, uint32_t slot, const struct vm *vm)
     state->counts.vms_claiming += vm->moving == MOVE_CLAIMED;
 }
 
+uint32_t state_next_claim(const struct state *state, uint32_t *cursor)
+{
+    return index_next(&state->claims, cursor);
+}
+
 /* The only place that writes these fields. Before there is a policy moves hold
  * no room, as in format 1. */
 static void set_move(struct state *state, struct vm *vm, uint32_t slot,

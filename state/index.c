@@ -75,6 +75,18 @@ uint32_t index_find(const struct index *index, const struct index_key *key)
     }
 }
 
+uint32_t index_next(const struct index *index, uint32_t *cursor)
+{
+    while (*cursor < index->entries.slots) {
+        uint64_t entry = entry_at(index, (*cursor)++);
+
+        if (entry != 0) {
+            return (uint32_t)entry - 1;
+        }
+    }
+    return SLOT_NONE;
+}
+
 static void put(struct index *index, uint64_t entry)
 {
     uint32_t position = home_of(index, entry);

@@ -29,6 +29,10 @@ struct index_key {
 /* The slot, or SLOT_NONE. */
 uint32_t index_find(const struct index *index, const struct index_key *key);
 
+/* The slot of the next entry at or after *cursor, which it moves on; SLOT_NONE
+ * at the end. Start with 0. In no order that replicas share. */
+uint32_t index_next(const struct index *index, uint32_t *cursor);
+
 /* The key is not there yet. */
 void index_insert(struct index *index, uint64_t hash, uint32_t slot);
 

@@ -302,6 +302,11 @@ static inline bool vm_holds_claim(const struct vm *vm)
     return vm->move_host != SLOT_NONE && vm->moving != MOVE_NONE;
 }
 
+/* The slot of the next VM with vm_holds_claim() at or after *cursor, which it
+ * moves on; SLOT_NONE at the end. Start with 0. In no order that replicas
+ * share: for sums only. */
+uint32_t state_next_claim(const struct state *state, uint32_t *cursor);
+
 /* What a request id was answered. */
 struct reply_record {
     uint64_t fingerprint;

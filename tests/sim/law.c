@@ -9,11 +9,12 @@
 /* --- May this VM run there? ------------------------------------------------
  */
 
-/* Members of the VM's group on hosts, without itself. */
+/* Members of the VM's group, without itself. */
 struct group_members {
-    uint32_t in_zone[ZONES_MAX];
-    uint32_t in_domain; /* Of the host that is asked about; */
-    uint32_t on_host;   /* on that host. */
+    uint32_t in_zone[ZONES_MAX];   /* Where they are, or hold room. */
+    uint32_t bound_for[ZONES_MAX]; /* Once those that hold room are there. */
+    uint32_t in_domain;            /* Of the host that is asked about; */
+    uint32_t on_host;              /* on that host. */
 };
 
 struct question {
@@ -47,6 +48,14 @@ static bool same_domain(const struct state *state, const struct host *a,
            same_text(left.fault_domain, right.fault_domain);
 }
 
+static void count_member(struct question *question, const struct host *host)
+{
+    question->members.in_zone[host->zone]++;
+    question->members.on_host += host->uid == question->host->uid;
+    question->members.in_domain +=
+        same_domain(question->state, host, question->host);
+}
+
 static void count_members(struct question *question)
 {
     const struct state *state = question->state;
@@ -54,16 +63,25 @@ static void count_members(struct question *question)
 
     while (next != 0) {
         const struct vm *vm = state_vm_at(state, next - 1);
+        const struct host *claim =
+            vm_holds_claim(vm) ? state_host_at(state, vm->move_host) : NULL;
         const struct host *host =
             vm->host == SLOT_NONE ? NULL : state_host_at(state, vm->host);
 
         next = vm->group_next_plus1;
-        if (host == NULL || vm->uid == question->vm->uid) {
+        if (vm->uid == question->vm->uid) {
             continue;
         }
-        question->members.in_zone[host->zone]++;
-        question->members.on_host += host->uid == question->host->uid;
-        question->members.in_domain += same_domain(state, host, question->host);
+        if (host != NULL) {
+            count_member(question, host);
+        }
+        if (claim != NULL) {
+            count_member(question, claim);
+        }
+        if (claim != NULL || host != NULL) {
+            question->members
+                .bound_for[claim != NULL ? claim->zone : host->zone]++;
+        }
     }
 }
 
@@ -170,8 +188,8 @@ static uint32_t fewest(const struct question *q)
         if (zone != NULL && zone_is_open(zone) && zone->host_up_count > 0 &&
             has(q->group->zone_mask, i) && has(q->group->disk_zone_mask, i) &&
             has(q->class->zone_mask, i) && has(q->vm->disk_zone_mask, i) &&
-            q->members.in_zone[i] < least) {
-            least = q->members.in_zone[i];
+            q->members.bound_for[i] < least) {
+            least = q->members.bound_for[i];
         }
     }
     return least == UINT32_MAX ? 0 : least;
@@ -180,7 +198,7 @@ static uint32_t fewest(const struct question *q)
 static bool is_uneven(const struct question *q)
 {
     return is_strict(q, ZONE_RULE_SPREAD) &&
-           q->members.in_zone[q->host->zone] + 1 >
+           q->members.bound_for[q->host->zone] + 1 >
                fewest(q) + q->group->max_skew;
 }
 
@@ -195,10 +213,10 @@ static bool is_not_together(const struct question *q)
     uint32_t most = 0;
 
     for (uint32_t i = 0; i < ZONES_MAX; i++) {
-        most = q->members.in_zone[i] > most ? q->members.in_zone[i] : most;
+        most = q->members.bound_for[i] > most ? q->members.bound_for[i] : most;
     }
     return is_strict(q, ZONE_RULE_TOGETHER) &&
-           q->members.in_zone[q->host->zone] < most;
+           q->members.bound_for[q->host->zone] < most;
 }
 
 static bool is_full_domain(const struct question *q)

@@ -80,16 +80,28 @@ static uint32_t members_near(const struct wish *wish, const struct host *host,
     return count;
 }
 
-static uint32_t members_in(const struct wish *wish, uint32_t zone)
+static bool is_in(const struct wish *wish, uint32_t host, uint32_t zone)
+{
+    return host != SLOT_NONE && state_host_at(wish->state, host)->zone == zone;
+}
+
+/* Members of the zone once all moves are made, or all that are there or hold
+ * room there; without the VM itself. */
+static uint32_t members_in(const struct wish *wish, uint32_t zone, bool moved)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < state_vm_slots(wish->state); i++) {
         const struct vm *vm = state_vm_at(wish->state, i);
+        uint32_t claim;
 
-        count += vm != NULL && vm->group_plus1 == wish->vm->group_plus1 &&
-                 vm->uid != wish->vm->uid && vm->host != SLOT_NONE &&
-                 state_host_at(wish->state, vm->host)->zone == zone;
+        if (vm == NULL || vm->group_plus1 != wish->vm->group_plus1 ||
+            vm->uid == wish->vm->uid) {
+            continue;
+        }
+        claim = vm_holds_claim(vm) ? vm->move_host : SLOT_NONE;
+        count += is_in(wish, claim, zone);
+        count += (claim == SLOT_NONE || !moved) && is_in(wish, vm->host, zone);
     }
     return count;
 }
@@ -97,7 +109,7 @@ static uint32_t members_in(const struct wish *wish, uint32_t zone)
 static bool keeps_zone_rule(const struct wish *wish, uint32_t zone)
 {
     const struct group *group = wish->group;
-    uint32_t here = members_in(wish, zone);
+    uint32_t here = members_in(wish, zone, true);
     uint32_t least = UINT32_MAX;
     uint32_t most = 0;
 
@@ -106,7 +118,7 @@ static bool keeps_zone_rule(const struct wish *wish, uint32_t zone)
     }
     for (uint32_t i = 0; i < state_zone_slots(wish->state); i++) {
         const struct zone *other = state_zone_at(wish->state, i);
-        uint32_t count = members_in(wish, i);
+        uint32_t count = members_in(wish, i, true);
 
         most = count > most ? count : most;
         if (zone_is_open(other) && other->host_up_count > 0 &&
@@ -122,7 +134,7 @@ static bool keeps_zone_rule(const struct wish *wish, uint32_t zone)
     case ZONE_RULE_SPREAD:
         return here + 1 <= (least == UINT32_MAX ? 0 : least) + group->max_skew;
     case ZONE_RULE_APART:
-        return here == 0;
+        return members_in(wish, zone, false) == 0;
     case ZONE_RULE_TOGETHER:
         return here == most;
     default:
@@ -246,7 +258,7 @@ static bool may_take(const struct wish *wish, const struct host *host)
 /* --- The order, by hand --- */
 
 struct rank {
-    uint64_t keys[12];
+    uint64_t keys[13];
 };
 
 /* The sizes that are compiled: classes that are not custom, each once. */
@@ -359,19 +371,20 @@ static uint64_t load_of(const struct zone *zone)
 static void rank_by_group(const struct wish *wish, const struct host *host,
                           uint64_t *keys)
 {
-    uint32_t members = members_in(wish, host->zone);
+    uint32_t members = members_in(wish, host->zone, true);
 
     if (wish->group->zone_rule == ZONE_RULE_SPREAD ||
         wish->group->zone_rule == ZONE_RULE_APART) {
         keys[0] = members;
+        keys[1] = members_in(wish, host->zone, false);
     } else if (wish->group->zone_rule == ZONE_RULE_TOGETHER) {
         keys[0] = UINT32_MAX - members;
     }
     if (wish->group->domain_mode == RULE_MODE_BEST_EFFORT) {
-        keys[1] = members_near(wish, host, true);
+        keys[2] = members_near(wish, host, true);
     }
     if (wish->group->host_mode == RULE_MODE_BEST_EFFORT) {
-        keys[2] = members_near(wish, host, false);
+        keys[3] = members_near(wish, host, false);
     }
 }
 
@@ -390,16 +403,16 @@ static struct rank rank_of(const struct wish *wish, const struct host *host,
     if (wish->group != NULL) {
         rank_by_group(wish, host, rank.keys + 1);
     }
-    rank.keys[4] = host->zone != prefer_zone;
-    rank.keys[5] = load_of(state_zone_at(wish->state, host->zone));
-    rank.keys[6] = host->zone;
-    rank.keys[8] = sizes.cpu_price * cpu + sizes.memory_price * memory;
-    rank.keys[7] = value_of(&sizes, cpu, memory) -
+    rank.keys[5] = host->zone != prefer_zone;
+    rank.keys[6] = load_of(state_zone_at(wish->state, host->zone));
+    rank.keys[7] = host->zone;
+    rank.keys[8] = value_of(&sizes, cpu, memory) -
                    value_of(&sizes, less(cpu, wish->class->resources.cpu_milli),
                             less(memory, wish->class->resources.memory_mib));
-    rank.keys[9] = cpu;
-    rank.keys[10] = memory;
-    rank.keys[11] = uid_slot(host->uid);
+    rank.keys[9] = sizes.cpu_price * cpu + sizes.memory_price * memory;
+    rank.keys[10] = cpu;
+    rank.keys[11] = memory;
+    rank.keys[12] = uid_slot(host->uid);
     return rank;
 }
 

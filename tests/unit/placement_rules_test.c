@@ -3,6 +3,7 @@
  * One row a rule: a small region, one thing changed, the host that is chosen
  * or the reason that is given. */
 #include "base/container.h"
+#include "placement/evacuate.h"
 #include "placement/headroom.h"
 #include "state/labels.h"
 
@@ -622,6 +623,73 @@ static void claimed_room_is_left_alone(void **unused)
     state_destroy(state);
 }
 
+/* Where the plan for a loss has the VM; "none" where it has no place. */
+static const char *planned(const struct state *state, const char *vm)
+{
+    struct evacuation *plan = evacuation_create(state);
+    const struct evacuation_step *steps;
+    const char *host = "none";
+    uint32_t count;
+
+    while (!evacuation_work(plan, 100)) {
+    }
+    steps = evacuation_steps(plan, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (steps[i].vm == uid_slot(state_vm_named(state, text_of(vm))->uid) &&
+            steps[i].host != SLOT_NONE) {
+            host = state_host_at(state, steps[i].host)->name;
+        }
+    }
+    evacuation_destroy(plan);
+    return host;
+}
+
+/* m0 has left one host and is on its way to a0. */
+static void a_plan_leaves_those_between_two_hosts_their_places(void **unused)
+{
+    static const struct {
+        struct group_fields rules;
+        const char *host; /* For m1. */
+    } rows[] = {
+        {{.zone_rule = ZONE_RULE_ANY, .zone_mode = RULE_MODE_STRICT}, "a0"},
+        {{.zone_rule = ZONE_RULE_APART, .zone_mode = RULE_MODE_STRICT}, "b0"},
+        {{.zone_rule = ZONE_RULE_ANY,
+          .zone_mode = RULE_MODE_STRICT,
+          .host_mode = RULE_MODE_STRICT,
+          .host_max = 1},
+         "a1"},
+        {{.zone_rule = ZONE_RULE_ANY,
+          .zone_mode = RULE_MODE_STRICT,
+          .domain_mode = RULE_MODE_STRICT,
+          .domain_max = 1},
+         "a1"},
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct state *state = region();
+        struct change change = {.kind = CHANGE_GROUP_CREATE};
+
+        set_policy(state, HEADROOM_OFF);
+        change.group_create.name = text_of("g");
+        change.group_create.fields = rows[i].rules;
+        change.group_create.fields.on_partition = ON_PARTITION_MOVE;
+        change.group_create.fields.driver = DRIVER_QEMU;
+        apply(state, change);
+        assign(state, "vm0", "b0");
+        add_member(state, "m0");
+        add_member(state, "m1");
+        change = (struct change){.kind = CHANGE_VM_CLAIM};
+        change.vm_claim = (struct change_vm_claim){
+            .vm = {state_vm_named(state, text_of("m0"))->uid},
+            .host = {state_host_named(state, text_of("a0"))->uid},
+            .cause = MOVE_CAUSE_PLAN};
+        apply(state, change);
+        assert_string_equal(planned(state, "m1"), rows[i].host);
+        state_destroy(state);
+    }
+}
+
 static void reserved_room_is_for_failover_and_the_preemptible(void **unused)
 {
     struct state *state = region();
@@ -687,6 +755,7 @@ int main(void)
         cmocka_unit_test(labels_that_a_selector_asks_for_are_needed),
         cmocka_unit_test(named_resources_are_needed),
         cmocka_unit_test(claimed_room_is_left_alone),
+        cmocka_unit_test(a_plan_leaves_those_between_two_hosts_their_places),
         cmocka_unit_test(reserved_room_is_for_failover_and_the_preemptible),
         cmocka_unit_test(headroom_is_left_alone),
     };
