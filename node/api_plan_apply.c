@@ -43,6 +43,16 @@ static const struct host *target_of(const struct turn_plan *plan,
     return host != NULL && host->state == HOST_UP ? host : NULL;
 }
 
+/* What a drain moves stays its own: when it ends early, those that have not
+ * begun stay (node/move_control.c). */
+static enum move_cause cause_of(const struct plan_step *step)
+{
+    return step->cause == MOVE_CAUSE_HOST_DRAIN ||
+                   step->cause == MOVE_CAUSE_ZONE_DRAIN
+               ? (enum move_cause)step->cause
+               : MOVE_CAUSE_PLAN;
+}
+
 static bool apply_move(const struct plan_step *step, uint32_t order,
                        struct turn_plan *plan)
 {
@@ -56,8 +66,8 @@ static bool apply_move(const struct plan_step *step, uint32_t order,
         !place_fits_beside(plan->scratch, vm, uid_slot(host->uid))) {
         return false;
     }
-    change.vm_claim = (struct change_vm_claim){
-        {vm->uid}, {host->uid}, MOVE_CAUSE_PLAN, order};
+    change.vm_claim =
+        (struct change_vm_claim){{vm->uid}, {host->uid}, cause_of(step), order};
     turn_change(plan, &change);
     return true;
 }

@@ -126,6 +126,20 @@ static bool may_begin(const struct vm *vm)
            vm->state == VM_RUNNING;
 }
 
+/* It was to leave for a drain, which has ended before its turn came: cancelled,
+ * or at the deadline. The cause and the records say so, so every leader sees
+ * it, and however many there are, none begins: those that a turn does not look
+ * at wait until one does. Rules 1 and 2 are not touched: the VM runs on where
+ * it is, with the epoch that it has, and nothing but room is given back. */
+static bool is_of_ended_drain(const struct state *state, const struct vm *vm)
+{
+    const struct host *host = state_host_at(state, vm->host);
+
+    return (vm->move_cause == MOVE_CAUSE_HOST_DRAIN && !host->draining) ||
+           (vm->move_cause == MOVE_CAUSE_ZONE_DRAIN &&
+            !state_zone_at(state, host->zone)->draining);
+}
+
 /* Whether the entry stays in the queue. */
 static bool run_queued(struct turn_plan *plan, struct move_budget *budget,
                        const struct move_queued *queued)
@@ -135,7 +149,8 @@ static bool run_queued(struct turn_plan *plan, struct move_budget *budget,
     if (vm == NULL || !is_queued(vm)) {
         return false;
     }
-    if (!takes_vms(plan->scratch, vm->move_host)) {
+    if (is_of_ended_drain(plan->scratch, vm) ||
+        !takes_vms(plan->scratch, vm->move_host)) {
         place_unclaim(plan, vm);
         return false;
     }

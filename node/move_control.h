@@ -2,8 +2,9 @@
  *
  * Moves of VMs that run: begins queued ones in their order, empties what is
  * drained, evens out zones; all within the budgets. Each move holds room at its
- * target before its VM is stopped, and says its cause. A controller of each
- * turn, before failover. Pure. */
+ * target before its VM is stopped, and says its cause. What a plan queued for a
+ * drain is given up when the drain is cancelled, or ends at its deadline. A
+ * controller of each turn, before failover. Pure. */
 #ifndef NODE_MOVE_CONTROL_H
 #define NODE_MOVE_CONTROL_H
 

@@ -39,18 +39,24 @@ static void fill_host(struct office *office, const char *host, uint32_t count)
     office_hosts_obey(office);
 }
 
-static void claim(struct office *office, const char *vm, const char *host,
-                  uint32_t order)
+static void claim_for(struct office *office, const char *vm, const char *host,
+                      enum move_cause cause, uint32_t order)
 {
     struct change change = {.kind = CHANGE_VM_CLAIM};
 
     change.vm_claim = (struct change_vm_claim){
         {office_vm_named(office, vm)->uid},
         {office_host_named(office, host)->uid},
-        MOVE_CAUSE_PLAN,
+        cause,
         order,
     };
     office_apply(office, &change);
+}
+
+static void claim(struct office *office, const char *vm, const char *host,
+                  uint32_t order)
+{
+    claim_for(office, vm, host, MOVE_CAUSE_PLAN, order);
 }
 
 static uint32_t stopping_on(const struct office *office, const char *host)
@@ -250,6 +256,97 @@ static void drain_respects_budgets_and_deadline(void **unused)
     assert_true(office_host_named(office, "h-0")->vm_count > 0);
     assert_int_equal(office_count(office, VM_RUNNING), VMS);
     office_destroy(office);
+}
+
+/* The drain of h-0, or of z0 where it is; with a number, as leaders do it. */
+static void set_drain(struct office *office, bool of_zone, bool draining,
+                      uint64_t deadline_ms)
+{
+    enum drain_end end = draining ? DRAIN_END_NONE : DRAIN_END_CANCELLED;
+    struct change change = {.kind = CHANGE_HOST_DRAIN};
+
+    if (of_zone) {
+        change.kind = CHANGE_ZONE_DRAIN;
+        change.zone_drain =
+            (struct change_zone_drain){{state_zone_at(office->state, 0)->uid},
+                                       draining,
+                                       deadline_ms,
+                                       1,
+                                       end};
+    } else {
+        change.host_drain =
+            (struct change_host_drain){{office_host_named(office, "h-0")->uid},
+                                       draining,
+                                       deadline_ms,
+                                       1,
+                                       end};
+    }
+    office_apply(office, &change);
+}
+
+/* As a plan of a drain queues them, to hosts of other zones; v-0 was to go in
+ * any case, and comes last. Two begin. */
+static struct office *drained_by_plan(bool of_zone, uint64_t for_ms)
+{
+    struct office *office = opened(3, 6);
+
+    fill_host(office, "h-0", VMS);
+    set_drain(office, of_zone, true, for_ms == 0 ? 0 : office->now_ms + for_ms);
+    claim(office, "v-0", "h-1", VMS);
+    for (uint32_t i = 1; i < VMS; i++) {
+        char vm[16];
+
+        snprintf(vm, sizeof(vm), "v-%u", i);
+        claim_for(office, vm, "h-1",
+                  of_zone ? MOVE_CAUSE_ZONE_DRAIN : MOVE_CAUSE_HOST_DRAIN, i);
+    }
+    office_turn(office);
+    assert_int_equal(stopping_on(office, "h-0"), 2);
+    assert_int_equal(state_counts(office->state)->vms_claiming, VMS - 2);
+    return office;
+}
+
+static void check_stays(struct office *office)
+{
+    office_turn(office);
+    assert_int_equal(state_counts(office->state)->vms_claiming, 1);
+    assert_int_equal(stopping_on(office, "h-0"), 2); /* They go on. */
+    run_checked(office, 60);
+    assert_int_equal(office_host_named(office, "h-0")->vm_count, VMS - 3);
+    assert_int_equal(office_vm_named(office, "v-3")->epoch, 1);
+    assert_int_equal(office_count(office, VM_RUNNING), VMS);
+    assert_int_equal(office_host_named(office, "h-1")->claim_count, 0);
+    office_destroy(office);
+}
+
+static void what_a_plan_queued_for_a_drain_ends_with_it(void **unused)
+{
+    (void)unused;
+    for (int i = 0; i < 4; i++) {
+        bool of_zone = i % 2 == 0;
+        struct office *office = drained_by_plan(of_zone, 0);
+
+        set_drain(office, of_zone, false, 0);
+        if (i < 2) {
+            office_lead(office); /* Another one knows it as well. */
+        }
+        check_stays(office);
+    }
+}
+
+static void it_ends_at_the_deadline_as_well(void **unused)
+{
+    (void)unused;
+    for (int of_zone = 0; of_zone < 2; of_zone++) {
+        struct office *office = drained_by_plan(of_zone == 1, 2000);
+
+        while (office_host_named(office, "h-0")->draining ||
+               state_zone_at(office->state, 0)->draining) {
+            office_turn(office); /* Nobody obeys. */
+            office->now_ms += 100;
+        }
+        check_stays(office);
+    }
 }
 
 static void a_drain_without_a_deadline_empties_the_host(void **unused)
@@ -507,6 +604,8 @@ int main(void)
         cmocka_unit_test(a_claim_whose_target_takes_no_vms_is_given_up),
         cmocka_unit_test(the_loss_of_a_zone_cancels_queued_moves),
         cmocka_unit_test(drain_respects_budgets_and_deadline),
+        cmocka_unit_test(what_a_plan_queued_for_a_drain_ends_with_it),
+        cmocka_unit_test(it_ends_at_the_deadline_as_well),
         cmocka_unit_test(a_drain_without_a_deadline_empties_the_host),
         cmocka_unit_test(a_drained_zone_goes_to_the_others),
         cmocka_unit_test(zones_are_evened_out_while_all_is_well),

@@ -418,6 +418,72 @@ static void plan_applied_equals_plan_shown(void **unused)
     closed(office);
 }
 
+static void what_a_plan_drains_stays_when_the_drain_is_cancelled(void **unused)
+{
+    struct office *office = opened(3, 9, 40);
+    struct change change = {.kind = CHANGE_HOST_DRAIN};
+    uint32_t before;
+
+    (void)unused;
+    create_vms(office, "c", 200);
+    before = office_host_named(office, "h-4")->vm_count;
+    assert_null(apply(office, plan_drain_host(office, "h-4")->id, false));
+    assert_int_equal(state_counts(office->state)->vms_claiming, before);
+    change.host_drain =
+        (struct change_host_drain){{office_host_named(office, "h-4")->uid},
+                                   false,
+                                   0,
+                                   1,
+                                   DRAIN_END_CANCELLED};
+    office_apply(office, &change);
+    settle(office);
+    assert_int_equal(state_counts(office->state)->vms_claiming, 0);
+    assert_int_equal(office_host_named(office, "h-4")->vm_count, before);
+    closed(office);
+}
+
+static void apart(struct group_fields *fields)
+{
+    fields->zone_rule = ZONE_RULE_APART;
+    fields->zone_mode = RULE_MODE_STRICT;
+    fields->count = 5;
+}
+
+/* The fifth of them waits for a zone, and one that is between two hosts of a
+ * zone is still there. */
+static void a_pending_member_takes_no_zone_from_one_that_moves(void **unused)
+{
+    struct office *office = opened(4, 8, 40);
+    struct group_id id = office_group(office, "c", "g", 0);
+
+    (void)unused;
+    office_group_update(office, id, apart, false);
+    settle(office);
+    assert_int_equal(office_count(office, VM_RUNNING), 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        const struct host *from;
+        const struct vm *vm;
+        struct shown *shown;
+        const struct plan *plan;
+        uint32_t count;
+        char name[8];
+
+        snprintf(name, sizeof(name), "g-%u", i);
+        vm = office_vm_named(office, name);
+        from = state_host_at(office->state, vm->host);
+        plan = plan_drain_host(office, from->name);
+        count = plan->step_count;
+        shown = keep_shown(plan);
+        assert_int_equal(count, 1);
+        assert_null(apply(office, plan->id, false));
+        settle(office);
+        assert_happened(office, shown, count);
+        free(shown);
+    }
+    assert_int_equal(office_count(office, VM_RUNNING), 4);
+    closed(office);
+}
+
 static void a_scaled_group_gets_the_members_that_were_shown(void **unused)
 {
     static const uint32_t counts[] = {40, 12};
@@ -773,6 +839,8 @@ int main(void)
         cmocka_unit_test(a_plan_changes_nothing),
         cmocka_unit_test(a_loss_is_planned_as_failover_does_it),
         cmocka_unit_test(plan_applied_equals_plan_shown),
+        cmocka_unit_test(what_a_plan_drains_stays_when_the_drain_is_cancelled),
+        cmocka_unit_test(a_pending_member_takes_no_zone_from_one_that_moves),
         cmocka_unit_test(a_scaled_group_gets_the_members_that_were_shown),
         cmocka_unit_test(members_that_break_the_groups_new_rules_are_moved),
         cmocka_unit_test(members_leave_a_host_that_has_too_many),
