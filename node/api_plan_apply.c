@@ -72,10 +72,22 @@ static bool apply_move(const struct plan_step *step, uint32_t order,
     return true;
 }
 
+/* What the plan deletes is still there, and what is reserved has no other room
+ * until it has gone. Nobody can hold that as room is held; so the VM waits like
+ * any other, and is placed where there is a place then, which the plan has
+ * shown. */
+static bool waits_for_deleted(const struct application *application,
+                              enum placement_refusal refusal)
+{
+    return application->found->counts[PLAN_DELETE] > 0 &&
+           refusal == REFUSED_RESERVED;
+}
+
 /* Where the plan has it; if others are still there, once they have gone. A move
  * that the plan found to be in vain, or room that it holds elsewhere, is given
  * up first. */
-static bool apply_place(const struct plan_step *step, const struct vm *vm,
+static bool apply_place(const struct application *application,
+                        const struct plan_step *step, const struct vm *vm,
                         struct turn_plan *plan)
 {
     const struct host *host = target_of(plan, step);
@@ -96,6 +108,9 @@ static bool apply_place(const struct plan_step *step, const struct vm *vm,
     }
     if (refusal == PLACEMENT_REFUSAL_COUNT) {
         place_assign(plan, vm, slot);
+        return true;
+    }
+    if (waits_for_deleted(application, refusal)) {
         return true;
     }
     return place_passes(plan->scratch, vm, slot, refusal) &&
@@ -135,8 +150,8 @@ static bool apply_create(const struct application *application,
         place_vm(plan, state_vm_named(plan->scratch, text_of(name)), NULL);
         return true;
     }
-    return apply_place(step, state_vm_named(plan->scratch, text_of(name)),
-                       plan);
+    return apply_place(application, step,
+                       state_vm_named(plan->scratch, text_of(name)), plan);
 }
 
 static bool apply_step(const struct application *application, uint32_t number,
@@ -149,7 +164,7 @@ static bool apply_step(const struct application *application, uint32_t number,
     case PLAN_MOVE:
         return apply_move(step, number + 1, plan);
     case PLAN_START:
-        return apply_place(step, vm, plan);
+        return apply_place(application, step, vm, plan);
     case PLAN_CREATE:
         return apply_create(application, step, plan);
     case PLAN_DELETE:

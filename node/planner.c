@@ -289,6 +289,15 @@ static bool may_claim(const struct planner *planner)
            planner->rounds < PLAN_ROUNDS_MAX && !planner->truncated;
 }
 
+/* A move that headroom forbids, and one of which it does not know yet, look the
+ * same: so what keeps headroom has to be known again after each part of them,
+ * as it is between turns. */
+static bool knows_headroom(struct planner *planner)
+{
+    return headroom_work(planner->plan.placer, planner->plan.scratch,
+                         HEADROOM_SLICE_VMS);
+}
+
 /* A window of what is drained; true while there are more, or a pass over all of
  * it still found some that can leave. */
 static bool drain_on(struct planner *planner)
@@ -299,6 +308,9 @@ static bool drain_on(struct planner *planner)
 
     if (!planner->action.drains || !may_claim(planner)) {
         return false;
+    }
+    if (!knows_headroom(planner)) {
+        return true;
     }
     planner->rounds++;
     claimed = claim_moves(
@@ -336,8 +348,7 @@ static void drain(struct planner *planner)
     enter(planner, PLANNER_REGROUP);
 }
 
-/* Members that break their group's new rules; what keeps headroom has to be
- * known for each part of them. */
+/* Members that break their group's new rules. */
 static void regroup(struct planner *planner)
 {
     struct turn_plan *plan = &planner->plan;
@@ -348,7 +359,7 @@ static void regroup(struct planner *planner)
     uint32_t stuck = 0;
 
     if (group != NULL && may_claim(planner)) {
-        if (!headroom_work(plan->placer, plan->scratch, HEADROOM_SLICE_VMS)) {
+        if (!knows_headroom(planner)) {
             return;
         }
         planner->rounds++;
@@ -403,6 +414,9 @@ static void rebalance(struct planner *planner)
     uint32_t claimed = 0;
 
     if (planner->look == NULL && should_rebalance(planner)) {
+        if (!knows_headroom(planner)) {
+            return;
+        }
         planner->rounds++;
         planner->look =
             rebalance_create(plan->scratch, plan->time_ms, MOVE_BATCH_MAX);
