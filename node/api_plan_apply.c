@@ -72,6 +72,15 @@ static bool apply_move(const struct plan_step *step, uint32_t order,
     return true;
 }
 
+/* Whether it may be assigned there. The room is free where headroom alone says
+ * no: what that holds there, it held for the fleet as it was. Of the fleet that
+ * the plan makes the plan has proved that no more is lost with any zone, or it
+ * is risky. */
+static bool may_take(enum placement_refusal refusal)
+{
+    return refusal == PLACEMENT_REFUSAL_COUNT || refusal == REFUSED_HEADROOM;
+}
+
 /* What the plan deletes is still there, and what is reserved has no other room
  * until it has gone. Nobody can hold that as room is held; so the VM waits like
  * any other, and is placed where there is a place then, which the plan has
@@ -106,7 +115,7 @@ static bool apply_place(const struct application *application,
         vm = place_free(plan, vm);
         refusal = placer_refusal(plan->placer, plan->scratch, vm, slot);
     }
-    if (refusal == PLACEMENT_REFUSAL_COUNT) {
+    if (may_take(refusal)) {
         place_assign(plan, vm, slot);
         return true;
     }
