@@ -332,6 +332,18 @@ bool place_passes(const struct state *state, const struct vm *vm,
            has_leaving(state, state_host_at(state, host_slot));
 }
 
+/* It has stopped for a move, and a VM of higher priority has claimed what
+ * others are leaving there: with those gone both fit. It waits that long rather
+ * than lose the place that it holds; one that is recovering takes any. */
+static bool waits_on_its_way(const struct turn_plan *plan, const struct vm *vm)
+{
+    return vm->moving == MOVE_UNDER_WAY && vm->move_host != SLOT_NONE &&
+           !vm->recovering &&
+           place_passes(
+               plan->scratch, vm, vm->move_host,
+               placer_refusal(plan->placer, plan->scratch, vm, vm->move_host));
+}
+
 /* It holds room that others are leaving: true when it is assigned there or
  * waits on. When the last of them has gone and it still does not fit (another
  * proof than theirs is missing, the host is cordoned), it tries elsewhere. */
@@ -405,6 +417,10 @@ static enum pending_reason decide(struct turn_plan *plan, const struct vm *vm,
     }
     if (place_by_proof(plan, vm)) {
         return PENDING_NONE;
+    }
+    if (waits_on_its_way(plan, vm)) {
+        place_reason(plan, vm, PENDING_PREEMPTING);
+        return PENDING_PREEMPTING;
     }
     return choose_and_place(plan, vm, search, goes_on);
 }

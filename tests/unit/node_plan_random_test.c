@@ -16,8 +16,8 @@
 #define GROUPS_MOST 4
 
 /* Each found a fault once. */
-static const uint64_t known_seeds[] = {72,  153, 167, 168,  203,
-                                       226, 246, 584, 1064, 1080};
+static const uint64_t known_seeds[] = {72,  153, 167,  168,  203, 226,
+                                       246, 584, 1064, 1080, 2479};
 
 static const char *const classes[] = {"c", "m", "l"};
 
@@ -283,6 +283,12 @@ static const struct shown *last_shown(const struct record *record,
     return NULL;
 }
 
+/* By one that waited before, for room that the plan makes. */
+static bool was_preempted(const struct vm *vm)
+{
+    return vm != NULL && vm->move_cause == MOVE_CAUSE_PREEMPTION;
+}
+
 static void check_shown(const struct world *world,
                         const struct drawing *drawing,
                         const struct record *record)
@@ -291,13 +297,13 @@ static void check_shown(const struct world *world,
 
     for (uint32_t i = 0; i < record->count; i++) {
         const struct shown *shown = last_shown(record, record->shown[i].vm);
-        const char *is =
-            where(state, office_vm_named(world->office, shown->vm));
+        const struct vm *vm = office_vm_named(world->office, shown->vm);
+        const char *is = where(state, vm);
         const char *expected = shown->kind == PLAN_DELETE  ? "deleted"
                                : shown->to_host[0] == '\0' ? "on no host"
                                                            : shown->to_host;
 
-        if (strcmp(is, expected) != 0) {
+        if (strcmp(is, expected) != 0 && !was_preempted(vm)) {
             fail_plan(world, drawing, shown->vm, expected, is);
         }
     }
@@ -321,8 +327,8 @@ static void check_others(const struct world *world,
         if (before == NULL || before->host == SLOT_NONE) {
             continue; /* What waited for room may find it now, */
         }
-        if (vm->move_cause == MOVE_CAUSE_PREEMPTION) {
-            continue; /* or take it, if it may. */
+        if (was_preempted(vm)) {
+            continue; /* or take it. */
         }
         was = where(record->before, before);
         if (strcmp(was, where(state, vm)) != 0) {
