@@ -2,17 +2,14 @@
 #include "placement/movable.h"
 
 #include "base/memory.h"
-#include "placement/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-void movable_init(struct movable *movable, const struct placer *placer,
-                  const struct state *state, const struct balance *balance,
-                  uint32_t top, uint64_t time_ms)
+void movable_init(struct movable *movable, const struct state *state,
+                  const struct balance *balance, uint32_t top, uint64_t time_ms)
 {
     *movable = (struct movable){
-        .placer = placer,
         .state = state,
         .balance = balance,
         .time_ms = time_ms,
@@ -128,16 +125,6 @@ uint32_t movable_count_warm(const struct movable *movable, uint32_t max)
     return count;
 }
 
-static bool wants_to_leave(const struct movable *movable,
-                           const struct group *group, uint64_t zones,
-                           uint32_t zone)
-{
-    struct group copy;
-
-    return balance_group_wants(counts_bound(movable->placer, group, &copy),
-                               zones, zone);
-}
-
 bool movable_check(struct movable *movable, const struct vm *vm,
                    struct candidate *candidate)
 {
@@ -158,7 +145,7 @@ bool movable_check(struct movable *movable, const struct vm *vm,
     zones = balance_zones_of(movable->balance, movable->state, vm);
     if (vm->group_plus1 != 0) {
         group = state_group_at(movable->state, vm->group_plus1 - 1);
-        wanted = wants_to_leave(movable, group, zones, host->zone);
+        wanted = balance_group_wants(group, zones, host->zone);
     }
     if (!wanted && (movable->full >> host->zone & 1) == 0) {
         return false;

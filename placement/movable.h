@@ -7,10 +7,7 @@
 #include "placement/balance.h"
 #include "placement/candidates.h"
 
-struct placer;
-
 struct movable {
-    const struct placer *placer; /* NULL: unknown. */
     const struct state *state;
     const struct balance *balance;
     uint64_t time_ms;
@@ -24,11 +21,10 @@ struct movable {
     uint64_t memory_excess[ZONES_MAX];
 };
 
-/* Zones above `top` should lose VMs. All are lent; the placer tells where
- * members of groups will be, without it (NULL) they count where they are. */
-void movable_init(struct movable *movable, const struct placer *placer,
-                  const struct state *state, const struct balance *balance,
-                  uint32_t top, uint64_t time_ms);
+/* Zones above `top` should lose VMs. State and balance are lent. */
+void movable_init(struct movable *movable, const struct state *state,
+                  const struct balance *balance, uint32_t top,
+                  uint64_t time_ms);
 void movable_close(struct movable *movable);
 
 /* Whether the VM runs, shall go on and is on no way yet. */

@@ -279,13 +279,12 @@ static bool is_still_good(struct run *run, const struct candidate *candidate)
     const struct state *state = trial_state(&run->trial);
     const struct vm *vm = state_vm_at(state, candidate->vm);
     uint32_t from = state_host_at(state, vm->host)->zone;
+    struct group copy;
 
     if (trial_has_moved(&run->trial, candidate->vm)) {
         return false; /* The coarse pass sees all again. */
     }
     if (candidate->wanted) {
-        struct group copy;
-
         return balance_group_wants(group_of(run, vm, &copy),
                                    balance_zones_of(&run->balance, state, vm),
                                    from);
@@ -407,14 +406,11 @@ static void count_wanted(struct run *run, const struct state *state)
         const struct class *class = NULL;
 
         if (group != NULL) {
-            struct group copy;
-
             class = group->class_slot == SLOT_NONE
                         ? NULL
                         : state_class_at(state, group->class_slot);
-            balance_group_lack(counts_bound(run->trial.placer, group, &copy),
-                               placement_group_zones(state, group, class),
-                               run->lack);
+            balance_group_lack(
+                group, placement_group_zones(state, group, class), run->lack);
         }
     }
 }
@@ -507,8 +503,8 @@ static void begin_to_collect(struct rebalance *rebalance)
 
     /* A little narrower than asked for, so that the last moves end it. */
     run->band = balance_band(&run->balance, run->stop - run->stop / 8);
-    movable_init(&run->movable, NULL, rebalance->clone, &run->balance,
-                 run->band.top, rebalance->time_ms);
+    movable_init(&run->movable, rebalance->clone, &run->balance, run->band.top,
+                 rebalance->time_ms);
     rebalance->at = 0;
     rebalance->step = LOOK_VMS;
 }
@@ -586,7 +582,7 @@ uint32_t rebalance_resting(const struct state *state, uint64_t time_ms)
     balance_init(&balance, state);
     band = balance_band(&balance,
                         1000 * state_policy(state)->rebalance_stop_permille);
-    movable_init(&movable, NULL, state, &balance, band.top, time_ms);
+    movable_init(&movable, state, &balance, band.top, time_ms);
     count = movable_count_warm(&movable, REBALANCE_LOOK_MIN);
     movable_close(&movable);
     return count;

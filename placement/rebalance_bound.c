@@ -223,8 +223,7 @@ uint32_t rebalance_lower_bound(const struct state *state, uint64_t time_ms,
     balance_init(&bound.balance, state);
     band = balance_band(&bound.balance, width);
     bound.bottom = band.bottom;
-    movable_init(&bound.movable, NULL, state, &bound.balance, band.top,
-                 time_ms);
+    movable_init(&bound.movable, state, &bound.balance, band.top, time_ms);
     note_wishes(&bound);
     collect(&bound, any_priority);
     take_forced(&bound);
