@@ -14,9 +14,6 @@
 
 #include <string.h>
 
-/* VMs that found no place in one call; each costs a look at all hosts. */
-#define FAILURES_MAX 256
-
 struct regroup {
     const struct fleet_host *hosts;
     struct group group; /* Its counts are those of the moves decided. */
@@ -150,7 +147,7 @@ static uint32_t move_member(struct regroup *regroup, uint32_t slot)
     if (vm->zone != SLOT_NONE) {
         untried &= UINT64_C(1) << vm->zone;
     }
-    while (regroup->failures < FAILURES_MAX) {
+    while (regroup->failures < TRIAL_FAILURES_MAX) {
         uint32_t tried = trial->vm_count;
         uint32_t zone;
         uint32_t host;

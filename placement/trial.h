@@ -7,6 +7,10 @@
 
 #include "placement/placement.h"
 
+/* VMs that found no place in one call, before its caller gives up for now: each
+ * costs a look at all hosts. */
+#define TRIAL_FAILURES_MAX 256
+
 struct trial_kind;
 
 struct trial {
