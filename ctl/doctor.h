@@ -49,6 +49,7 @@ struct doctor_drain {
     uint32_t left;
     uint32_t moving;  /* Under way, or about to be: moves have budgets. */
     uint32_t staying; /* Can never leave. */
+    char why[600];    /* Of one that could: why it does not. Empty: unknown. */
 };
 #define DOCTOR_DRAINS_MAX 16
 

@@ -466,9 +466,10 @@ void doctor_drains(const struct doctor_facts *facts, struct diagnosis *out)
         diagnosis_add(out, "drains", stuck ? SEVERITY(WARNING) : SEVERITY(NOTE),
                       drain->subject,
                       "is being drained: %" PRIu32 " VM%s left, %" PRIu32
-                      " moving, %" PRIu32 " can never leave",
+                      " moving, %" PRIu32 " can never leave%s%s",
                       drain->left, plural(drain->left), drain->moving,
-                      drain->staying);
+                      drain->staying, drain->why[0] == '\0' ? "" : ". ",
+                      drain->why);
         diagnosis_cure(out, stuck
                                 ? "it is stuck: `holdfast vm explain` says why "
                                   "for each; stop or move them by hand, or end "

@@ -286,6 +286,24 @@ static void find_grants(struct gather *gather)
                               : GRANTS_UNKNOWN;
 }
 
+/* Why one of those that wait does: lists do not tell. */
+static void find_why(struct gather *gather, const char *name, bool of_zone,
+                     struct doctor_drain *drain)
+{
+    ProtobufCMessage *response =
+        request_try_get(gather->invocation, "VmService/GetVm", name);
+    const Holdfast__V1__Vm *vm =
+        response == NULL ? NULL : (const void *)response_object(response);
+
+    if (vm != NULL && vm->status != NULL && drain_judge(vm, of_zone).waits) {
+        (void)snprintf(drain->why, sizeof(drain->why), "%s",
+                       vm->status->message);
+    }
+    if (response != NULL) {
+        hf_message_free(response);
+    }
+}
+
 /* The VMs on a host or zone that is being drained. */
 static void add_drain(struct gather *gather, const char *name, bool of_zone)
 {
@@ -295,6 +313,7 @@ static void add_drain(struct gather *gather, const char *name, bool of_zone)
     Holdfast__V1__ListVmsRequest *request;
     Holdfast__V1__ListVmsResponse *left;
     struct hf_status status;
+    bool asked = false;
 
     if (facts->drain_count == DOCTOR_DRAINS_MAX) {
         return;
@@ -315,6 +334,10 @@ static void add_drain(struct gather *gather, const char *name, bool of_zone)
 
         drain->staying += judged.stays;
         drain->moving += judged.moving || left->vms[i]->status->move_queued;
+        if (judged.waits && !asked) {
+            asked = true;
+            find_why(gather, left->vms[i]->name, of_zone, drain);
+        }
     }
     facts->drain_count++;
     hf_message_free(&left->base);

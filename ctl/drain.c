@@ -55,7 +55,8 @@ struct drain drain_judge(const Holdfast__V1__Vm *vm, bool of_zone)
     }
     return (struct drain){.why = status->message[0] != '\0'
                                      ? status->message
-                                     : "waits for its turn or for room"};
+                                     : "waits for its turn or for room",
+                          .waits = true};
 }
 
 struct drained {
@@ -132,14 +133,32 @@ static enum exit_code look(struct invocation *invocation,
     return EXIT_OK;
 }
 
-static void tell_left(const struct drained *drained)
+/* Lists do not tell why; an answer about one VM does. */
+static void tell_why(struct invocation *invocation, const Holdfast__V1__Vm *vm,
+                     bool of_zone)
+{
+    struct drain judged = drain_judge(vm, of_zone);
+    ProtobufCMessage *response =
+        judged.waits ? request_try_get(invocation, "VmService/GetVm", vm->name)
+                     : NULL;
+
+    if (response != NULL && response_object(response) != NULL) {
+        judged = drain_judge((const void *)response_object(response), of_zone);
+    }
+    (void)fprintf(stderr, "  vm %s: %s\n", vm->name, judged.why);
+    if (response != NULL) {
+        hf_message_free(response);
+    }
+}
+
+static void tell_left(struct invocation *invocation,
+                      const struct drained *drained)
 {
     size_t count = drained->left->n_vms;
 
     (void)fprintf(stderr, "  left on it: %zu VM%s\n", count, plural(count));
     for (size_t i = 0; i < count && i < LEFT_SHOWN; i++) {
-        (void)fprintf(stderr, "  vm %s: %s\n", drained->left->vms[i]->name,
-                      drain_judge(drained->left->vms[i], drained->of_zone).why);
+        tell_why(invocation, drained->left->vms[i], drained->of_zone);
     }
     if (count > LEFT_SHOWN) {
         (void)fprintf(stderr,
@@ -149,21 +168,23 @@ static void tell_left(const struct drained *drained)
     }
 }
 
-static enum exit_code tell_ended(const struct drained *drained)
+static enum exit_code tell_ended(struct invocation *invocation,
+                                 const struct drained *drained)
 {
     (void)fprintf(stderr,
                   "holdfast: the drain of %s %s has ended, by its deadline or "
                   "cancelled\n",
                   drained->of_zone ? "zone" : "host", drained->name);
-    tell_left(drained);
+    tell_left(invocation, drained);
     return EXIT_TIMED_OUT;
 }
 
-static enum exit_code tell_staying(const struct drained *drained)
+static enum exit_code tell_staying(struct invocation *invocation,
+                                   const struct drained *drained)
 {
     (void)fprintf(stderr, "holdfast: %s %s is drained of all that can leave\n",
                   drained->of_zone ? "zone" : "host", drained->name);
-    tell_left(drained);
+    tell_left(invocation, drained);
     return EXIT_REFUSED;
 }
 
@@ -202,13 +223,13 @@ static enum exit_code follow_operation(struct invocation *invocation,
         return code;
     }
     if (operation_is_over(&told)) {
-        return tell_ended(drained);
+        return tell_ended(invocation, drained);
     }
     if (told.staying == told.left) {
-        return tell_staying(drained);
+        return tell_staying(invocation, drained);
     }
     code = failure_tell_timeout(poll.told);
-    tell_left(drained);
+    tell_left(invocation, drained);
     return code;
 }
 
@@ -238,14 +259,14 @@ static enum exit_code follow(struct invocation *invocation,
                   noun, drained->name, left, plural(left), drained->moving,
                   drained->staying);
         if (!drained->draining) {
-            return tell_ended(drained);
+            return tell_ended(invocation, drained);
         }
         if (drained->staying == left) {
-            return tell_staying(drained);
+            return tell_staying(invocation, drained);
         }
     } while (poll_again(&poll));
     code = failure_tell_timeout(poll.told);
-    tell_left(drained);
+    tell_left(invocation, drained);
     return code;
 }
 

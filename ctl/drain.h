@@ -11,6 +11,7 @@ struct drain {
     const char *why; /* "has a local disk on this host"; lent from the VM. */
     bool moving;     /* On its way out. */
     bool stays;      /* Can never leave by a drain. */
+    bool waits;      /* Could, and has no place elsewhere yet. */
 };
 
 /* Why a VM is still on the host, or in the zone, that is drained. Pure. */

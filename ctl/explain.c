@@ -15,23 +15,6 @@
 
 #include <string.h>
 
-/* The answer of a read by name; NULL: it failed, and nothing is told. */
-static ProtobufCMessage *try_get(struct invocation *invocation,
-                                 const char *method, const char *name)
-{
-    ProtobufCMessage *request = request_for(invocation, method);
-    ProtobufCMessage *response;
-    struct hf_status status;
-
-    if (request == NULL ||
-        !request_set(invocation, request, "name", name, "NAME") ||
-        hf_client_call(invocation->client, method, request, &response,
-                       &status) != HF_STATUS_OK) {
-        return NULL;
-    }
-    return response;
-}
-
 static void find_in_plan(struct explanation *it,
                          const Holdfast__V1__GetPlanResponse *plan)
 {
@@ -86,7 +69,7 @@ static void explain(struct invocation *invocation, const Holdfast__V1__Vm *vm)
     ProtobufCMessage *group = NULL;
 
     if (vm->group[0] != '\0') {
-        group = try_get(invocation, "GroupService/GetGroup", vm->group);
+        group = request_try_get(invocation, "GroupService/GetGroup", vm->group);
     }
     if (group != NULL) {
         it.group = (const void *)response_object(group);

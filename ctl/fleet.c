@@ -18,7 +18,8 @@
 const struct fleet_fields fleet_fields[] = {
     {.descriptor = &holdfast__v1__zone__descriptor,
      .wishes = "name cordoned",
-     .facts = "uid state revision create_time_ms draining drain_deadline_ms",
+     .facts = "uid state revision create_time_ms draining drain_deadline_ms "
+              "drain_at_risk",
      .left_out = "host_count host_up_count vm_count capacity used headroom"},
     {.descriptor = &holdfast__v1__class__descriptor,
      .wishes = "name resources zones",
@@ -27,7 +28,7 @@ const struct fleet_fields fleet_fields[] = {
     {.descriptor = &holdfast__v1__host__descriptor,
      .wishes = "name zone fault_domain cordoned capacity pools drivers labels",
      .facts = "uid state generation revision create_time_ms agent_version "
-              "draining drain_deadline_ms",
+              "draining drain_deadline_ms drain_at_risk",
      .left_out = "used vm_count lease claimed"},
     {.descriptor = &holdfast__v1__vm__descriptor,
      .wishes = "name class_name zone priority on_partition desired template "

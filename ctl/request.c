@@ -191,6 +191,22 @@ enum exit_code request_call(struct invocation *invocation, const char *method,
     return failure_tell(invocation, name, &status);
 }
 
+ProtobufCMessage *request_try_get(struct invocation *invocation,
+                                  const char *method, const char *name)
+{
+    ProtobufCMessage *request = request_for(invocation, method);
+    ProtobufCMessage *response;
+    struct hf_status status;
+
+    if (request == NULL ||
+        !request_set(invocation, request, "name", name, "NAME") ||
+        hf_client_call(invocation->client, method, request, &response,
+                       &status) != HF_STATUS_OK) {
+        return NULL;
+    }
+    return response;
+}
+
 enum exit_code request_call_page(struct invocation *invocation,
                                  const char *method,
                                  const ProtobufCMessage *request,

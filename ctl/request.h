@@ -57,6 +57,11 @@ enum exit_code request_call(struct invocation *invocation, const char *method,
                             const ProtobufCMessage *request, const char *name,
                             ProtobufCMessage **response);
 
+/* The answer of a read by name, freed likewise; NULL: it failed, and nothing is
+ * told. */
+ProtobufCMessage *request_try_get(struct invocation *invocation,
+                                  const char *method, const char *name);
+
 /* A listing begins so often before it is given up: a new leader has not kept
  * what the former one went on with. */
 #define LIST_TRIES_MAX 5

@@ -43,6 +43,13 @@ static uint64_t deadline_of(const struct turn_plan *plan,
     return drain->deadline_ms == 0 ? 0 : plan->time_ms + drain->deadline_ms;
 }
 
+/* What was accepted holds until the drain ends: who asks again, for another
+ * deadline, does not take it back. */
+static bool is_at_risk(uint8_t draining, const struct drain *drain)
+{
+    return drain->accept_risk || draining == DRAIN_AT_RISK;
+}
+
 static void respond_host(struct api_reply *reply, const struct turn_plan *plan,
                          struct host_id id, bool cancelled)
 {
@@ -90,6 +97,7 @@ void api_drain_host(const ProtobufCMessage *message, struct turn_plan *plan,
     id.uid = host->uid;
     change = operation_drain_host(host, true, deadline_of(plan, &drain),
                                   DRAIN_END_NONE);
+    change.host_drain.at_risk = is_at_risk(host->draining, &drain);
     turn_change(plan, &change);
     respond_host(reply, plan, id, false);
 }
@@ -179,6 +187,7 @@ void api_drain_zone(const ProtobufCMessage *message, struct turn_plan *plan,
     id.uid = zone->uid;
     change = operation_drain_zone(zone, true, deadline_of(plan, &drain),
                                   DRAIN_END_NONE);
+    change.zone_drain.at_risk = is_at_risk(zone->draining, &drain);
     turn_change(plan, &change);
     respond_zone(reply, plan, id, false);
 }

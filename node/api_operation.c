@@ -8,6 +8,7 @@
 #include "node/api_check.h"
 #include "node/applies.h"
 #include "node/audit.h"
+#include "node/drain_wait.h"
 #include "node/group_fields.h"
 #include "node/limits.h"
 #include "node/place.h"
@@ -141,6 +142,14 @@ static Holdfast__V1__Operation *view_whole(struct arena *arena,
     return view;
 }
 
+/* What is left out while nobody here has a placer. */
+static void tell_more(const struct api_view *view, struct operation *operation)
+{
+    if (view->placer != NULL) {
+        drain_wait_tell(view->placer, view->state, operation);
+    }
+}
+
 static bool find(struct api_reply *reply, const struct state *state,
                  const char *name, enum operation_depth depth,
                  struct operation *operation)
@@ -176,6 +185,7 @@ void api_get_operation(const ProtobufCMessage *message,
     struct operation operation;
 
     if (find(reply, view->state, request->name, OPERATION_WHOLE, &operation)) {
+        tell_more(view, &operation);
         response.operation = view_whole(view->arena, view->state, &operation);
         response.age_ms = view->age_ms;
         response.revision = state_revision(view->state);
@@ -193,6 +203,7 @@ void api_wait_operation(const ProtobufCMessage *message,
     struct operation operation;
 
     if (find(reply, view->state, request->name, OPERATION_WHOLE, &operation)) {
+        tell_more(view, &operation);
         response.operation = view_whole(view->arena, view->state, &operation);
         response.revision = state_revision(view->state);
         api_respond(reply, &response.base);

@@ -254,7 +254,8 @@ struct change operation_drain_host(const struct host *host, bool draining,
         draining,
         deadline_ms,
         drain_number(host->drain_number, host->draining),
-        drain_end(draining, host->vm_count, end)};
+        drain_end(draining, host->vm_count, end),
+        false};
     return change;
 }
 
@@ -268,6 +269,7 @@ struct change operation_drain_zone(const struct zone *zone, bool draining,
         draining,
         deadline_ms,
         drain_number(zone->drain_number, zone->draining),
-        drain_end(draining, zone->vm_count, end)};
+        drain_end(draining, zone->vm_count, end),
+        false};
     return change;
 }

@@ -128,7 +128,7 @@ struct operation_ref operation_on_vm(const struct vm *vm,
                                      enum operation_kind kind);
 
 /* The changes that begin a drain, which gets a number, or end it: as EMPTY when
- * nothing is left, else as `end` says. */
+ * nothing is left, else as `end` says. None is at risk. */
 struct change operation_drain_host(const struct host *host, bool draining,
                                    uint64_t deadline_ms, enum drain_end end);
 struct change operation_drain_zone(const struct zone *zone, bool draining,

@@ -130,7 +130,8 @@ Holdfast__V1__Zone *view_zone(struct arena *arena, const struct state *state,
     view->used = view_sum(arena, &zone->used);
     view->revision = zone->revision;
     view->create_time_ms = zone->create_time_ms;
-    view->draining = zone->draining;
+    view->draining = zone->draining != DRAIN_NO;
+    view->drain_at_risk = zone->draining == DRAIN_AT_RISK;
     view->drain_deadline_ms = zone->drain_deadline_ms;
     if (placer != NULL &&
         headroom_zone(placer, state, uid_slot(zone->uid), &headroom)) {
@@ -251,7 +252,8 @@ Holdfast__V1__Host *view_host(struct arena *arena, const struct state *state,
     view->capacity =
         view_resources(arena, state, &host->capacity, &host->named_capacity);
     view->used = view_resources(arena, state, &host->used, &host->named_used);
-    view->draining = host->draining;
+    view->draining = host->draining != DRAIN_NO;
+    view->drain_at_risk = host->draining == DRAIN_AT_RISK;
     view->drain_deadline_ms = host->drain_deadline_ms;
     if (host->claim_count > 0) {
         view->claimed =

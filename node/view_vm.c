@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "node/view.h"
 
+#include "node/drain_wait.h"
 #include "placement/headroom.h"
 
 #include <inttypes.h>
@@ -182,6 +183,12 @@ Holdfast__V1__Vm *view_vm(struct arena *arena, const struct state *state,
     view->status = view_status(arena, state, vm);
     if (explain && vm->state == VM_PENDING) {
         view->status->message = pending_message(arena, state, vm, placer);
+    }
+    if (explain && placer != NULL && drain_wait_is(state, vm)) {
+        char words[512];
+
+        drain_wait_reason(placer, state, vm, words, sizeof(words));
+        view->status->message = view_string(arena, words);
     }
     if (placer != NULL && vm->host != SLOT_NONE) {
         view->status->unprotected_reason =

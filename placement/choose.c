@@ -262,12 +262,20 @@ static bool has_room_kept(const struct placement_query *query)
     return choose_host(&free, 0) != SLOT_NONE;
 }
 
+static bool is_guarded(const struct placement_query *query)
+{
+    return !view_has_held(query->view) &&
+           headroom_guards(query->placer, query->vm);
+}
+
 /* `not_zones`: where headroom said no. */
 static void refuse(struct placement_query *query, uint64_t not_zones,
                    struct placement_choice *choice)
 {
     struct placer *placer = query->placer;
-    const struct placer_refusal *known = known_refusal(placer, query->vm);
+    bool own = query->view == query_view(query->vm);
+    const struct placer_refusal *known =
+        own ? known_refusal(placer, query->vm) : NULL;
     bool kept;
 
     if (known != NULL) {
@@ -275,7 +283,7 @@ static void refuse(struct placement_query *query, uint64_t not_zones,
         return;
     }
     kept = has_room_kept(query);
-    if (kept && headroom_guards(placer, query->vm) &&
+    if (kept && is_guarded(query) &&
         headroom_choose_hard(query, choice, not_zones)) {
         return;
     }
@@ -283,7 +291,28 @@ static void refuse(struct placement_query *query, uint64_t not_zones,
     choice->reason = choice->headroom.count > 0 || not_zones != 0
                          ? PENDING_HEADROOM
                          : refusal_reason(query, kept);
-    remember_refusal(placer, query->vm, choice);
+    if (own) {
+        remember_refusal(placer, query->vm, choice);
+    }
+}
+
+static void choose(struct placement_query *query,
+                   struct placement_choice *choice)
+{
+    uint64_t not_zones = 0;
+
+    query->placer->choices++;
+    query->placer->looks += CHOICE_LOOKS;
+    memset(choice, 0, sizeof(*choice));
+    choice->host = SLOT_NONE;
+    if (is_guarded(query)) {
+        headroom_choose(query, choice, &not_zones);
+    } else {
+        choice->host = choose_host(query, 0);
+    }
+    if (choice->host == SLOT_NONE && !choice->retry) {
+        refuse(query, not_zones, choice);
+    }
 }
 
 void placer_choose(struct placer *placer, const struct state *state,
@@ -291,28 +320,35 @@ void placer_choose(struct placer *placer, const struct state *state,
                    struct placement_choice *choice)
 {
     struct placement_query query;
-    uint64_t not_zones = 0;
 
-    placer->choices++;
-    placer->looks += CHOICE_LOOKS;
-    memset(choice, 0, sizeof(*choice));
-    choice->host = SLOT_NONE;
     query_init(&query, placer, state, request->vm, request->prefer_zone);
-    if (headroom_guards(placer, request->vm)) {
-        headroom_choose(&query, choice, &not_zones);
-    } else {
-        choice->host = choose_host(&query, 0);
-    }
-    if (choice->host == SLOT_NONE && !choice->retry) {
-        refuse(&query, not_zones, choice);
-    }
+    choose(&query, choice);
+}
+
+static void accept_risk(struct placement_query *query)
+{
+    query->view =
+        view_has_reserved(query->view) ? VIEW_RECOVERING : VIEW_AT_RISK;
+}
+
+void placer_choose_at_risk(struct placer *placer, const struct state *state,
+                           const struct placement_request *request,
+                           struct placement_choice *choice)
+{
+    struct placement_query query;
+
+    query_init(&query, placer, state, request->vm, request->prefer_zone);
+    accept_risk(&query);
+    choose(&query, choice);
+    choice->at_risk = true;
 }
 
 void placer_count_refused(struct placer *placer, const struct state *state,
                           const struct placement_request *request,
                           struct placement_choice *choice)
 {
-    struct placer_refusal *known = known_refusal(placer, request->vm);
+    struct placer_refusal *known =
+        choice->at_risk ? NULL : known_refusal(placer, request->vm);
     struct placement_query query;
 
     CHECK(choice->host == SLOT_NONE && !choice->retry);
@@ -321,6 +357,9 @@ void placer_count_refused(struct placer *placer, const struct state *state,
         return;
     }
     query_init(&query, placer, state, request->vm, request->prefer_zone);
+    if (choice->at_risk) {
+        accept_risk(&query);
+    }
     refusal_count(&query, choice->headroom_zones, choice->refused);
     if (known != NULL) {
         known->choice = *choice;

@@ -272,15 +272,16 @@ static bool lacks_unreserved(const struct placement_query *query, uint32_t slot,
                              const struct fleet_host *host)
 {
     (void)host;
-    return query->view == VIEW_ORDINARY && lacks_room(query, slot, false, true);
+    return !view_has_reserved(query->view) &&
+           lacks_room(query, slot, false, true);
 }
 
 static bool lacks_unheld(const struct placement_query *query, uint32_t slot,
                          const struct fleet_host *host)
 {
     (void)host;
-    return query->view != VIEW_RECOVERING &&
-           lacks_room(query, slot, query->view != VIEW_ORDINARY, false);
+    return !view_has_held(query->view) &&
+           lacks_room(query, slot, view_has_reserved(query->view), false);
 }
 
 static const struct {
@@ -383,8 +384,8 @@ static bool covers_all(const struct placement_query *query, uint32_t host,
         return at->free.disk_gib >= wanted->disk_gib &&
                at->free.gpu_count >= wanted->gpu_count;
     }
-    placer_free(query->placer, host, query->view != VIEW_ORDINARY,
-                query->view == VIEW_RECOVERING, &room);
+    placer_free(query->placer, host, view_has_reserved(query->view),
+                view_has_held(query->view), &room);
     return room_covers(&room, wanted, &query->class->named);
 }
 

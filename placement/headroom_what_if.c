@@ -183,7 +183,8 @@ static void make_change(struct headroom_what_if *job)
             true,
             0,
             0,
-            DRAIN_END_NONE};
+            DRAIN_END_NONE,
+            false};
     } else if (question->zone_slot != SLOT_NONE) {
         change.kind = CHANGE_ZONE_DRAIN;
         change.zone_drain = (struct change_zone_drain){
@@ -191,7 +192,8 @@ static void make_change(struct headroom_what_if *job)
             true,
             0,
             0,
-            DRAIN_END_NONE};
+            DRAIN_END_NONE,
+            false};
     } else {
         change.kind = CHANGE_CLASS_UPDATE;
         change.class_update = (struct change_class_update){

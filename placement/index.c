@@ -342,8 +342,8 @@ static struct ranks_host host_in_view(const struct placer *placer,
     struct placer_room room;
 
     if (placer_takes_off(placer)) {
-        placer_free(placer, slot, view != VIEW_ORDINARY,
-                    view == VIEW_RECOVERING, &room);
+        placer_free(placer, slot, view_has_reserved(view), view_has_held(view),
+                    &room);
         host.cpu_milli = room.resources.cpu_milli;
         host.memory_mib = room.resources.memory_mib;
     }
@@ -373,11 +373,11 @@ static void load(struct placer *placer, enum placer_view view)
 static enum placer_view view_to_ask(const struct placer *placer,
                                     enum placer_view view)
 {
-    if (view == VIEW_RECOVERING && placer->held_size == 0) {
-        view = VIEW_PREEMPTIBLE;
+    if (view_has_held(view) && placer->held_size == 0) {
+        view = view == VIEW_AT_RISK ? VIEW_ORDINARY : VIEW_PREEMPTIBLE;
     }
-    if (view == VIEW_PREEMPTIBLE && placer->reserve.active == 0) {
-        view = VIEW_ORDINARY;
+    if (view_has_reserved(view) && placer->reserve.active == 0) {
+        view = view == VIEW_RECOVERING ? VIEW_AT_RISK : VIEW_ORDINARY;
     }
     return view;
 }

@@ -15,9 +15,20 @@
 enum placer_view {
     VIEW_ORDINARY,    /* All but what is reserved and what headroom holds. */
     VIEW_PREEMPTIBLE, /* All but what headroom holds. */
+    VIEW_AT_RISK,     /* All but what is reserved. */
     VIEW_RECOVERING,  /* All. */
     VIEW_COUNT
 };
+
+static inline bool view_has_reserved(enum placer_view view)
+{
+    return view == VIEW_PREEMPTIBLE || view == VIEW_RECOVERING;
+}
+
+static inline bool view_has_held(enum placer_view view)
+{
+    return view == VIEW_AT_RISK || view == VIEW_RECOVERING;
+}
 
 /* Amounts of all kinds on a host. */
 struct placer_room {
@@ -366,6 +377,9 @@ struct placement_query {
 void query_init(struct placement_query *query, struct placer *placer,
                 const struct state *state, const struct vm *vm,
                 uint32_t prefer_zone);
+
+/* What the VM may use by itself. */
+enum placer_view query_view(const struct vm *vm);
 
 /* Members of the VM's group, without itself. */
 uint32_t query_domain_count(const struct placement_query *query,

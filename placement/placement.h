@@ -111,6 +111,7 @@ struct placement_choice {
     uint32_t refused[PLACEMENT_REFUSAL_COUNT]; /* By placer_count_refused(). */
     struct placement_headroom headroom;        /* Set for PENDING_HEADROOM. */
     uint64_t headroom_zones; /* Bit i: in zone i headroom refuses it. */
+    bool at_risk;            /* It was chosen with what headroom keeps. */
     /* There is none yet: whether headroom allows it is being worked out
      * (headroom_work()). Ask again; the VM stays QUEUED, a create is answered
      * UNAVAILABLE. `reason` is PENDING_QUEUED. */
@@ -123,6 +124,12 @@ struct placement_choice {
 void placer_choose(struct placer *placer, const struct state *state,
                    const struct placement_request *request,
                    struct placement_choice *choice);
+
+/* As placer_choose(), with what headroom keeps: somebody accepted that the loss
+ * of a zone may no longer be survived. What is reserved stays so. */
+void placer_choose_at_risk(struct placer *placer, const struct state *state,
+                           const struct placement_request *request,
+                           struct placement_choice *choice);
 
 /* Counts who was refused for what, for a sentence: `choice` is what
  * placer_choose() said of the request just now, and found no host. A look at

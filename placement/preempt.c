@@ -94,11 +94,11 @@ static bool set_need(const struct placement_query *query, uint32_t slot,
     list_amounts(&query->class->resources, &query->class->named, &wanted);
     list_add(&taken, &host->used, &host->named_used);
     list_add(&taken, &host->claimed, &host->named_claimed);
-    if (query->view == VIEW_ORDINARY) {
+    if (!view_has_reserved(query->view)) {
         reserve_of_host(placer, slot, &room);
         list_add(&taken, &room.resources, &room.named);
     }
-    if (query->view != VIEW_RECOVERING && slot < placer->held_size) {
+    if (!view_has_held(query->view) && slot < placer->held_size) {
         room = placer->held[slot];
         list_add(&taken, &room.resources, &room.named);
     }

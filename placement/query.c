@@ -3,7 +3,7 @@
  * What a choice looks at, gathered once. */
 #include "placement/internal.h"
 
-static enum placer_view view_of(const struct vm *vm)
+enum placer_view query_view(const struct vm *vm)
 {
     if (vm->recovering) {
         return VIEW_RECOVERING;
@@ -154,7 +154,7 @@ void query_init(struct placement_query *query, struct placer *placer,
         vm->selector_blob == 0
             ? NULL
             : fleet_selected(placer->fleet, state, vm->selector_blob);
-    query->view = view_of(vm);
+    query->view = query_view(vm);
     query->prefer_zone = prefer_zone;
     query->group_slot = SLOT_NONE;
     query->domain_max = 0;

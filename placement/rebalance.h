@@ -34,7 +34,8 @@ bool rebalance_window_next(struct rebalance_window *window);
 
 /* VMs that are on draining hosts or in draining zones and can leave, with
  * targets; at most `max`, low priority first, then little memory. Those that
- * cannot leave (local disks, zonal, no room) are not among them; `stuck` counts
+ * cannot leave (local disks, zonal, no room, or, unless the drain is AT_RISK,
+ * headroom that is enforced) are not among them; `stuck` counts
  * those that were found to be so: of VMs without room, those that were tried
  * before `max` was reached. All targets hold at once: each is chosen with the
  * former ones claimed. Moves that are under way or claimed already are left
@@ -45,6 +46,17 @@ uint32_t rebalance_drains(struct placer *placer, const struct state *state,
                           struct rebalance_window *window,
                           struct rebalance_move *moves, uint32_t max,
                           uint32_t *stuck);
+
+/* Whether the drain that the host is under, its own or its zone's, may make
+ * headroom worse. */
+bool rebalance_drain_at_risk(const struct state *state,
+                             const struct host *host);
+
+/* Where a VM on a drained host could go by itself, as rebalance_drains()
+ * chooses; without one, why not. */
+void rebalance_drain_choose(struct placer *placer, const struct state *state,
+                            const struct vm *vm,
+                            struct placement_choice *choice);
 
 /* Whether zones differ so much that rebalancing should begin
  * (rebalance_start_permille), or, once it is `running`, go on

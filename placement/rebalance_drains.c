@@ -19,6 +19,33 @@ static enum move_cause drain_of(const struct state *state,
     return host->draining ? MOVE_CAUSE_HOST_DRAIN : MOVE_CAUSE_NONE;
 }
 
+bool rebalance_drain_at_risk(const struct state *state, const struct host *host)
+{
+    return host->draining == DRAIN_AT_RISK ||
+           state_zone_at(state, host->zone)->draining == DRAIN_AT_RISK;
+}
+
+/* The zone to prefer: a drained host's own. */
+static uint32_t zone_near(const struct state *state, const struct host *host)
+{
+    return drain_of(state, host) == MOVE_CAUSE_HOST_DRAIN ? host->zone
+                                                          : SLOT_NONE;
+}
+
+void rebalance_drain_choose(struct placer *placer, const struct state *state,
+                            const struct vm *vm,
+                            struct placement_choice *choice)
+{
+    const struct host *host = state_host_at(state, vm->host);
+    struct placement_request request = {vm, zone_near(state, host)};
+
+    if (rebalance_drain_at_risk(state, host)) {
+        placer_choose_at_risk(placer, state, &request, choice);
+    } else {
+        placer_choose(placer, state, &request, choice);
+    }
+}
+
 /* Whether its own rules hold the VM where it is drained. */
 static bool is_held(const struct state *state, const struct balance *balance,
                     const struct vm *vm, enum move_cause cause)
@@ -121,11 +148,12 @@ static uint32_t move_drained(struct leaving *leaving,
         const struct vm *vm = state_vm_at(state, candidate.vm);
         const struct host *source = state_host_at(state, vm->host);
         enum move_cause cause = drain_of(state, source);
-        uint32_t near =
-            cause == MOVE_CAUSE_HOST_DRAIN ? source->zone : SLOT_NONE;
+        uint32_t near = zone_near(state, source);
         uint32_t tried = trial->vm_count;
-        uint32_t host = trial_move(trial, candidate.vm, SLOT_NONE, near, cause);
+        uint32_t host;
 
+        trial->at_risk = rebalance_drain_at_risk(state, source);
+        host = trial_move(trial, candidate.vm, SLOT_NONE, near, cause);
         leaving->taken++;
         if (host == SLOT_NONE) {
             failures += trial->vm_count - tried;
@@ -176,6 +204,7 @@ uint32_t rebalance_drains(struct placer *placer, const struct state *state,
     candidates_init(&leaving.candidates);
     end = collect_drained(state, &balance, window, &leaving.candidates, &held);
     trial_begin(&leaving.trial, placer, state);
+    leaving.trial.guarded = state_policy(state)->headroom == HEADROOM_ENFORCE;
     if (window != NULL) {
         skip_tried(&leaving, window);
         held = window->skip == 0 ? held : 0; /* They were counted. */

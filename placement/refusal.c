@@ -91,7 +91,10 @@ enum pending_reason refusal_reason(const struct placement_query *query,
     if (!kept) {
         return reason_by_rules(query);
     }
-    if (query->view != VIEW_ORDINARY || placer->reserve.active == 0) {
+    if (view_has_held(query->view)) {
+        return PENDING_RESERVED;
+    }
+    if (view_has_reserved(query->view) || placer->reserve.active == 0) {
         return PENDING_HEADROOM;
     }
     return placer->held_size > 0 && is_held_somewhere(query) ? PENDING_HEADROOM

@@ -24,10 +24,12 @@ struct trial_kind {
     uint32_t from_host; /* Matters to rules about hosts alone. */
     uint8_t driver;
     uint8_t preemptible;
-    uint8_t padding[6];
+    uint8_t at_risk;
+    uint8_t padding[5];
 };
 
-static struct trial_kind kind_of(const struct vm *vm, uint32_t zone)
+static struct trial_kind kind_of(const struct trial *trial, const struct vm *vm,
+                                 uint32_t zone)
 {
     struct trial_kind kind;
 
@@ -42,6 +44,7 @@ static struct trial_kind kind_of(const struct vm *vm, uint32_t zone)
     kind.from_host = vm->group_plus1 != 0 ? vm->host : 0;
     kind.driver = vm->driver;
     kind.preemptible = vm->preemptible;
+    kind.at_risk = trial->at_risk;
     return kind;
 }
 
@@ -113,14 +116,20 @@ const struct state *trial_state(const struct trial *trial)
 
 /* --- Headroom ------------------------------------------------------------ */
 
+/* How it is before a move that shall not make it worse. */
 static void look_at_headroom(struct trial *trial)
 {
+    const struct state *state = trial_state(trial);
     struct headroom_zone headroom;
 
-    for (uint32_t i = 0; trial->guarded && i < state_zone_slots(trial->state);
-         i++) {
-        if (state_zone_at(trial->state, i) != NULL &&
-            headroom_zone(trial->placer, trial->state, i, &headroom)) {
+    if (!trial->guarded || trial->at_risk || trial->looked) {
+        return;
+    }
+    trial->looked = true;
+    trial->headroom_known = 0;
+    for (uint32_t i = 0; i < state_zone_slots(state); i++) {
+        if (state_zone_at(state, i) != NULL &&
+            headroom_zone(trial->placer, state, i, &headroom)) {
             trial->headroom_known |= UINT64_C(1) << i;
             trial->unplaceable[i] = headroom.unplaceable_count;
         }
@@ -131,7 +140,7 @@ static bool headroom_is_worse(const struct trial *trial)
 {
     struct headroom_zone headroom;
 
-    for (uint32_t i = 0; i < ZONES_MAX; i++) {
+    for (uint32_t i = 0; trial->looked && i < ZONES_MAX; i++) {
         if ((trial->headroom_known >> i & 1) != 0 &&
             headroom_zone(trial->placer, trial->scratch, i, &headroom) &&
             headroom.unplaceable_count > trial->unplaceable[i]) {
@@ -211,7 +220,12 @@ static uint32_t choose(struct trial *trial, uint32_t vm_slot,
                                         prefer_zone};
     struct placement_choice choice;
 
-    placer_choose(trial->placer, trial->scratch, &request, &choice);
+    if (trial->at_risk) {
+        placer_choose_at_risk(trial->placer, trial->scratch, &request, &choice);
+        trial->looked = false;
+    } else {
+        placer_choose(trial->placer, trial->scratch, &request, &choice);
+    }
     return choice.host;
 }
 
@@ -243,7 +257,7 @@ uint32_t trial_move(struct trial *trial, uint32_t vm_slot, uint32_t zone,
                     uint32_t prefer_zone, enum move_cause cause)
 {
     const struct vm *vm = state_vm_at(trial_state(trial), vm_slot);
-    struct trial_kind kind = kind_of(vm, zone);
+    struct trial_kind kind = kind_of(trial, vm, zone);
     uint32_t source = vm->host;
     uint32_t target;
     bool claimed;
@@ -253,8 +267,8 @@ uint32_t trial_move(struct trial *trial, uint32_t vm_slot, uint32_t zone,
     if (has_failed(trial, &kind)) {
         return SLOT_NONE;
     }
+    look_at_headroom(trial);
     if (trial->scratch == NULL) {
-        look_at_headroom(trial);
         trial->scratch = state_clone(trial->state);
         begin_claims(trial->scratch);
         trial->failed = memory_alloc_array(FAILED_MAX, sizeof(kind));

@@ -27,11 +27,15 @@ struct trial {
     uint32_t failed_count;
     struct trial_kind *failed; /* Kinds of VMs that found no place. */
     bool guarded;              /* Headroom is to stay as it is. */
+    bool at_risk;              /* But not for the next move. */
+    bool looked;               /* At headroom, since the last such one. */
     uint64_t headroom_known;   /* Bit i: of zone i. */
     uint32_t unplaceable[ZONES_MAX];
 };
 
-/* Lent: placer and state, until trial_end(). */
+/* Lent: placer and state, until trial_end(). Guarded unless headroom is OFF;
+ * the caller may decide otherwise for all, and about each move whether it is
+ * at_risk: then it may use what headroom keeps, and make it worse. */
 void trial_begin(struct trial *trial, struct placer *placer,
                  const struct state *state);
 

@@ -269,10 +269,10 @@ static void host_fence(struct state *state,
 static void set_draining(struct state *state, struct host *host,
                          const struct change_host_drain *change)
 {
-    state->counts.hosts_draining -= host->draining;
-    host->draining = change->draining;
+    state->counts.hosts_draining -= host->draining != DRAIN_NO;
+    host->draining = drain_mode_of(change->draining, change->at_risk);
     host->drain_deadline_ms = change->draining ? change->deadline_ms : 0;
-    state->counts.hosts_draining += host->draining;
+    state->counts.hosts_draining += host->draining != DRAIN_NO;
     if (change->number != 0) {
         host->drain_number = change->number;
         host->drain_end = change->draining ? 0 : (uint8_t)change->end;

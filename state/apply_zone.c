@@ -21,14 +21,14 @@ static void zone_create(struct state *state, struct text name,
 static void set_draining(struct state *state, struct zone *zone,
                          const struct change_zone_drain *change)
 {
-    state->counts.zones_draining -= zone->draining;
-    zone->draining = change->draining;
+    state->counts.zones_draining -= zone->draining != DRAIN_NO;
+    zone->draining = drain_mode_of(change->draining, change->at_risk);
     zone->drain_deadline_ms = change->draining ? change->deadline_ms : 0;
     if (change->number != 0) {
         zone->drain_number = change->number;
         zone->drain_end = change->draining ? 0 : (uint8_t)change->end;
     }
-    state->counts.zones_draining += zone->draining;
+    state->counts.zones_draining += zone->draining != DRAIN_NO;
 }
 
 static uint32_t zone_of(const struct state *state, const struct change *change)

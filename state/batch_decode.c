@@ -331,6 +331,7 @@ static int read_fleet_change(const pb_change *in, struct arena *arena,
             in->host_drain->deadline_ms,
             (uint16_t)in->host_drain->number,
             (enum drain_end)in->host_drain->end,
+            in->host_drain->at_risk,
         };
         return 0;
     case CHANGE_ZONE_DRAIN:
@@ -340,6 +341,7 @@ static int read_fleet_change(const pb_change *in, struct arena *arena,
             in->zone_drain->deadline_ms,
             (uint16_t)in->zone_drain->number,
             (enum drain_end)in->zone_drain->end,
+            in->zone_drain->at_risk,
         };
         return 0;
     case CHANGE_GROUP_CREATE:

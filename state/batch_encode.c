@@ -307,12 +307,14 @@ static void put_fleet_change(struct bytes *out, const struct change *change)
                   change->host_drain.deadline_ms);
         put_number(out, 4, change->host_drain.number);
         put_number(out, 5, change->host_drain.end);
+        put_number(out, 6, change->host_drain.at_risk);
         break;
     case CHANGE_ZONE_DRAIN:
         put_three(out, change->zone_drain.zone.uid, change->zone_drain.draining,
                   change->zone_drain.deadline_ms);
         put_number(out, 4, change->zone_drain.number);
         put_number(out, 5, change->zone_drain.end);
+        put_number(out, 6, change->zone_drain.at_risk);
         break;
     case CHANGE_GROUP_CREATE:
         put_text(out, 1, change->group_create.name);

@@ -96,6 +96,7 @@ struct change_zone_drain {
     uint64_t deadline_ms; /* Leader's time; 0: none. */
     uint16_t number;      /* Of this drain, from 1. */
     enum drain_end end;   /* If it ends. */
+    bool at_risk;         /* See DRAIN_AT_RISK; of a drain that begins. */
 };
 
 /* A new class. The name is free, all zones exist. A custom one has a name that
@@ -160,6 +161,7 @@ struct change_host_drain {
     uint64_t deadline_ms; /* Leader's time; 0: none. */
     uint16_t number;
     enum drain_end end;
+    bool at_risk;
 };
 
 /* How it was proved that the host's VMs do not run. LEASE_ENDED is a proof for

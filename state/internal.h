@@ -254,6 +254,11 @@ struct state_head_apply state_head_apply(const struct state *state);
 /* What one record adds to the hash. */
 uint64_t record_hash(enum table_kind kind, uint32_t slot, const void *record);
 
+static inline uint8_t drain_mode_of(bool draining, bool at_risk)
+{
+    return !draining ? DRAIN_NO : at_risk ? DRAIN_AT_RISK : DRAIN_YES;
+}
+
 /* Opens a record for writing; the caller closes it before any other record of
  * the same table is opened. */
 void *record_edit(struct state *state, enum table_kind kind, uint32_t slot);

@@ -133,6 +133,11 @@ enum pending_reason {
 
 enum on_partition { ON_PARTITION_MOVE = 1, ON_PARTITION_KEEP = 2 };
 
+/* Whether a host or zone is being drained. AT_RISK: somebody accepted that the
+ * loss of a zone may no longer be survived (`accept_risk`), so the moves do not
+ * ask headroom. */
+enum drain_mode { DRAIN_NO = 0, DRAIN_YES = 1, DRAIN_AT_RISK = 2 };
+
 /* How the last drain of a host or zone ended. */
 enum drain_end {
     DRAIN_END_NONE = 0,
@@ -248,7 +253,7 @@ struct zone {
     uint8_t padding[2];
     /* Format 2. */
     uint64_t drain_deadline_ms; /* Leader's time; 0: none. */
-    uint8_t draining;
+    uint8_t draining;           /* enum drain_mode */
     uint8_t drain_end;     /* enum drain_end of the last drain; 0 meanwhile. */
     uint16_t drain_number; /* Of the present or last drain; 0: not counted. */
     uint8_t padding2[4];
@@ -297,9 +302,9 @@ struct host {
     struct amounts named_used;
     struct amounts named_claimed;
     uint32_t claim_count;
-    uint8_t draining;
-    uint8_t drain_end;     /* As of a zone. */
-    uint16_t drain_number; /* Likewise. */
+    uint8_t draining;      /* As of a zone; */
+    uint8_t drain_end;     /* likewise; */
+    uint16_t drain_number; /* likewise. */
 };
 
 struct vm {

@@ -171,6 +171,9 @@ static int index_vm(struct state *state, uint32_t slot, const struct vm *vm)
 static int index_host(struct state *state, uint32_t slot,
                       const struct host *host)
 {
+    if (host->draining > DRAIN_AT_RISK) {
+        return HF_ERROR_CORRUPT;
+    }
     state->counts.hosts += host->revision != 0;
     state->counts.hosts_up += host->revision != 0 && host->state == HOST_UP;
     state->counts.hosts_draining += host->revision != 0 && host->draining;
@@ -182,6 +185,9 @@ static int index_host(struct state *state, uint32_t slot,
 static int index_zone(struct state *state, uint32_t slot,
                       const struct zone *zone)
 {
+    if (zone->draining > DRAIN_AT_RISK) {
+        return HF_ERROR_CORRUPT;
+    }
     state->counts.zones += zone->revision != 0;
     state->counts.zones_draining += zone->revision != 0 && zone->draining;
     return index_name(state, TABLE_ZONE, slot,

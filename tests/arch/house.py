@@ -52,7 +52,7 @@ PURE = {
              "api_settings", "api_size", "api_template", "api_vm",
              "api_vm_batch", "api_vm_create", "api_whole", "api_zone", "applies",
              "apply_control", "apply_parts", "audit",
-             "audit_fields", "capacity", "evacuator", "failover",
+             "audit_fields", "capacity", "drain_wait", "evacuator", "failover",
              "group_control", "group_fields", "judge", "label_filter", "leader_time",
              "lease", "limiter", "manifest_edit", "manifest_fields",
              "manifest_grants", "manifest_kinds", "manifest_prune", "metrics",

@@ -339,7 +339,7 @@ static void check_counts(const struct state *state)
 
     for (uint32_t i = 0; i < state_zone_slots(state); i++) {
         counts.zones++;
-        counts.zones_draining += state_zone_at(state, i)->draining;
+        counts.zones_draining += state_zone_at(state, i)->draining != DRAIN_NO;
     }
     for (uint32_t i = 0; i < state_class_slots(state); i++) {
         counts.classes += state_class_at(state, i) != NULL;
@@ -347,7 +347,7 @@ static void check_counts(const struct state *state)
     for (uint32_t i = 0; i < state_host_slots(state); i++) {
         counts.hosts++;
         counts.hosts_up += state_host_at(state, i)->state == HOST_UP;
-        counts.hosts_draining += state_host_at(state, i)->draining;
+        counts.hosts_draining += state_host_at(state, i)->draining != DRAIN_NO;
     }
     for (uint32_t i = 0; i < state_vm_slots(state); i++) {
         const struct vm *vm = state_vm_at(state, i);

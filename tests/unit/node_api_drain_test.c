@@ -82,11 +82,13 @@ static void a_zone_whose_node_is_needed_is_not_drained(void **unused)
     desk_ok(desk, "CancelDrainZone", "name: z3");
     desk_ok(desk, "DrainZone",
             "{name: z1, accept_risk: true, reason: power work}");
-    assert_true(zone_of(desk, "z1")->draining);
+    assert_int_equal(zone_of(desk, "z1")->draining, DRAIN_AT_RISK);
     desk_ok(desk, "GetZone", "name: z1");
     desk_says(desk, "\"draining\":true");
+    desk_says(desk, "\"drain_at_risk\":true");
     /* It is no new risk to give it another deadline. */
     desk_ok(desk, "DrainZone", "{name: z1, deadline_ms: 1}");
+    assert_int_equal(zone_of(desk, "z1")->draining, DRAIN_AT_RISK);
     desk_ok(desk, "CancelDrainZone", "name: z1");
     assert_false(zone_of(desk, "z1")->draining);
     desk_destroy(desk);

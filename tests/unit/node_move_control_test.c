@@ -228,7 +228,8 @@ static void drain_host(struct office *office, const char *name,
                                    true,
                                    deadline_ms,
                                    0,
-                                   DRAIN_END_NONE};
+                                   DRAIN_END_NONE,
+                                   false};
     office_apply(office, &change);
 }
 
@@ -272,14 +273,16 @@ static void set_drain(struct office *office, bool of_zone, bool draining,
                                        draining,
                                        deadline_ms,
                                        1,
-                                       end};
+                                       end,
+                                       false};
     } else {
         change.host_drain =
             (struct change_host_drain){{office_host_named(office, "h-0")->uid},
                                        draining,
                                        deadline_ms,
                                        1,
-                                       end};
+                                       end,
+                                       false};
     }
     office_apply(office, &change);
 }
@@ -379,7 +382,8 @@ static void a_drained_zone_goes_to_the_others(void **unused)
                                    true,
                                    office->now_ms + 30000,
                                    0,
-                                   DRAIN_END_NONE};
+                                   DRAIN_END_NONE,
+                                   false};
     office_apply(office, &change);
     run_checked(office, 300);
     assert_int_equal(state_zone_at(office->state, 0)->vm_count, 0);
@@ -579,8 +583,13 @@ static void a_large_drain_is_looked_at_in_windows(void **unused)
     office_assign(office, office_vm(office, "c", "fits", 9, false), "h-8");
     office_hosts_obey(office);
     office_run(office, 10);
-    change.zone_drain = (struct change_zone_drain){
-        {state_zone_at(office->state, 0)->uid}, true, 0, 0, DRAIN_END_NONE};
+    change.zone_drain =
+        (struct change_zone_drain){{state_zone_at(office->state, 0)->uid},
+                                   true,
+                                   0,
+                                   0,
+                                   DRAIN_END_NONE,
+                                   false};
     office_apply(office, &change);
     while (office_vm_named(office, "fits")->moving == MOVE_NONE && turns < 20) {
         assert_true(office_turn(office));

@@ -242,7 +242,8 @@ static void what_a_plan_drains_stays_when_the_drain_is_cancelled(void **unused)
                                    false,
                                    0,
                                    1,
-                                   DRAIN_END_CANCELLED};
+                                   DRAIN_END_CANCELLED,
+                                   false};
     office_apply(office, &change);
     settle(office);
     assert_int_equal(state_counts(office->state)->vms_claiming, 0);

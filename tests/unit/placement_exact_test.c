@@ -511,7 +511,7 @@ static void change_host(struct bench *bench)
     case 1:
         change.kind = CHANGE_HOST_DRAIN;
         change.host_drain = (struct change_host_drain){
-            {host->uid}, !host->draining, 0, 0, DRAIN_END_NONE};
+            {host->uid}, !host->draining, 0, 0, DRAIN_END_NONE, false};
         apply(bench, &change);
         break;
     case 2:
@@ -538,7 +538,7 @@ static void change_zone(struct bench *bench)
     } else if (one_in(bench, 2)) {
         change.kind = CHANGE_ZONE_DRAIN;
         change.zone_drain = (struct change_zone_drain){
-            {zone->uid}, !zone->draining, 0, 0, DRAIN_END_NONE};
+            {zone->uid}, !zone->draining, 0, 0, DRAIN_END_NONE, false};
     } else {
         change.kind = CHANGE_ZONE_STATE;
         change.zone_state = (struct change_zone_state){

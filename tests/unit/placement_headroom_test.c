@@ -207,7 +207,7 @@ static void toggle_host(struct proof *region, struct random *random)
     if (below(random, 3) == 0) {
         change.kind = CHANGE_HOST_DRAIN;
         change.host_drain = (struct change_host_drain){
-            {host->uid}, !host->draining, 0, 0, DRAIN_END_NONE};
+            {host->uid}, !host->draining, 0, 0, DRAIN_END_NONE, false};
     }
     proof_apply(region, &change);
 }
@@ -223,7 +223,7 @@ static void toggle_zone(struct proof *region, struct random *random)
     if (below(random, 3) == 0) {
         change.kind = CHANGE_ZONE_DRAIN;
         change.zone_drain = (struct change_zone_drain){
-            {zone->uid}, !zone->draining, 0, 0, DRAIN_END_NONE};
+            {zone->uid}, !zone->draining, 0, 0, DRAIN_END_NONE, false};
     }
     proof_apply(region, &change);
 }

@@ -211,15 +211,14 @@ static void host_or_zone(struct world *world)
     case 1:
         change.kind = CHANGE_HOST_DRAIN;
         change.host_drain = (struct change_host_drain){
-            {host->uid}, pick(world, 2), pick(world, 100), 0, DRAIN_END_NONE};
+            {host->uid}, pick(world, 2), pick(world, 100),
+            0,           DRAIN_END_NONE, pick(world, 2)};
         break;
     case 2:
         change.kind = CHANGE_ZONE_DRAIN;
-        change.zone_drain = (struct change_zone_drain){{pick_zone(world)->uid},
-                                                       pick(world, 2),
-                                                       pick(world, 100),
-                                                       0,
-                                                       DRAIN_END_NONE};
+        change.zone_drain = (struct change_zone_drain){
+            {pick_zone(world)->uid}, pick(world, 2), pick(world, 100), 0,
+            DRAIN_END_NONE,          pick(world, 2)};
         break;
     case 3:
         change.kind = CHANGE_HOST_CORDON;

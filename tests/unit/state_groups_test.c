@@ -345,9 +345,19 @@ static void drains_are_counted_until_they_end(void **unused)
     assert_int_equal(host(&region, "a")->drain_deadline_ms, 5000);
     assert_int_equal(state_counts(region.state)->hosts_draining, 1);
     assert_int_equal(state_counts(region.state)->zones_draining, 1);
+    assert_int_equal(host(&region, "a")->draining, DRAIN_YES);
+    drain.host_drain.at_risk = zone_drain.zone_drain.at_risk = true;
+    apply(&region, drain);
+    apply(&region, zone_drain);
+    assert_int_equal(host(&region, "a")->draining, DRAIN_AT_RISK);
+    assert_int_equal(state_zone(region.state, zone(&region, "z2"))->draining,
+                     DRAIN_AT_RISK);
+    assert_int_equal(state_counts(region.state)->hosts_draining, 1);
+    assert_int_equal(state_counts(region.state)->zones_draining, 1);
     drain.host_drain.draining = zone_drain.zone_drain.draining = false;
     apply(&region, drain);
     apply(&region, zone_drain);
+    assert_int_equal(host(&region, "a")->draining, DRAIN_NO);
     assert_int_equal(host(&region, "a")->drain_deadline_ms, 0);
     assert_int_equal(state_counts(region.state)->hosts_draining, 0);
     assert_int_equal(state_counts(region.state)->zones_draining, 0);
