@@ -6,6 +6,7 @@
 #include "ctl/view.h"
 #include "ctl/view_group.h"
 
+#include <stdio.h>
 #include <string.h>
 
 bool simple_check_request_id(struct invocation *invocation, size_t count)
@@ -25,6 +26,28 @@ bool simple_goes_on(enum exit_code code)
            code != EXIT_USAGE;
 }
 
+/* An answer may warn of what it did. */
+static void tell_warnings(const ProtobufCMessage *response)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(response->descriptor,
+                                                        "warnings");
+    const char *at = (const char *)response;
+
+    if (field == NULL || field->label != PROTOBUF_C_LABEL_REPEATED ||
+        field->type != PROTOBUF_C_TYPE_STRING) {
+        return;
+    }
+    for (size_t i = 0;
+         i < *(const size_t *)(const void *)(at + field->quantifier_offset);
+         i++) {
+        char *const *words =
+            *(char *const *const *)(const void *)(at + field->offset);
+
+        (void)fprintf(stderr, "warning: %s\n", words[i]);
+    }
+}
+
 void simple_tell(struct invocation *invocation,
                  const ProtobufCMessage *response)
 {
@@ -36,6 +59,7 @@ void simple_tell(struct invocation *invocation,
     if (object == NULL) {
         return;
     }
+    tell_warnings(response);
     if (invocation->command->outcome == NULL ||
         (invocation->output != OUTPUT_TABLE &&
          invocation->output != OUTPUT_WIDE)) {

@@ -7,6 +7,7 @@
 #include "node/api_page.h"
 #include "node/api_rules.h"
 #include "node/api_size.h"
+#include "node/class_zones.h"
 #include "node/group_fields.h"
 #include "node/view.h"
 
@@ -291,6 +292,8 @@ void api_update_class(const ProtobufCMessage *message, struct turn_plan *plan,
         HOLDFAST__V1__UPDATE_CLASS_RESPONSE__INIT;
     struct change change = {.kind = CHANGE_CLASS_UPDATE};
     struct change_class_update *update = &change.class_update;
+    char warning[512];
+    char *warnings[] = {warning};
     const struct class *class;
     struct api_amounts amounts;
     struct arena arena;
@@ -317,6 +320,13 @@ void api_update_class(const ProtobufCMessage *message, struct turn_plan *plan,
     response.vm_class =
         view_class(&arena, plan->scratch,
                    state_class(plan->scratch, change.class_update.class));
+    if ((update->mask & CLASS_UPDATE_ZONES) != 0 &&
+        class_zones_outside(plan->scratch,
+                            state_class(plan->scratch, update->class), warning,
+                            sizeof(warning)) > 0) {
+        response.warnings = warnings;
+        response.n_warnings = 1;
+    }
     response.revision = state_revision(plan->scratch);
     api_respond(reply, &response.base);
     arena_close(&arena);

@@ -127,6 +127,13 @@ static void a_class_stays_offered_where_headroom_needs_it(void **unused)
     (void)unused;
     /* 12 of 24 slots: two zones are enough for each, one is not. */
     fill(desk, "a", 12);
+    desk_ok(desk, "UpdateClass",
+            "{vm_class: {name: small, zones: [z1, z2]}, update_mask: [zones]}");
+    desk_says(desk, "VMs of class 'small' run where it is not offered (4 in "
+                    "zone 'z3')");
+    desk_ok(desk, "UpdateClass",
+            "{vm_class: {name: small}, update_mask: [zones]}");
+    desk_says(desk, "\"warnings\":[]");
     desk_ok(desk, "UpdateSettings",
             "{settings: {headroom: enforce}, update_mask: [headroom]}");
     desk_settle(desk);
