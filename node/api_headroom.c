@@ -4,9 +4,11 @@
 #include "base/check.h"
 #include "base/planted.h"
 #include "node/group_fields.h"
+#include "node/limits.h"
 #include "node/view.h"
 #include "placement/headroom.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,29 +25,80 @@ static void fail_unknown(struct api_reply *reply)
              "being worked out; retry");
 }
 
-static void fail_headroom(struct api_reply *reply, const struct state *state,
-                          const struct placement_headroom *missing)
+struct sentence {
+    char text[400];
+    size_t used;
+};
+
+static void __attribute__((format(printf, 2, 3)))
+say(struct sentence *sentence, const char *format, ...)
 {
-    const struct class *class = NULL;
+    va_list args;
+    int len;
+
+    if (sentence->used >= sizeof(sentence->text)) {
+        return;
+    }
+    va_start(args, format);
+    len = vsnprintf(sentence->text + sentence->used,
+                    sizeof(sentence->text) - sentence->used, format, args);
+    va_end(args);
+    sentence->used += len > 0 ? (size_t)len : 0;
+}
+
+/* "12 VMs of class 'small'". */
+static void say_count(struct sentence *sentence, const struct state *state,
+                      const struct placement_headroom *missing)
+{
+    const struct class *class =
+        missing->class_slot == SLOT_NONE
+            ? NULL
+            : state_class_at(state, missing->class_slot);
     char words[256] = "";
-    char zone[NAME_BYTES + 8] = "a zone";
 
-    if (missing->zone != SLOT_NONE) {
-        snprintf(zone, sizeof(zone), "zone '%s'",
-                 state_zone_at(state, missing->zone)->name);
-    }
-
-    if (missing->class_slot != SLOT_NONE) {
-        class = state_class_at(state, missing->class_slot);
-    }
     if (class != NULL) {
         view_class_words(state, class, words, sizeof(words));
     }
+    say(sentence, "%u VM%s%s%s", missing->count, missing->count == 1 ? "" : "s",
+        class == NULL ? "" : " of ", words);
+}
+
+/* All that is missing, by zone: "if zone 'z1' were then lost, 12 VMs of class
+ * 'small', 1 VM of class 'large' would find no room in the other zones; if zone
+ * 'z2', ...". */
+static void fail_missing(struct api_reply *reply, const struct state *state,
+                         const struct placement_headroom *missing,
+                         uint32_t count)
+{
+    static const char lacking[] = " would find no room in the other zones";
+    struct sentence sentence = {.used = 0};
+    bool told = false;
+
+    for (uint32_t i = 0; i < count; i++) {
+        bool another = i == 0 || missing[i].zone != missing[i - 1].zone;
+
+        if (another && i > 0) {
+            say(&sentence, "%s; ", told ? "" : lacking);
+            told = true;
+        }
+        if (another && missing[i].zone != SLOT_NONE) {
+            say(&sentence, "if zone '%s'%s, ",
+                state_zone_at(state, missing[i].zone)->name,
+                told ? "" : " were then lost");
+        } else {
+            say(&sentence, "%s", another ? "if a zone were then lost, " : ", ");
+        }
+        say_count(&sentence, state, &missing[i]);
+    }
     api_fail(reply, API_HEADROOM,
-             "headroom: if %s were then lost, %u VM%s%s%s would find no room "
-             "in the other zones; add hosts there, or stop others",
-             zone, missing->count, missing->count == 1 ? "" : "s",
-             class == NULL ? "" : " of ", words);
+             "headroom: %s%s; add hosts there, or stop others", sentence.text,
+             told ? "" : lacking);
+}
+
+static void fail_headroom(struct api_reply *reply, const struct state *state,
+                          const struct placement_headroom *missing)
+{
+    fail_missing(reply, state, missing, 1);
 }
 
 bool api_check_choice(struct api_reply *reply, const struct state *state,
@@ -145,37 +198,79 @@ bool api_check_start_headroom(struct api_reply *reply, struct turn_plan *plan,
     return check_place(reply, plan, &started);
 }
 
+static void apply_member(struct turn_plan *plan, const struct change *create)
+{
+    /* Not by turn_change(): what it would write is needed nowhere. */
+    state_apply(plan->scratch, create, &plan->sink);
+}
+
+static void assign_member(struct turn_plan *plan, const struct vm *vm,
+                          uint32_t host)
+{
+    struct change assign = {.kind = CHANGE_VM_ASSIGN};
+
+    assign.vm_assign = (struct change_vm_assign){
+        {vm->uid}, {state_host_at(plan->scratch, host)->uid}, vm->epoch + 1};
+    state_apply(plan->scratch, &assign, &plan->sink);
+}
+
 /* Whether the member found room, or waits for another reason than headroom:
  * one that waits endangers nobody. */
 static bool try_member(struct api_reply *reply, struct turn_plan *plan,
                        const struct change *create)
 {
-    struct change assign = {.kind = CHANGE_VM_ASSIGN};
     struct placement_request request = {NULL, SLOT_NONE};
     struct placement_choice choice;
 
-    /* Not by turn_change(): what it would write is needed nowhere. */
-    state_apply(plan->scratch, create, &plan->sink);
+    apply_member(plan, create);
     request.vm = state_vm_named(plan->scratch, create->vm_create.name);
     placer_choose(plan->placer, plan->scratch, &request, &choice);
     if (choice.host == SLOT_NONE) {
         return api_check_choice(reply, plan->scratch, &choice);
     }
-    assign.vm_assign = (struct change_vm_assign){
-        {request.vm->uid},
-        {state_host_at(plan->scratch, choice.host)->uid},
-        request.vm->epoch + 1};
-    state_apply(plan->scratch, &assign, &plan->sink);
+    assign_member(plan, request.vm, choice.host);
     return true;
 }
 
-bool api_check_members_headroom(struct api_reply *reply, struct turn_plan *plan,
-                                struct group_id group, uint32_t count)
-{
-    struct text pools[CHANGE_POOLS_MAX];
-    char name[16];
+/* The check ended at the first member that breaks the proof. What is missing
+ * for all of them shows when all are there. */
+#define MISSING_TOLD_MAX 8
 
-    CHECK(plan->trial != NULL);
+static void place_at_risk(struct turn_plan *plan, const struct vm *vm)
+{
+    struct placement_request request = {vm, SLOT_NONE};
+    struct placement_choice choice;
+
+    placer_choose_at_risk(plan->placer, plan->scratch, &request, &choice);
+    if (choice.host != SLOT_NONE) {
+        assign_member(plan, vm, choice.host);
+    }
+}
+
+static void tell_all_missing(struct api_reply *reply, struct turn_plan *plan)
+{
+    struct placement_headroom missing[MISSING_TOLD_MAX];
+    uint32_t count = 0;
+    uint32_t slices = 0;
+
+    while (!headroom_work(plan->placer, plan->scratch, HEADROOM_SLICE_VMS) &&
+           slices++ < API_TRIED_SLICES_MAX) {
+    }
+    for (uint32_t zone = 0; zone < state_zone_slots(plan->scratch); zone++) {
+        if (state_zone_at(plan->scratch, zone) != NULL) {
+            count += headroom_missing(plan->placer, zone, missing + count,
+                                      MISSING_TOLD_MAX - count);
+        }
+    }
+    if (count > 0) {
+        reply->code = RPC_OK; /* It says more than what was said. */
+        fail_missing(reply, plan->scratch, missing, count);
+    }
+}
+
+static bool check_members_count(struct api_reply *reply,
+                                const struct turn_plan *plan, uint32_t count)
+{
     if (count > API_TRIED_MEMBERS_MAX) {
         api_fail(reply, API_INVALID_FIELD,
                  "count: %u members more; with `headroom: enforce` at most %d "
@@ -188,17 +283,43 @@ bool api_check_members_headroom(struct api_reply *reply, struct turn_plan *plan,
                  VMS_MAX);
         return false;
     }
+    return true;
+}
+
+bool api_check_members_headroom(struct api_reply *reply, struct turn_plan *plan,
+                                struct group_id group, uint32_t count)
+{
+    struct text pools[CHANGE_POOLS_MAX];
+    bool refused = false;
+    char name[16];
+
+    CHECK(plan->trial != NULL);
+    if (!check_members_count(reply, plan, count)) {
+        return false;
+    }
     for (uint32_t i = 0; i < count; i++) {
         struct change create;
 
         snprintf(name, sizeof(name), "=%u", i);
         create = group_fields_member(
             plan->scratch, state_group(plan->scratch, group), name, pools);
-        if (!try_member(reply, plan, &create)) {
-            return false;
+        if (refused) {
+            apply_member(plan, &create);
+        } else if (!try_member(reply, plan, &create)) {
+            if (reply->reason != api_error_entry(API_HEADROOM)->reason) {
+                return false;
+            }
+            refused = true;
+        }
+        if (refused) {
+            place_at_risk(plan,
+                          state_vm_named(plan->scratch, create.vm_create.name));
         }
     }
-    return true;
+    if (refused) {
+        tell_all_missing(reply, plan);
+    }
+    return !refused;
 }
 
 static bool check_answer(struct api_reply *reply, const struct state *state,

@@ -13,6 +13,10 @@
  * tried, and the loop stands still meanwhile (some microseconds each). */
 #define API_TRIED_MEMBERS_MAX 5000
 
+/* Slices of headroom's work for a refusal that tells all that is missing; with
+ * more to do it tells of the first member alone. */
+#define API_TRIED_SLICES_MAX 20
+
 /* A VM that is to be made, started or moved: what its placement said. */
 bool api_check_choice(struct api_reply *reply, const struct state *state,
                       const struct placement_choice *choice);

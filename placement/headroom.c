@@ -62,6 +62,25 @@ bool headroom_zone(const struct placer *placer, const struct state *state,
     return true;
 }
 
+uint32_t headroom_missing(const struct placer *placer, uint32_t zone,
+                          struct placement_headroom *out, uint32_t max)
+{
+    const struct headroom *headroom = placer_headroom(placer);
+    const struct headroom_zone_book *book = &headroom->zones[zone];
+    uint32_t count = 0;
+
+    if (!is_known(headroom, zone)) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < book->missing_size && count < max; i++) {
+        if (book->missing[i] > 0) {
+            out[count++] = (struct placement_headroom){
+                zone, headroom->witness.sizes[i].class_slot, book->missing[i]};
+        }
+    }
+    return count;
+}
+
 uint32_t headroom_backup(const struct placer *placer, uint32_t vm_slot)
 {
     const struct headroom *headroom = placer_headroom(placer);

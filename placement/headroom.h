@@ -43,6 +43,11 @@ struct headroom_zone {
 bool headroom_zone(const struct placer *placer, const struct state *state,
                    uint32_t zone, struct headroom_zone *out);
 
+/* What is missing if the zone were lost: one entry a class, at most `max`. How
+ * many there are; 0 also while it is being worked out. */
+uint32_t headroom_missing(const struct placer *placer, uint32_t zone,
+                          struct placement_headroom *out, uint32_t max);
+
 /* The host where the VM in the slot would go if its zone were lost, or that is
  * kept for it since it was; SLOT_NONE: none. All of them hold at once: the plan
  * that exists before the loss. */

@@ -115,6 +115,12 @@ static void enforced_headroom_refuses_before_anything_is_made(void **unused)
     desk_ok(desk, "CreateGroup",
             "group: {name: g, template: {class_name: small, " EXEC "}}");
     desk_refused(desk, "ScaleGroup", "{name: g, count: 2}", "HEADROOM", "zone");
+    /* Not the first of them alone. */
+    desk_refused(
+        desk, "ScaleGroup", "{name: g, count: 6}", "HEADROOM",
+        "if zone 'z1' were then lost, 6 VMs of class 'small' would find "
+        "no room in the other zones; if zone 'z2', 6 VMs of class "
+        "'small'; if zone 'z3', 6 VMs");
     desk_refused(desk, "ScaleGroup", "{name: g, count: 6000}", "INVALID_FIELD",
                  "count");
     desk_destroy(desk);
