@@ -194,7 +194,7 @@ const struct command commands_region[] = {
      .options = CHANGE,
      .summary = "end the drain of zones: what has not left stays",
      .method = "ZoneService/CancelDrainZone",
-     .outcome = "no longer drained",
+     .outcome = "is not drained",
      .run = run_simple},
 
     {.noun = "class",
@@ -321,7 +321,7 @@ const struct command commands_region[] = {
      .options = CHANGE,
      .summary = "end the drain of hosts: what has not left stays",
      .method = "HostService/CancelDrainHost",
-     .outcome = "no longer drained",
+     .outcome = "is not drained",
      .run = run_simple},
     {.noun = "host",
      .verb = "token create",

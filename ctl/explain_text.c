@@ -158,7 +158,8 @@ static void write_why(const Holdfast__V1__Vm *vm, struct bytes *out)
                  ? "; it runs on where it is until it is its turn"
                  : "");
     } else if (moved[0] != '\0') {
-        line(out, "Last moved:", "because %s", moved);
+        line(out, "Last move:", "%s; restarts after a loss are no moves",
+             moved);
     }
     if (status->last_end[0] != '\0') {
         line(out, "Last end:", "%s", status->last_end);
@@ -240,7 +241,15 @@ static void write_loss(const struct explanation *it, struct bytes *out)
     if (!has_host(it->vm)) {
         return;
     }
-    if (status->unprotected_reason == 0) {
+    if (status->unprotected_reason ==
+        HOLDFAST__V1__UNPROTECTED_REASON__UNPROTECTED_REASON_UNKNOWN) {
+        line(out, "Protected:", "unknown: %s",
+             it->plan != NULL &&
+                     it->plan->headroom ==
+                         HOLDFAST__V1__HEADROOM_MODE__HEADROOM_MODE_OFF
+                 ? "headroom is off, so nothing is proved"
+                 : "headroom is still being worked out");
+    } else if (status->unprotected_reason == 0) {
         line(out, "Protected:",
              it->unplaced == NULL ? "yes"
                                   : "by its rules, but there is no room");

@@ -312,7 +312,9 @@ bool list_is_wanted(const struct arguments *arguments,
     }
     return equals(arguments_value(arguments, OPTION_GROUP), vm->group) &&
            (!arguments_has(arguments, OPTION_ONLY_UNPROTECTED) ||
-            (vm->status != NULL && vm->status->unprotected_reason != 0));
+            (vm->status != NULL && vm->status->unprotected_reason != 0 &&
+             vm->status->unprotected_reason !=
+                 HOLDFAST__V1__UNPROTECTED_REASON__UNPROTECTED_REASON_UNKNOWN));
 }
 
 /* Drops what a server does not filter. */

@@ -236,7 +236,8 @@ enum exit_code plan_get_rest(struct invocation *invocation,
     }
     while (code == EXIT_OK && plan->next_page_token[0] != '\0' &&
            (all || (plan->plan->totals != NULL &&
-                    plan->n_unplaced < plan->plan->totals->unplaced))) {
+                    plan->n_unplaced < (size_t)plan->plan->totals->unplaced +
+                                           plan->plan->totals->waiting))) {
         Holdfast__V1__GetPlanResponse *page;
 
         code =

@@ -113,15 +113,17 @@ static bool is_loss(const Holdfast__V1__PlanAction *action)
            action->action_case == HOLDFAST__V1__PLAN_ACTION__ACTION_HOST_LOSS;
 }
 
-/* Where VMs must leave and may find no other place. */
-static bool empties(const Holdfast__V1__PlanAction *action)
+bool plan_text_empties(const Holdfast__V1__Plan *plan)
 {
-    return action->action_case ==
-               HOLDFAST__V1__PLAN_ACTION__ACTION_DRAIN_HOST ||
-           action->action_case ==
-               HOLDFAST__V1__PLAN_ACTION__ACTION_DRAIN_ZONE ||
-           action->action_case ==
-               HOLDFAST__V1__PLAN_ACTION__ACTION_REMOVE_HOSTS;
+    const Holdfast__V1__PlanAction *action = plan->action;
+
+    return action != NULL &&
+           (action->action_case ==
+                HOLDFAST__V1__PLAN_ACTION__ACTION_DRAIN_HOST ||
+            action->action_case ==
+                HOLDFAST__V1__PLAN_ACTION__ACTION_DRAIN_ZONE ||
+            action->action_case ==
+                HOLDFAST__V1__PLAN_ACTION__ACTION_REMOVE_HOSTS);
 }
 
 /* "41 VMs restart", with a comma before it unless it is the first. */
@@ -171,10 +173,9 @@ static void say_unplaced(struct sentence *sentence,
 {
     uint32_t unplaced = plan->totals->unplaced;
 
-    if (empties(plan->action)) {
-        (void)say_count(sentence, unplaced, "VM",
-                        "stays: it has no other place",
-                        "stay: they have no other place");
+    if (plan_text_empties(plan)) {
+        (void)say_count(sentence, unplaced, "VM", "cannot leave",
+                        "cannot leave");
     } else if (unplaced > 0 || !is_loss(plan->action)) {
         (void)say_count(sentence, unplaced, "VM", "without a place",
                         "without a place");
@@ -200,6 +201,29 @@ static void say_times(struct sentence *sentence,
         say(sentence, "; each is down for about %s, at most %s", median.text,
             max.text);
     }
+}
+
+/* "no VM moves; zone z1 has 48 CPUs and 96 GiB then, 32 and 64 GiB now". */
+static bool say_growth(struct sentence *sentence,
+                       const Holdfast__V1__Plan *plan)
+{
+    for (size_t i = 0; i < plan->n_zones; i++) {
+        const Holdfast__V1__PlanZone *zone = plan->zones[i];
+
+        if (plan->action->action_case ==
+                HOLDFAST__V1__PLAN_ACTION__ACTION_ADD_HOSTS &&
+            strcmp(zone->zone, plan->action->add_hosts->zone) == 0 &&
+            zone->capacity_before != NULL && zone->capacity_after != NULL) {
+            say(sentence, "no VM moves; zone %s has %s CPU and %s then, ",
+                zone->zone, format_cpu(zone->capacity_after->cpu_milli).text,
+                format_mib(zone->capacity_after->memory_mib).text);
+            say(sentence, "%s and %s now",
+                format_cpu(zone->capacity_before->cpu_milli).text,
+                format_mib(zone->capacity_before->memory_mib).text);
+            return true;
+        }
+    }
+    return false;
 }
 
 void plan_text_headline(const Holdfast__V1__Plan *plan, char *text, size_t size)
@@ -228,7 +252,9 @@ void plan_text_headline(const Holdfast__V1__Plan *plan, char *text, size_t size)
     (void)say_count(&sentence, totals->preempts, "preemptible VM",
                     "is stopped for others", "are stopped for others");
     say_unplaced(&sentence, plan);
-    if (sentence.clauses == 0) {
+    if (sentence.clauses == 0 && say_growth(&sentence, plan)) {
+        /* That is all. */
+    } else if (sentence.clauses == 0) {
         say(&sentence, "nothing would happen");
     } else {
         say_times(&sentence, totals);

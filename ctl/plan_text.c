@@ -82,6 +82,17 @@ static struct format share(uint64_t used, uint64_t capacity)
     return out;
 }
 
+/* Of a plan that does not know it: why. NULL: it does. */
+static const char *unknown_headroom(const Holdfast__V1__Plan *plan)
+{
+    if (plan->headroom_known) {
+        return NULL;
+    }
+    return plan->headroom == HOLDFAST__V1__HEADROOM_MODE__HEADROOM_MODE_OFF
+               ? "off"
+               : "unknown";
+}
+
 static struct format unplaceable(uint32_t count)
 {
     struct format out = {.text = "ok"};
@@ -106,7 +117,7 @@ static struct format count_of(uint32_t count)
 }
 
 static void zone_row(const struct plan_text *text, struct grid *grid,
-                     const Holdfast__V1__PlanZone *zone)
+                     const char *unknown, const Holdfast__V1__PlanZone *zone)
 {
     const Holdfast__V1__Resources *before = of(zone->used_before);
     const Holdfast__V1__Resources *after = of(zone->used_after);
@@ -124,6 +135,8 @@ static void zone_row(const struct plan_text *text, struct grid *grid,
                 share(after->memory_mib, has->memory_mib).text);
     if (has->cpu_milli == 0 && had->cpu_milli > 0) {
         grid_cell_colour(grid, COLOUR_DIM, "gone");
+    } else if (unknown != NULL) {
+        grid_cell_colour(grid, COLOUR_DIM, unknown);
     } else {
         cell_change(grid,
                     zone->unplaceable_after > 0 ? COLOUR_BAD : COLOUR_GOOD,
@@ -163,7 +176,7 @@ static void write_zones(const struct plan_text *text,
         grid_column(&grid, "OF");
     }
     for (size_t i = 0; i < plan->n_zones; i++) {
-        zone_row(text, &grid, plan->zones[i]);
+        zone_row(text, &grid, unknown_headroom(plan), plan->zones[i]);
     }
     bytes_append_u8(out, '\n');
     grid_write(&grid, true, text->colours, out);
@@ -285,7 +298,7 @@ struct lack {
 };
 
 static size_t find_lacks(const Holdfast__V1__GetPlanResponse *response,
-                         struct lack *lacks, size_t *others)
+                         bool waited, struct lack *lacks, size_t *others)
 {
     size_t count = 0;
 
@@ -294,6 +307,9 @@ static size_t find_lacks(const Holdfast__V1__GetPlanResponse *response,
         const Holdfast__V1__PlanUnplaced *vm = response->unplaced[i];
         size_t at = 0;
 
+        if ((vm->waited_before != 0) != waited) {
+            continue;
+        }
         while (at < count &&
                (lacks[at].first->reason != vm->reason ||
                 strcmp(lacks[at].first->class_name, vm->class_name) != 0 ||
@@ -315,8 +331,8 @@ static size_t find_lacks(const Holdfast__V1__GetPlanResponse *response,
     return count;
 }
 
-static void write_lack(const struct plan_text *text, const struct lack *lack,
-                       struct bytes *out)
+static void write_lack(const struct plan_text *text, enum colour colour,
+                       const struct lack *lack, struct bytes *out)
 {
     char reason[TEXT_NAME_MAX + 1];
     char names[512] = "";
@@ -325,7 +341,7 @@ static void write_lack(const struct plan_text *text, const struct lack *lack,
 
     text_enum_name(&holdfast__v1__pending_reason__descriptor,
                    (int)lack->first->reason, reason);
-    put_colour(text, COLOUR_BAD, out);
+    put_colour(text, colour, out);
     bytes_append_format(
         out, "  %zu VM%s of %s: %s\n", lack->count, plural(lack->count),
         lack->first->class_name[0] == '\0' ? "a size of its own"
@@ -348,18 +364,19 @@ static void write_lack(const struct plan_text *text, const struct lack *lack,
     prose_write(out, names, 4, 4);
 }
 
-static void write_unplaced(const struct plan_text *text, struct bytes *out)
+static void write_lacks(const struct plan_text *text, bool waited,
+                        const char *title, struct bytes *out)
 {
     struct lack lacks[LACKS_MAX];
     size_t others;
-    size_t count = find_lacks(text->response, lacks, &others);
+    size_t count = find_lacks(text->response, waited, lacks, &others);
 
     if (count == 0) {
         return;
     }
-    bytes_append_format(out, "\nWithout a place:\n");
+    bytes_append_format(out, "\n%s:\n", title);
     for (size_t i = 0; i < count; i++) {
-        write_lack(text, &lacks[i], out);
+        write_lack(text, waited ? COLOUR_WAIT : COLOUR_BAD, &lacks[i], out);
     }
     if (others > 0) {
         bytes_append_format(out,
@@ -399,6 +416,9 @@ void plan_text_write(const struct plan_text *text, struct bytes *out)
     write_headline(text, plan, out);
     write_zones(text, plan, out);
     write_steps(text, out);
-    write_unplaced(text, out);
+    write_lacks(text, false,
+                plan_text_empties(plan) ? "Cannot leave" : "Without a place",
+                out);
+    write_lacks(text, true, "Waited before, and still would", out);
     write_next(plan, out);
 }

@@ -22,6 +22,10 @@ struct plan_text {
 
 void plan_text_write(const struct plan_text *text, struct bytes *out);
 
+/* Whether it is of an action after which VMs must leave, and may not be able
+ * to. */
+bool plan_text_empties(const Holdfast__V1__Plan *plan);
+
 /* The headline alone, without a line feed: "Losing zone z2: 41 VMs restart in
  * z1 and z3, none without a place; the last runs again after about 7.2 s." */
 void plan_text_headline(const Holdfast__V1__Plan *plan, char *text,

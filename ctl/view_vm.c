@@ -78,6 +78,10 @@ struct view_state view_vm_protection(const ProtobufCMessage *message,
     struct view_state view = {.text = "-"};
     char reason[TEXT_NAME_MAX + 1];
 
+    if (status->unprotected_reason ==
+        HOLDFAST__V1__UNPROTECTED_REASON__UNPROTECTED_REASON_UNKNOWN) {
+        return (struct view_state){.text = "unknown"};
+    }
     if (status->unprotected_reason != 0) {
         text_enum_name(&holdfast__v1__unprotected_reason__descriptor,
                        (int)status->unprotected_reason, reason);

@@ -149,7 +149,7 @@ static void respond_zone(struct api_reply *reply, const struct turn_plan *plan,
 static bool check_quorum(struct api_reply *reply, const struct turn_plan *plan,
                          const struct zone *zone)
 {
-    if ((plan->zones_needed >> uid_slot(zone->uid) & 1) == 0) {
+    if (!turn_needs_zones(plan->voters, UINT64_C(1) << uid_slot(zone->uid))) {
         return true;
     }
     api_fail(reply, API_QUORUM_NEEDED,

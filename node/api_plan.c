@@ -50,7 +50,8 @@ static Holdfast__V1__PlanTotals *view_totals(struct arena *arena,
     view->preempts = plan->counts[PLAN_PREEMPT];
     view->creates = plan->counts[PLAN_CREATE];
     view->deletes = plan->counts[PLAN_DELETE];
-    view->unplaced = plan->unplaced_count;
+    view->unplaced = plan->lacks[PLAN_UNPLACED].count;
+    view->waiting = plan->lacks[PLAN_WAITING].count;
     view->downtime_max_ms = plan->downtime_max_ms;
     view->downtime_median_ms = plan->downtime_median_ms;
     view->planning_us = plan->planning_us;
@@ -123,6 +124,8 @@ Holdfast__V1__Plan *view_plan(struct arena *arena, const struct plan *plan)
             text_at(arena, plan, plan->warnings[i]);
     }
     view->changes = plan_has_changes(plan);
+    view->headroom = (Holdfast__V1__HeadroomMode)plan->headroom_mode;
+    view->headroom_known = plan->headroom;
     return view;
 }
 
@@ -182,7 +185,11 @@ static Holdfast__V1__PlanUnplaced *view_unplaced(struct arena *arena,
                                                  const struct plan *plan,
                                                  uint32_t number)
 {
-    const struct plan_unplaced *unplaced = &plan->unplaced[number];
+    uint32_t count = plan->lacks[PLAN_UNPLACED].count;
+    bool waits = number >= count;
+    const struct plan_unplaced *unplaced =
+        waits ? &plan->lacks[PLAN_WAITING].vms[number - count]
+              : &plan->lacks[PLAN_UNPLACED].vms[number];
     Holdfast__V1__PlanUnplaced *view = view_alloc(arena, sizeof(*view));
 
     holdfast__v1__plan_unplaced__init(view);
@@ -191,12 +198,13 @@ static Holdfast__V1__PlanUnplaced *view_unplaced(struct arena *arena,
     view->priority = unplaced->priority;
     view->reason = (Holdfast__V1__PendingReason)unplaced->reason;
     view->message = text_at(arena, plan, unplaced->message);
+    view->waited_before = waits;
     return view;
 }
 
 /* --- Pages ---------------------------------------------------------------- */
 
-/* First the steps, in order, then what is unplaced. */
+/* First the steps, in order, then what is unplaced, then what waited before. */
 struct page {
     Holdfast__V1__PlanStep **steps;
     size_t step_count;
@@ -208,7 +216,7 @@ struct page {
 static void read_page(struct arena *arena, const struct plan *plan,
                       uint32_t first, uint32_t count, struct page *page)
 {
-    uint32_t total = plan->step_count + plan->unplaced_count;
+    uint64_t total = plan_size(plan);
     char token[16] = "";
     size_t size = 0;
 

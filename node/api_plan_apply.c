@@ -295,8 +295,9 @@ static bool check(const Holdfast__V1__ApplyPlanRequest *request,
     }
     if (!found->applicable) {
         api_fail(reply, API_PLAN_NOT_APPLICABLE,
-                 "id: plan '%s' is of a loss, of what is not there, of "
-                 "nothing, or stops VMs for others: nothing to apply",
+                 "id: plan '%s' is of a loss, of what is not there or not "
+                 "allowed, of nothing, or stops VMs for others: nothing to "
+                 "apply",
                  found->id);
         return false;
     }

@@ -414,7 +414,8 @@ static void look_around(struct engine *engine, uint64_t time_ms)
     if (now_ms >= engine->judge_next_ms) {
         engine->judge_next_ms = now_ms + JUDGE_PERIOD_MS;
         engine->judge.zones_reachable = engine->ops->zones_reachable(engine);
-        engine->turn.zones_needed = engine->ops->zones_needed(engine);
+        engine->turn.voters = (struct turn_voters){.count = 0};
+        engine->ops->voters(engine, &engine->turn.voters);
         if (judge_is_due(&engine->judge, engine->state, now_ms, time_ms)) {
             turn_want(&engine->turn);
         }
@@ -436,7 +437,7 @@ static bool work_on_plans(struct engine *engine, const struct placer *placer,
                 .state = engine->state,
                 .placer = placer,
                 .time_ms = time_ms,
-                .zones_needed = engine->turn.zones_needed,
+                .voters = &engine->turn.voters,
             },
         .now_ms = engine->now.boot_ms,
         .clock_us = engine->ops->clock_us,

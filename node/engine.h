@@ -46,9 +46,8 @@ struct engine_ops {
      * of the leader only. */
     uint64_t (*zones_reachable)(struct engine *engine);
 
-    /* Bit i: without the voters of the zone in slot i those that answer are no
-     * majority of all. Likewise. */
-    uint64_t (*zones_needed)(struct engine *engine);
+    /* Likewise. `voters` is all zero. */
+    void (*voters)(struct engine *engine, struct turn_voters *voters);
 
     /* Microseconds of a clock that measures how long work takes, for display
      * alone; NULL: none. */

@@ -302,62 +302,40 @@ enum membership_verdict membership_remove(const struct membership *now,
     return MEMBERSHIP_CHANGES;
 }
 
-/* The voters of one zone, and what is left without them. */
-struct zone_voters {
-    size_t count;
-    size_t answer;
-    size_t answer_elsewhere;
-};
-
-static struct zone_voters voters_in(const struct membership *now,
-                                    const struct zone *zone)
+void membership_count_voters(const struct membership *now,
+                             const struct state *state,
+                             struct turn_voters *voters)
 {
-    struct zone_voters voters = {0};
-
-    for (size_t i = 0; zone != NULL && i < now->members->count; i++) {
+    *voters = (struct turn_voters){.count = 0};
+    for (size_t i = 0; i < now->members->count; i++) {
         const struct member *member = &now->members->items[i];
         bool answers = now->seen[i].answers;
+        const struct zone *zone = state_zone_named(
+            state, (struct text){member->zone, (uint32_t)strlen(member->zone)});
 
         if (member->role != REPLICA_VOTER) {
             continue;
         }
-        if (strcmp(member->zone, zone->name) == 0) {
-            voters.count++;
-            voters.answer += answers;
-        } else {
-            voters.answer_elsewhere += answers;
+        voters->count++;
+        voters->answering += answers;
+        if (zone != NULL) {
+            voters->in_zone[uid_slot(zone->uid)]++;
+            voters->answering_in[uid_slot(zone->uid)] += answers;
         }
     }
-    return voters;
 }
 
 /* A zone's voter answers if any of its nodes does. */
 uint64_t membership_zones_reachable(const struct membership *now,
                                     const struct state *state)
 {
+    struct turn_voters voters;
     uint64_t mask = UINT64_MAX;
 
-    for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
-        struct zone_voters voters = voters_in(now, state_zone_at(state, slot));
-
-        if (voters.count > 0 && voters.answer == 0) {
+    membership_count_voters(now, state, &voters);
+    for (uint32_t slot = 0; slot < ZONES_MAX; slot++) {
+        if (voters.in_zone[slot] > 0 && voters.answering_in[slot] == 0) {
             mask &= ~(UINT64_C(1) << slot);
-        }
-    }
-    return mask;
-}
-
-uint64_t membership_zones_needed(const struct membership *now,
-                                 const struct state *state)
-{
-    size_t all = members_voters(now->members);
-    uint64_t mask = 0;
-
-    for (uint32_t slot = 0; slot < state_zone_slots(state); slot++) {
-        struct zone_voters voters = voters_in(now, state_zone_at(state, slot));
-
-        if (voters.count > 0 && voters.answer_elsewhere <= all / 2) {
-            mask |= UINT64_C(1) << slot;
         }
     }
     return mask;

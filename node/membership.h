@@ -67,11 +67,11 @@ void membership_note(enum membership_step step, const struct member *member,
 /* Not near enough to be promoted. */
 bool membership_is_behind(const struct membership *now, size_t place);
 
-/* See engine_ops: the zones whose voters answer, and those without which the
- * voters that answer are no majority. */
+/* See engine_ops: the zones whose voters answer, and how many there are. */
 uint64_t membership_zones_reachable(const struct membership *now,
                                     const struct state *state);
-uint64_t membership_zones_needed(const struct membership *now,
-                                 const struct state *state);
+void membership_count_voters(const struct membership *now,
+                             const struct state *state,
+                             struct turn_voters *voters);
 
 #endif

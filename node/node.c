@@ -114,12 +114,12 @@ static uint64_t zones_reachable(struct engine *engine)
     return membership_zones_reachable(&now, engine->state);
 }
 
-static uint64_t zones_needed(struct engine *engine)
+static void count_voters(struct engine *engine, struct turn_voters *voters)
 {
     struct membership now;
 
     look_around(node_of(engine), &now);
-    return membership_zones_needed(&now, engine->state);
+    membership_count_voters(&now, engine->state, voters);
 }
 
 static uint64_t clock_us(void)
@@ -133,7 +133,7 @@ static const struct engine_ops engine_ops = {
     .members = on_members,
     .wake = on_wake,
     .zones_reachable = zones_reachable,
-    .zones_needed = zones_needed,
+    .voters = count_voters,
     .clock_us = clock_us,
 };
 

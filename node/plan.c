@@ -29,7 +29,9 @@ void plan_destroy(struct plan *plan)
     bytes_close(&plan->text);
     map_close(&plan->names);
     free(plan->steps);
-    free(plan->unplaced);
+    for (enum plan_lack lack = PLAN_UNPLACED; lack < PLAN_LACKS; lack++) {
+        free(plan->lacks[lack].vms);
+    }
     free(plan);
 }
 
@@ -136,15 +138,17 @@ struct plan_step *plan_add_step(struct plan *plan)
     return &plan->steps[plan->step_count++];
 }
 
-struct plan_unplaced *plan_add_unplaced(struct plan *plan)
+struct plan_unplaced *plan_add_unplaced(struct plan *plan, enum plan_lack lack)
 {
-    if (plan->unplaced_count == plan->unplaced_capacity) {
-        plan->unplaced_capacity = 2 * plan->unplaced_capacity + 256;
-        plan->unplaced = memory_realloc_array(
-            plan->unplaced, plan->unplaced_capacity, sizeof(*plan->unplaced));
+    struct plan_lacks *lacks = &plan->lacks[lack];
+
+    if (lacks->count == lacks->capacity) {
+        lacks->capacity = 2 * lacks->capacity + 256;
+        lacks->vms = memory_realloc_array(lacks->vms, lacks->capacity,
+                                          sizeof(*lacks->vms));
     }
-    plan->unplaced[plan->unplaced_count] = (struct plan_unplaced){0};
-    return &plan->unplaced[plan->unplaced_count++];
+    lacks->vms[lacks->count] = (struct plan_unplaced){0};
+    return &lacks->vms[lacks->count++];
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -175,7 +179,14 @@ void plan_sum_up(struct plan *plan)
     free(downtimes);
 }
 
+uint64_t plan_size(const struct plan *plan)
+{
+    return (uint64_t)plan->step_count + plan->lacks[PLAN_UNPLACED].count +
+           plan->lacks[PLAN_WAITING].count;
+}
+
 bool plan_has_changes(const struct plan *plan)
 {
-    return plan->step_count > 0 || plan->unplaced_count > 0;
+    return plan->step_count > 0 || plan->lacks[PLAN_UNPLACED].count > 0 ||
+           plan->grows;
 }

@@ -48,6 +48,16 @@ struct plan_unplaced {
     uint8_t reason; /* enum pending_reason */
 };
 
+/* What waits: VMs to which the action does nothing, and that have no place
+ * before it nor after it. */
+enum plan_lack { PLAN_UNPLACED, PLAN_WAITING, PLAN_LACKS };
+
+struct plan_lacks {
+    struct plan_unplaced *vms;
+    uint32_t count;
+    uint32_t capacity;
+};
+
 struct plan_zone {
     uint32_t name;
     uint32_t vms_before;
@@ -74,9 +84,7 @@ struct plan {
     struct plan_step *steps;
     uint32_t step_count;
     uint32_t step_capacity;
-    struct plan_unplaced *unplaced;
-    uint32_t unplaced_count;
-    uint32_t unplaced_capacity;
+    struct plan_lacks lacks[PLAN_LACKS]; /* By enum plan_lack. */
     struct plan_zone zones[ZONES_MAX];
     uint32_t zone_count;
     uint32_t warnings[PLAN_WARNINGS_MAX];
@@ -85,9 +93,11 @@ struct plan {
     uint32_t downtime_max_ms;
     uint32_t downtime_median_ms;
     uint32_t planning_us;
-    bool applicable; /* Somebody could do it. */
-    bool risky;      /* Only with accept_risk. */
-    bool headroom;   /* What the zones say of it is known. */
+    bool applicable;       /* Somebody could do it. */
+    bool risky;            /* Only with accept_risk. */
+    bool grows;            /* Hosts come. */
+    bool headroom;         /* What the zones say of it is known. */
+    uint8_t headroom_mode; /* enum headroom_mode */
 };
 
 struct plan *plan_create(void);
@@ -112,12 +122,16 @@ void plan_warn(struct plan *plan, const char *format, ...)
 
 /* A step more, all zero. */
 struct plan_step *plan_add_step(struct plan *plan);
-struct plan_unplaced *plan_add_unplaced(struct plan *plan);
+struct plan_unplaced *plan_add_unplaced(struct plan *plan, enum plan_lack lack);
 
 /* Counts, and the downtimes' maximum and median. */
 void plan_sum_up(struct plan *plan);
 
-/* Something would happen, or something has no place. */
+/* Steps and VMs without a place: what the plan takes to be kept. */
+uint64_t plan_size(const struct plan *plan);
+
+/* Something would happen, something that the action is about has no place, or
+ * there would be more room. */
 bool plan_has_changes(const struct plan *plan);
 
 #endif

@@ -5,6 +5,8 @@
 #include "base/memory.h"
 #include "node/api_check.h"
 #include "node/api_size.h"
+#include "node/class_zones.h"
+#include "node/group_fields.h"
 #include "node/limits.h"
 
 #include <stdio.h>
@@ -213,18 +215,18 @@ static bool lose_zones(struct plan_action *action,
             return false;
         }
         zones |= UINT64_C(1) << uid_slot(zone->uid);
-        if (plan->zones_needed >> uid_slot(zone->uid) & 1) {
-            plan_warn(result,
-                      "without the nodes of zone '%s' those that answer now "
-                      "are no majority: nothing would be placed until they "
-                      "are back",
-                      zone->name);
-        }
         change.zone_state.zone.uid = zone->uid;
         change.zone_state.state = ZONE_LOST;
         if (zone->state != ZONE_LOST) {
             turn_change(plan, &change);
         }
+    }
+    action->undecided = turn_needs_zones(plan->voters, zones);
+    if (action->undecided) {
+        plan_warn(result,
+                  "without the nodes of %s those that answer now are no "
+                  "majority: nothing would be placed until they are back",
+                  loss->n_zones == 1 ? "the zone" : "these zones together");
     }
     lose_zone_hosts(action, plan->scratch, zones);
     return true;
@@ -413,8 +415,22 @@ static bool begin_loss(struct plan_action *action, struct turn_plan *plan,
                : lose_hosts(action, message->host_loss, plan, reply);
 }
 
+/* As if it were not refused: the members that may be made are. */
+static void count_group(struct turn_plan *plan, struct group_id id,
+                        uint32_t count)
+{
+    struct change change = {.kind = CHANGE_GROUP_UPDATE};
+    struct text pools[CHANGE_POOLS_MAX];
+
+    change.group_update.group = id;
+    group_fields_read(plan->scratch, state_group(plan->scratch, id),
+                      &change.group_update.fields, pools);
+    change.group_update.fields.count = count;
+    turn_change(plan, &change);
+}
+
 static bool begin_group(struct plan_action *action, struct turn_plan *plan,
-                        struct api_reply *reply)
+                        struct plan *result, struct api_reply *reply)
 {
     const Holdfast__V1__PlanAction *message = action->message;
     const char *name;
@@ -422,6 +438,13 @@ static bool begin_group(struct plan_action *action, struct turn_plan *plan,
     if (message->action_case == ACTION(SCALE_GROUP)) {
         name = message->scale_group->name;
         scale_group(message->scale_group, plan, reply);
+        if (is_risk(reply)) {
+            plan_warn(result, "%s", reply->message);
+            forget(reply);
+            action->refused = true;
+            count_group(plan, group_named(plan, name),
+                        message->scale_group->count);
+        }
     } else {
         name = message->update_group->group == NULL
                    ? ""
@@ -431,6 +454,22 @@ static bool begin_group(struct plan_action *action, struct turn_plan *plan,
     }
     action->group = group_named(plan, name);
     return reply->code == RPC_OK;
+}
+
+static void warn_of_outside(const Holdfast__V1__PlanUpdateClass *update,
+                            const struct turn_plan *plan, struct plan *result,
+                            const struct api_reply *reply)
+{
+    const struct class *class =
+        reply->code != RPC_OK
+            ? NULL
+            : state_class_named(plan->scratch, text_of(update->vm_class->name));
+    char words[512];
+
+    if (class != NULL &&
+        class_zones_outside(plan->scratch, class, words, sizeof(words)) > 0) {
+        plan_warn(result, "%s", words);
+    }
 }
 
 bool plan_action_begin(struct plan_action *action,
@@ -454,15 +493,41 @@ bool plan_action_begin(struct plan_action *action,
         return add_hosts(message->add_hosts, plan, reply);
     case ACTION(SCALE_GROUP):
     case ACTION(UPDATE_GROUP):
-        return begin_group(action, plan, reply);
+        return begin_group(action, plan, result, reply);
     case ACTION(UPDATE_CLASS):
         update_class(message->update_class, plan, reply);
+        warn_of_outside(message->update_class, plan, result, reply);
         return reply->code == RPC_OK;
     case ACTION(REBALANCE):
         action->rebalances = true;
         return true;
     default:
         api_fail(reply, API_INVALID_FIELD, "action: one must be given");
+        return false;
+    }
+}
+
+bool plan_action_drains(const struct plan_action *action,
+                        const struct state *state, const struct host *host)
+{
+    const Holdfast__V1__PlanAction *message = action->message;
+    const Holdfast__V1__PlanRemoveHosts *removal;
+
+    switch (message->action_case) {
+    case ACTION(DRAIN_HOST):
+        return strcmp(message->drain_host->name, host->name) == 0;
+    case ACTION(DRAIN_ZONE):
+        return strcmp(message->drain_zone->name,
+                      state_zone_at(state, host->zone)->name) == 0;
+    case ACTION(REMOVE_HOSTS):
+        removal = message->remove_hosts;
+        for (size_t i = 0; i < removal->n_hosts; i++) {
+            if (strcmp(removal->hosts[i], host->name) == 0) {
+                return true;
+            }
+        }
+        return false;
+    default:
         return false;
     }
 }

@@ -21,8 +21,10 @@ struct plan_action {
     struct group_id regroup; /* Its rules are new; likewise. */
     bool drains;
     bool rebalances;
-    bool loss;     /* Nobody could do it. */
-    bool imagined; /* Likewise: what it needs is not there. */
+    bool loss;      /* Nobody could do it. */
+    bool undecided; /* It takes the nodes' majority: nothing is placed. */
+    bool imagined;  /* Likewise: what it needs is not there. */
+    bool refused;   /* Likewise: headroom does not allow all of it. */
 };
 
 /* Checks the action and decides what it says, in the plan of a clone; what
@@ -37,6 +39,10 @@ void plan_action_close(struct plan_action *action);
 /* Fences some of the hosts that are lost; true when there are no more. */
 bool plan_action_fence(struct plan_action *action, struct turn_plan *plan,
                        uint32_t max);
+
+/* Whether the action is to drain this host, alone or with its zone. */
+bool plan_action_drains(const struct plan_action *action,
+                        const struct state *state, const struct host *host);
 
 /* Decides in a real turn what it says; the steps follow. `reason`: for the
  * record, if risks are accepted. False when the reply has failed. */

@@ -113,8 +113,7 @@ static uint64_t kept_steps(const struct plan_book *book)
     uint64_t steps = 0;
 
     for (uint32_t i = 0; i < book->count; i++) {
-        steps += book->plans[i]->step_count;
-        steps += book->plans[i]->unplaced_count;
+        steps += plan_size(book->plans[i]);
     }
     return steps;
 }
@@ -124,8 +123,7 @@ static void keep(struct plan_book *book, struct plan *plan, uint64_t now_ms)
     forget_old(book, now_ms);
     while (book->count == PLANS_KEPT_MAX ||
            (book->count > 0 &&
-            kept_steps(book) + plan->step_count + plan->unplaced_count >
-                PLAN_STEPS_MAX)) {
+            kept_steps(book) + plan_size(plan) > PLAN_STEPS_MAX)) {
         forget_oldest(book);
     }
     plan->made_ms = now_ms;

@@ -67,12 +67,15 @@ void planner_begin(struct planner *planner, const struct planner_start *start,
         .recording = !brief,
         .start_ms = start->start_ms,
     };
+    if (start->voters != NULL) {
+        planner->voters = *start->voters;
+    }
     planner->plan = (struct turn_plan){
         .scratch = state_clone(start->state),
         .placer = placer_create(),
         .time_ms = start->time_ms,
         .now_ms = start->time_ms,
-        .zones_needed = start->zones_needed,
+        .voters = &planner->voters,
         .dry_run = true,
         .sink = {on_event},
     };
@@ -209,6 +212,10 @@ static void place(struct planner *planner)
     struct turn_plan *plan = &planner->plan;
     struct failover *failover = &planner->failover;
 
+    if (planner->action.undecided) {
+        enter(planner, PLANNER_MOVE);
+        return;
+    }
     if (!failover_work(failover, plan->scratch) || !obey(planner)) {
         return;
     }
@@ -304,7 +311,7 @@ static bool drain_on(struct planner *planner)
 {
     struct rebalance_move moves[MOVE_BATCH_MAX];
     uint32_t claimed;
-    uint32_t stuck;
+    uint32_t stuck; /* Is told of when all is done. */
 
     if (!planner->action.drains || !may_claim(planner)) {
         return false;
@@ -321,7 +328,6 @@ static bool drain_on(struct planner *planner)
     if (claimed > 0) {
         return true;
     }
-    planner->stuck += stuck;
     if (!rebalance_window_next(&planner->drains)) {
         return true;
     }
@@ -329,7 +335,6 @@ static bool drain_on(struct planner *planner)
         return false;
     }
     planner->drained = 0;
-    planner->stuck = 0;
     return true;
 }
 
@@ -337,13 +342,6 @@ static void drain(struct planner *planner)
 {
     if (drain_on(planner)) {
         return;
-    }
-    if (planner->stuck > 0) {
-        plan_warn(planner->result,
-                  "%u VM%s cannot leave and stay%s: disks, rules or room keep "
-                  "them there",
-                  planner->stuck, planner->stuck == 1 ? "" : "s",
-                  planner->stuck == 1 ? "s" : "");
     }
     enter(planner, PLANNER_REGROUP);
 }
@@ -476,8 +474,9 @@ static void zones_after(struct planner *planner)
     struct plan *result = planner->result;
     const struct state *state = planner->plan.scratch;
     bool enforced = state_policy(state)->headroom == HEADROOM_ENFORCE;
-    bool known = result->headroom;
+    bool known = result->headroom && !planner->action.undecided;
 
+    result->headroom_mode = (uint8_t)state_policy(state)->headroom;
     result->headroom = false;
     for (uint32_t slot = 0; slot < result->zone_count; slot++) {
         const struct zone *zone = state_zone_at(state, slot);
@@ -495,11 +494,15 @@ static void zones_after(struct planner *planner)
             row->unplaceable_after = headroom.unplaceable_count;
             result->headroom = known;
         }
-        if (known && row->unplaceable_after > row->unplaceable_before) {
+        if (result->headroom &&
+            row->unplaceable_after > row->unplaceable_before) {
             plan_warn(result,
-                      "%u VMs more than now could not be placed if zone '%s' "
+                      "%u VM%s more than now could not be placed if zone '%s' "
                       "were lost afterwards",
                       row->unplaceable_after - row->unplaceable_before,
+                      row->unplaceable_after - row->unplaceable_before == 1
+                          ? ""
+                          : "s",
                       zone->name);
             result->risky |= enforced;
         }
@@ -517,6 +520,15 @@ static void prove(struct planner *planner)
     enter(planner, planner->brief ? PLANNER_DONE : PLANNER_EXPLAIN);
 }
 
+static void warn_of_staying(struct plan *result, uint32_t count,
+                            const char *why)
+{
+    if (count > 0) {
+        plan_warn(result, "%u VM%s cannot leave and stay%s: %s", count,
+                  count == 1 ? "" : "s", count == 1 ? "s" : "", why);
+    }
+}
+
 static void finish(struct planner *planner)
 {
     struct plan *result = planner->result;
@@ -524,12 +536,17 @@ static void finish(struct planner *planner)
                       HOLDFAST__V1__PLAN_ACTION__ACTION_REBALANCE;
 
     plan_sum_up(result);
+    warn_of_staying(result, planner->stuck, "disks, rules or room keep them");
+    warn_of_staying(result, planner->guarded,
+                    "headroom keeps them, for the loss of a zone could not be "
+                    "survived without; a drain with accept_risk moves them");
     if (planner->truncated) {
         plan_warn(result, "more than %d steps: the rest is not shown",
                   PLAN_STEPS_MAX);
     }
+    result->grows = planner->action.imagined;
     result->applicable = !planner->action.loss && !planner->action.imagined &&
-                         !planner->truncated &&
+                         !planner->action.refused && !planner->truncated &&
                          result->counts[PLAN_PREEMPT] == 0 &&
                          result->counts[PLAN_RESTART] == 0 &&
                          (!rebalances || result->step_count > 0);

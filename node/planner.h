@@ -30,8 +30,8 @@ struct planner_start {
     const struct state *state;
     const struct placer *placer; /* Of that state; NULL: unknown. */
     uint64_t time_ms;
-    uint64_t zones_needed; /* See struct turn. */
-    uint32_t start_ms;     /* How long starts took lately. */
+    const struct turn_voters *voters;
+    uint32_t start_ms; /* How long starts took lately. */
 };
 
 struct planner_reason;
@@ -39,6 +39,7 @@ struct rebalance;
 
 struct planner {
     struct turn_plan plan; /* The clone's. */
+    struct turn_voters voters;
     struct state *before;
     struct leases leases;
     struct judge judge;
@@ -64,11 +65,13 @@ struct planner {
     uint32_t rounds;                /* Likewise. */
     struct rebalance_window drains; /* Of what is drained. */
     uint32_t drained;               /* Claims of the pass over it so far. */
-    uint32_t stuck;                 /* VMs that it found to be, likewise. */
     struct rebalance *look;         /* REBALANCE: at which VMs; NULL: none. */
+    uint32_t stuck;   /* VMs that cannot leave what the action drains, */
+    uint32_t guarded; /* and those that headroom keeps there. */
     struct planner_reason *reasons; /* Explained so far. */
     uint32_t reason_count;
     uint32_t lost_message;
+    uint32_t undecided_message;
 };
 
 /* Begins; action and reply are lent until the planner is closed. `brief`: see

@@ -3,7 +3,9 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "node/drain_wait.h"
 #include "node/limits.h"
+#include "placement/rebalance.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -82,10 +84,11 @@ static uint32_t position(struct planner *planner, uint32_t host_slot)
 static uint32_t restart_ms(struct planner *planner, uint32_t host_slot)
 {
     const struct settings *settings = state_settings(planner->plan.scratch);
-    uint32_t rounds =
+    uint64_t rounds =
         position(planner, host_slot) / settings->start_parallel + 1;
+    uint64_t ms = settings->lease_wait_ms + rounds * planner->start_ms;
 
-    return settings->lease_wait_ms + rounds * planner->start_ms;
+    return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 }
 
 static void record_arrival(struct planner *planner, const struct vm *vm)
@@ -197,33 +200,48 @@ struct planner_reason {
     uint64_t disk_zone_mask;
     uint32_t class_slot;
     uint32_t zone;
+    uint32_t from_host; /* Matters to rules about hosts alone. */
     uint32_t group_plus1;
     uint32_t home_host_plus1;
     uint32_t selector_blob;
-    uint32_t message;
     uint8_t driver;
-    uint8_t reason;
+    uint8_t pending_reason;
     bool preemptible;
     bool recovering;
+    bool stays; /* Where it is to leave. */
+    bool local_disk;
+    bool at_risk;
+    /* Found for it. */
+    uint8_t reason;
+    uint32_t message;
 };
 
 /* Kinds that a VM is compared with in the time of a look at a host. */
 #define KINDS_A_LOOK 16
 
-static struct planner_reason kind_of(const struct vm *vm)
+static struct planner_reason kind_of(const struct state *state,
+                                     const struct vm *vm)
 {
+    bool stays = vm->host != SLOT_NONE;
+
     return (struct planner_reason){
         .pool_mask = vm->pool_mask,
         .disk_zone_mask = vm->disk_zone_mask,
         .class_slot = vm->class_slot,
         .zone = vm->zone,
+        .from_host = stays && vm->group_plus1 != 0 ? vm->host : 0,
         .group_plus1 = vm->group_plus1,
-        .home_host_plus1 = vm->home_host_plus1,
+        .home_host_plus1 = stays ? 0 : vm->home_host_plus1,
         .selector_blob = vm->selector_blob,
         .driver = vm->driver,
-        .reason = vm->pending_reason,
+        .pending_reason = vm->pending_reason,
         .preemptible = vm->preemptible,
         .recovering = vm->recovering,
+        .stays = stays,
+        .local_disk = stays && vm->local_disk,
+        .at_risk = stays && rebalance_drain_at_risk(
+                                state, state_host_at(state, vm->host)),
+        .reason = stays ? (uint8_t)PENDING_NO_CAPACITY : vm->pending_reason,
     };
 }
 
@@ -233,11 +251,13 @@ static bool is_same_kind(const struct planner_reason *a,
     return a->pool_mask == b->pool_mask &&
            a->disk_zone_mask == b->disk_zone_mask &&
            a->class_slot == b->class_slot && a->zone == b->zone &&
-           a->group_plus1 == b->group_plus1 &&
+           a->from_host == b->from_host && a->group_plus1 == b->group_plus1 &&
            a->home_host_plus1 == b->home_host_plus1 &&
            a->selector_blob == b->selector_blob && a->driver == b->driver &&
-           a->reason == b->reason && a->preemptible == b->preemptible &&
-           a->recovering == b->recovering;
+           a->pending_reason == b->pending_reason &&
+           a->preemptible == b->preemptible && a->recovering == b->recovering &&
+           a->stays == b->stays && a->local_disk == b->local_disk &&
+           a->at_risk == b->at_risk;
 }
 
 static uint32_t explain(struct planner *planner, const struct vm *vm)
@@ -262,54 +282,143 @@ static uint32_t explain(struct planner *planner, const struct vm *vm)
     return plan_keep_format(planner->result, "%s", words);
 }
 
+/* As a pending VM's reasons. */
+static void explain_staying(struct planner *planner, const struct vm *vm,
+                            struct planner_reason *kind)
+{
+    char words[512];
+    uint32_t reason = drain_wait_reason(
+        planner->plan.placer, planner->plan.scratch, vm, words, sizeof(words));
+
+    kind->message = plan_keep_format(planner->result, "%s", words);
+    switch (reason) {
+    case OPERATION_WAITS_LOCAL_DISK:
+        kind->reason = PENDING_DISK_NOT_REACHABLE;
+        break;
+    case OPERATION_WAITS_ZONAL:
+        kind->reason = PENDING_ZONE_UNAVAILABLE;
+        break;
+    case OPERATION_WAITS_BUDGET:
+        kind->reason = PENDING_QUEUED;
+        break;
+    default:
+        kind->reason = (uint8_t)reason;
+        break;
+    }
+}
+
 /* Each explanation looks at all hosts: so many in all; what is beyond has its
  * reason and no sentence. */
-static uint32_t message_of(struct planner *planner, const struct vm *vm)
+static struct planner_reason reason_of(struct planner *planner,
+                                       const struct vm *vm)
 {
-    struct planner_reason kind = kind_of(vm);
+    struct planner_reason kind = kind_of(planner->plan.scratch, vm);
 
     for (uint32_t i = 0; i < planner->reason_count; i++) {
         if (is_same_kind(&planner->reasons[i], &kind)) {
-            return planner->reasons[i].message;
+            return planner->reasons[i];
         }
     }
     if (planner->reason_count == PLAN_REASONS_MAX) {
-        return 0;
+        return kind;
     }
     if (planner->reasons == NULL) {
         planner->reasons =
             memory_alloc_array(PLAN_REASONS_MAX, sizeof(*planner->reasons));
     }
-    kind.message = explain(planner, vm);
+    if (kind.stays) {
+        explain_staying(planner, vm, &kind);
+    } else {
+        kind.message = explain(planner, vm);
+    }
     planner->reasons[planner->reason_count++] = kind;
-    return kind.message;
+    return kind;
 }
 
 static void add_unplaced(struct planner *planner, const struct vm *vm,
-                         uint32_t message, enum pending_reason reason)
+                         enum plan_lack lack,
+                         const struct planner_reason *reason)
 {
     struct plan *result = planner->result;
-    struct plan_unplaced *unplaced = plan_add_unplaced(result);
+    struct plan_unplaced *unplaced;
 
+    if (result->lacks[lack].count == PLAN_STEPS_MAX) {
+        return;
+    }
+    unplaced = plan_add_unplaced(result, lack);
     unplaced->name = plan_keep_text(
         result, (struct text){vm->name, (uint32_t)strlen(vm->name)});
     unplaced->class_name =
         plan_class_name(result, planner->plan.scratch, vm->class_slot);
-    unplaced->message = message;
+    unplaced->message = reason->message;
     unplaced->priority = vm->priority;
-    unplaced->reason = (uint8_t)reason;
+    unplaced->reason = reason->reason;
+}
+
+/* What had no place before the action, for whatever reason, does not lack it
+ * because of the action. */
+static enum plan_lack lack_of(const struct planner *planner,
+                              const struct vm *vm)
+{
+    const struct vm *before =
+        state_vm(planner->before, (struct vm_id){vm->uid});
+
+    return before != NULL && before->state == vm->state ? PLAN_WAITING
+                                                        : PLAN_UNPLACED;
 }
 
 /* A VM that outlives its lease is placed only when it is proved gone. */
 static void explain_lost(struct planner *planner, const struct vm *vm)
 {
+    struct planner_reason reason = {.reason = PENDING_HELD_BY_POLICY};
+
     if (planner->lost_message == 0) {
         planner->lost_message = plan_keep_format(
             planner->result, "on_partition keep: it may run on while its host "
                              "is cut off, and is placed again when the host is "
                              "declared dead or boots anew");
     }
-    add_unplaced(planner, vm, planner->lost_message, PENDING_HELD_BY_POLICY);
+    reason.message = planner->lost_message;
+    add_unplaced(planner, vm, lack_of(planner, vm), &reason);
+}
+
+/* Whether it has a place is no question: nobody is there to give it. */
+static void explain_undecided(struct planner *planner, const struct vm *vm)
+{
+    struct planner_reason reason = {.reason = PENDING_ZONE_UNAVAILABLE};
+
+    if (planner->undecided_message == 0) {
+        planner->undecided_message = plan_keep_format(
+            planner->result, "the nodes that are left are no majority: none of "
+                             "them may decide where it goes, until others are "
+                             "back");
+    }
+    reason.message = planner->undecided_message;
+    add_unplaced(planner, vm, PLAN_UNPLACED, &reason);
+}
+
+/* It is to leave, by this action or by a drain that was under way. */
+static void tell_staying(struct planner *planner, const struct vm *vm,
+                         const struct planner_reason *reason)
+{
+    const struct state *state = planner->plan.scratch;
+
+    if (!plan_action_drains(&planner->action, state,
+                            state_host_at(state, vm->host))) {
+        add_unplaced(planner, vm, PLAN_WAITING, reason);
+        return;
+    }
+    planner->guarded += reason->reason == PENDING_HEADROOM;
+    planner->stuck += reason->reason != PENDING_HEADROOM;
+    add_unplaced(planner, vm, PLAN_UNPLACED, reason);
+}
+
+static bool has_any(const struct planner *planner)
+{
+    const struct state_counts *counts = state_counts(planner->plan.scratch);
+
+    return planner->action.drains || counts->vms_by_state[VM_PENDING] > 0 ||
+           counts->vms_by_state[VM_LOST] > 0;
 }
 
 bool planner_explain(struct planner *planner)
@@ -317,26 +426,30 @@ bool planner_explain(struct planner *planner)
     const struct state *state = planner->plan.scratch;
     uint32_t end = planner->cursor + PLAN_SLICE_LOOKS;
 
-    if (state_counts(state)->vms_by_state[VM_PENDING] +
-            state_counts(state)->vms_by_state[VM_LOST] ==
-        0) {
+    if (!has_any(planner)) {
         return true;
     }
     for (; planner->cursor < state_vm_slots(state); planner->cursor++) {
         const struct vm *vm = state_vm_at(state, planner->cursor);
+        struct planner_reason reason;
 
-        if (planner->cursor == end || turn_work_left(&planner->plan) == 0 ||
-            planner->result->unplaced_count == PLAN_STEPS_MAX) {
-            return planner->result->unplaced_count == PLAN_STEPS_MAX;
+        if (planner->cursor == end || turn_work_left(&planner->plan) == 0) {
+            return false;
         }
         planner->plan.looks += 1 + planner->reason_count / KINDS_A_LOOK;
-        if (vm != NULL && vm->state == VM_PENDING) {
-            uint32_t message = message_of(planner, vm);
-
-            add_unplaced(planner, vm, message,
-                         (enum pending_reason)vm->pending_reason);
+        if (vm != NULL && vm->state == VM_PENDING &&
+            planner->action.undecided &&
+            lack_of(planner, vm) == PLAN_UNPLACED) {
+            explain_undecided(planner, vm);
+        } else if (vm != NULL && vm->state == VM_PENDING) {
+            reason = reason_of(planner, vm);
+            add_unplaced(planner, vm, lack_of(planner, vm), &reason);
         } else if (vm != NULL && vm->state == VM_LOST) {
             explain_lost(planner, vm);
+        } else if (vm != NULL && planner->action.drains &&
+                   drain_wait_is(state, vm)) {
+            reason = reason_of(planner, vm);
+            tell_staying(planner, vm, &reason);
         }
     }
     return true;

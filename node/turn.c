@@ -200,7 +200,7 @@ void turn_run(struct turn *turn, uint64_t time_ms, uint64_t now_ms)
         .settings_since_ms = turn->settings_since_ms,
         .leases = turn->leases,
         .plans = turn->plans,
-        .zones_needed = turn->zones_needed,
+        .voters = &turn->voters,
         .sink = {turn_plan_event},
     };
     bool ready = turn_prepare(turn);

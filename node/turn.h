@@ -21,6 +21,18 @@ struct turn_trial;
 
 enum turn_lane { LANE_FAILOVER, LANE_MUTATION, LANE_READ, LANE_COUNT };
 
+/* The region's voters, as they answer now. */
+struct turn_voters {
+    uint32_t count;                  /* 0: not known; no zone is needed then. */
+    uint32_t answering;              /* Of all. */
+    uint8_t in_zone[ZONES_MAX];      /* By slot of the zone; */
+    uint8_t answering_in[ZONES_MAX]; /* of these. */
+};
+
+/* Whether without the voters of these zones (bit i: slot i) those that answer
+ * are no majority: nobody could decide anything. `voters` NULL: not known. */
+bool turn_needs_zones(const struct turn_voters *voters, uint64_t zones);
+
 /* What a request or controller decides with. */
 struct turn_plan {
     struct state *scratch; /* Applied state plus this turn's decisions. */
@@ -30,9 +42,9 @@ struct turn_plan {
     uint64_t
         settings_since_ms; /* See struct turn; now, once it changes them. */
     struct leases *leases; /* Of the owner; NULL in tests. */
-    uint64_t zones_needed; /* See struct turn. */
-    bool dry_run;          /* Only the scratch may change. */
-    struct bytes entry;    /* What is decided so far. */
+    const struct turn_voters *voters; /* Of the owner; NULL: not known. */
+    bool dry_run;                     /* Only the scratch may change. */
+    struct bytes entry;               /* What is decided so far. */
     size_t change_count;
     struct event_sink sink;   /* Keeps the placer current. */
     struct turn_trial *trial; /* It is the plan of this; or NULL. */
@@ -107,11 +119,9 @@ struct turn {
     const struct state **applied; /* The applied state, wherever it moves. */
     struct turn_controller **controllers;
     size_t controller_count;
-    struct leases *leases;   /* Of the owner; may be NULL in tests. */
-    struct plan_book *plans; /* Likewise. */
-    /* Bit i: without the voters of the zone in slot i those that answer are no
-     * majority. Set by the owner. */
-    uint64_t zones_needed;
+    struct leases *leases;     /* Of the owner; may be NULL in tests. */
+    struct plan_book *plans;   /* Likewise. */
+    struct turn_voters voters; /* Set by the owner. */
     /* Lives over turns: it follows each decision of a turn, and when that is
      * applied the applied state is what the scratch was. Else it is made anew,
      * in slices; until it is complete nothing is decided. */

@@ -88,6 +88,24 @@ static void tell(struct placer *placer, const struct state *state,
     }
 }
 
+bool turn_needs_zones(const struct turn_voters *voters, uint64_t zones)
+{
+    uint32_t inside = 0;
+    uint32_t left;
+
+    if (voters == NULL) {
+        return false;
+    }
+    left = voters->answering;
+    for (uint32_t slot = 0; slot < ZONES_MAX; slot++) {
+        if ((zones >> slot & 1) != 0) {
+            inside += voters->in_zone[slot];
+            left -= voters->answering_in[slot];
+        }
+    }
+    return inside > 0 && left <= voters->count / 2;
+}
+
 bool turn_is_decision(const struct event *event)
 {
     const struct vm *vm = event->vm;

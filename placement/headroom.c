@@ -4,6 +4,21 @@
 #include "placement/headroom_book.h"
 #include "placement/internal.h"
 
+/* No host has a say in it. */
+static bool is_own(enum unprotected_reason reason)
+{
+    switch (reason) {
+    case UNPROTECTED_ZONAL:
+    case UNPROTECTED_LOCAL_DISK:
+    case UNPROTECTED_BY_GROUP:
+    case UNPROTECTED_PREEMPTIBLE:
+    case UNPROTECTED_KEEP:
+        return true;
+    default:
+        return false;
+    }
+}
+
 enum unprotected_reason headroom_protection(const struct placer *placer,
                                             const struct state *state,
                                             const struct vm *vm)
@@ -21,6 +36,9 @@ enum unprotected_reason headroom_protection(const struct placer *placer,
     headroom->state = state;
     reason = headroom_reason(headroom, vm, state_host_at(state, vm->host)->zone,
                              &mask);
+    if (headroom->phase != HEADROOM_READY && !is_own(reason)) {
+        return UNPROTECTED_UNKNOWN;
+    }
     if (reason != PROTECTED || slot >= headroom->witness.item_count) {
         return reason;
     }

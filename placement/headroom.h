@@ -22,10 +22,12 @@ enum unprotected_reason {
     UNPROTECTED_PREEMPTIBLE = 7,
     UNPROTECTED_GROUP_RULE = 8,
     UNPROTECTED_KEEP = 9,
-    UNPROTECTED_NO_HEADROOM = 10
+    UNPROTECTED_NO_HEADROOM = 10,
+    UNPROTECTED_UNKNOWN = 11
 };
 
-/* Of a VM that has a host. */
+/* Of a VM that has a host. While nothing is worked out, or not yet, only what
+ * the VM and its group say by themselves is known. */
 enum unprotected_reason headroom_protection(const struct placer *placer,
                                             const struct state *state,
                                             const struct vm *vm);

@@ -308,7 +308,7 @@ class Drains(Placement):
         self.assertEqual(self.requests("DrainHost")[0].deadline_ms, 3600000)
         self.assertRegex(self.ok("host", "list"), r"h1    up \(draining\) ")
         self.assertEqual(self.ok("host", "cancel-drain", "h1"),
-                         "host h1 no longer drained\n")
+                         "host h1 is not drained\n")
 
     def test_what_can_never_leave_ends_the_waiting(self):
         self.vm("a")
@@ -543,7 +543,7 @@ class Explaining(Placement):
         self.assertEqual(self.ok("vm", "explain", "web-4"), block("""
             VM:            web-4, class small, priority 0
             Now:           running on host h2 in zone z2 for 1m5s
-            Last moved:    because zones were filled unevenly
+            Last move:     zones were filled unevenly; restarts after a loss are no moves
             Zone:          any; Holdfast chooses and may change it
             Group:         web: evenly over the zones, skew at most 1, strictly
                            at most 2 on a host

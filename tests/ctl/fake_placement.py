@@ -372,6 +372,7 @@ class Plans:
         plan.totals.downtime_median_ms = times[len(times) // 2]
         plan.totals.planning_us = 1234
         plan.changes = bool(steps or unplaced)
+        plan.headroom_known = True
         if which == "drain_zone":
             plan.warnings.append(
                 "without zone z2 two nodes are left of three: no further loss "

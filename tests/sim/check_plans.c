@@ -22,9 +22,22 @@ static uint32_t steps_of(const Holdfast__V1__MakePlanResponse *shown,
     return count;
 }
 
+static uint32_t unplaced_in(const Holdfast__V1__MakePlanResponse *shown)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < shown->n_unplaced; i++) {
+        count += !shown->unplaced[i]->waited_before;
+    }
+    return count;
+}
+
 static bool adds_up(const Holdfast__V1__MakePlanResponse *shown)
 {
     const Holdfast__V1__PlanTotals *totals = shown->plan->totals;
+    uint32_t unplaced = unplaced_in(shown);
+    bool grows = shown->plan->action->action_case ==
+                 HOLDFAST__V1__PLAN_ACTION__ACTION_ADD_HOSTS;
 
     for (size_t i = 0; i < shown->n_steps; i++) {
         if (shown->steps[i]->order != i + 1) {
@@ -46,8 +59,9 @@ static bool adds_up(const Holdfast__V1__MakePlanResponse *shown)
            totals->deletes ==
                steps_of(shown,
                         HOLDFAST__V1__PLAN_STEP_KIND__PLAN_STEP_KIND_DELETE) &&
-           totals->unplaced == shown->n_unplaced &&
-           shown->plan->changes == (shown->n_steps + shown->n_unplaced > 0);
+           totals->unplaced == unplaced &&
+           totals->waiting == shown->n_unplaced - unplaced &&
+           shown->plan->changes == (grows || shown->n_steps + unplaced > 0);
 }
 
 /* Nobody can bring about a loss, or hosts that are not there. */

@@ -70,16 +70,16 @@ static const struct row rows[] = {
      .longest_ms = 4000,
      .median_ms = 2100,
      .gained = {5, 9, 5},
-     .sentence = "Draining host z1: 4 VMs move to z2, 1 VM stays: it has no "
-                 "other place; each is down for about 2.1 s, at most 4.0 s."},
+     .sentence = "Draining host z1: 4 VMs move to z2, 1 VM cannot "
+                 "leave; each is down for about 2.1 s, at most 4.0 s."},
     {.action = ACTION(DRAIN_ZONE),
      .moves = 1,
      .unplaced = 2,
      .longest_ms = 150000,
      .median_ms = 150000,
      .gained = {5, 5, 5},
-     .sentence = "Draining zone z1: 1 VM moves, 2 VMs stay: they have no other "
-                 "place; down for about 2m30s."},
+     .sentence = "Draining zone z1: 1 VM moves, 2 VMs cannot leave; "
+                 "down for about 2m30s."},
     {.action = ACTION(SCALE_GROUP),
      .creates = 3,
      .unplaced = 1,

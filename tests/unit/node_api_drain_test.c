@@ -76,7 +76,7 @@ static void a_zone_whose_node_is_needed_is_not_drained(void **unused)
 
     (void)unused;
     /* z3's node is away: both others are needed. */
-    desk->turn.zones_needed = 1 << 0 | 1 << 1;
+    desk->turn.voters = (struct turn_voters){3, 2, {1, 1, 1}, {1, 1, 0}};
     desk_refused(desk, "DrainZone", "name: z1", "QUORUM_NEEDED", "z1");
     desk_ok(desk, "DrainZone", "name: z3");
     desk_ok(desk, "CancelDrainZone", "name: z3");

@@ -277,7 +277,7 @@ static void a_plan_of_a_loss_that_does_not_fit_goes_in_slices(void **unused)
         slices++;
     }
     assert_int_equal(planner.phase, PLANNER_DONE);
-    assert_int_equal(planner.result->unplaced_count, 3334);
+    assert_int_equal(planner.result->lacks[PLAN_UNPLACED].count, 3334);
     assert_true(slices > 50);
     planner_close(&planner);
     api_reply_close(&reply);

@@ -373,8 +373,7 @@ static void try_plan(struct world *world)
     draw_action(world, &drawing);
     ask(world->office, &asking, &drawing.action);
     plan = asking.job.result;
-    /* Not those that need a risk to be accepted. */
-    if (plan == NULL || !plan->applicable || plan->risky) {
+    if (plan == NULL || !plan->applicable) {
         return;
     }
     record = (struct record){

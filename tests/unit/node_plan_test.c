@@ -184,7 +184,7 @@ static void a_loss_is_planned_as_failover_does_it(void **unused)
         assert_int_equal(plan->counts[PLAN_RESTART], count);
         assert_int_equal(count, state_zone_at(office->state, 1)->vm_count);
         assert_false(plan->applicable);
-        assert_int_equal(plan->unplaced_count, 0);
+        assert_int_equal(plan->lacks[PLAN_UNPLACED].count, 0);
         assert_int_equal(plan->zones[1].vms_after, 0);
         assert_true(plan->downtime_max_ms >=
                     state_settings(office->state)->lease_wait_ms);
@@ -504,9 +504,11 @@ static void what_has_no_place_is_explained(void **unused)
     create_vms(office, "big", 9);
     plan = plan_zone_loss(office, "z0");
     assert_int_equal(plan->step_count, 0);
-    assert_int_equal(plan->unplaced_count, 3);
-    assert_int_equal(plan->unplaced[0].reason, PENDING_NO_CAPACITY);
-    assert_true(strlen(plan_text(plan, plan->unplaced[0].message)) > 20);
+    assert_int_equal(plan->lacks[PLAN_UNPLACED].count, 3);
+    assert_int_equal(plan->lacks[PLAN_UNPLACED].vms[0].reason,
+                     PENDING_NO_CAPACITY);
+    assert_true(strlen(plan_text(
+                    plan, plan->lacks[PLAN_UNPLACED].vms[0].message)) > 20);
     assert_true(plan_has_changes(plan));
     closed(office);
 }
@@ -532,9 +534,17 @@ static void hosts_that_are_not_there_take_what_waits(void **unused)
     action.add_hosts = &add;
     plan = make(office, &action);
     assert_int_equal(plan->counts[PLAN_START], 4);
-    assert_int_equal(plan->unplaced_count, 2);
+    assert_int_equal(plan->lacks[PLAN_UNPLACED].count, 0);
+    assert_int_equal(plan->lacks[PLAN_WAITING].count, 2);
     assert_false(plan->applicable);
+    assert_true(plan_has_changes(plan));
     assert_int_equal(state_counts(office->state)->hosts, 1);
+    /* Without anything that waits there is more room all the same. */
+    add.count = 1;
+    capacity.cpu_milli = 100;
+    plan = make(office, &action);
+    assert_int_equal(plan->step_count, 0);
+    assert_true(plan_has_changes(plan));
     closed(office);
 }
 
