@@ -32,6 +32,8 @@ struct api_reply {
      * effect that its caller was told not to expect. `kept`: so it was. */
     bool repetition;
     bool kept;
+    /* The method made its own audit record: of what only begins here. */
+    bool recorded;
     /* Of the response: the operation that was begun, or "". */
     char operation_id[128];
     /* Who asks, lent; NULL: somebody who may do everything. */
@@ -39,8 +41,6 @@ struct api_reply {
     /* This node's wall clock when it decides whether he may; 0 where a turn's
      * stamp counts. See access.h. */
     uint64_t wall_ms;
-    /* The method made its own audit record: of what only begins here. */
-    bool recorded;
 };
 
 void api_reply_init(struct api_reply *reply);

@@ -127,6 +127,7 @@ static void names_remove(struct dentry **names, size_t *count, const char *name)
     struct dentry *old = names_find(*names, *count, name, strlen(name));
     if (old != NULL) {
         free(old->name);
+        /* As above. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         sim_inode_unref(old->inode);
         *old = (*names)[--*count];
     }
