@@ -274,6 +274,15 @@ static const Holdfast__V1__PlanUnplaced *unplaced_of(
     return NULL;
 }
 
+/* A move that began after the plan took it into the zone, before anybody knew
+ * that this was lost. */
+static bool came_too_late(const struct vm *vm,
+                          const Holdfast__V1__MakePlanResponse *shown)
+{
+    return vm->state == VM_LOST &&
+           vm->assign_time_ms > shown->plan->create_time_ms;
+}
+
 /* Whether VMs contend for room: turns are planned one after the other, as
  * hosts' leases end, and the plan at once; so the last places may go to others.
  * A group's new member contends, too. */
@@ -295,7 +304,8 @@ static bool is_contended(const struct state *state,
     for (uint32_t slot = 0; slot < state_vm_slots(state); slot++) {
         const struct vm *vm = state_vm_at(state, slot);
 
-        if (vm != NULL && vm->create_time_ms > shown->plan->create_time_ms) {
+        if (vm != NULL && (vm->create_time_ms > shown->plan->create_time_ms ||
+                           came_too_late(vm, shown))) {
             return true;
         }
     }
