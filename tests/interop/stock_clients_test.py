@@ -122,6 +122,9 @@ def calls(own):
             "name": f"{own}-ben", "subject_kind": "SUBJECT_KIND_CLIENT",
             "client": "ben", "role": "ACCESS_ROLE_OPERATOR", "zones": ["z1"],
             "labels": {"team": "web"}}}, "OK"),
+        ("AccessService/UpdateGrant", {
+            "grant": {"name": f"{own}-ben", "labels": {"team": "api"}},
+            "update_mask": ["labels"]}, "OK"),
         ("AccessService/ListGrants", {}, "OK"),
         ("AccessService/CanI", {"method": "VmService/CreateVm"}, "OK"),
         ("AccessService/DeleteGrant", named(f"{own}-ben"), "OK"),
