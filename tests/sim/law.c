@@ -3,6 +3,7 @@
 
 #include "base/container.h"
 #include "state/labels.h"
+#include "tests/support/same.h"
 
 #include <string.h>
 
@@ -26,27 +27,6 @@ struct question {
     const struct group *group; /* NULL: none. */
     struct group_members members;
 };
-
-static bool same_text(struct text a, struct text b)
-{
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
-}
-
-/* A host that names no domain is one by itself. */
-static bool same_domain(const struct state *state, const struct host *a,
-                        const struct host *b)
-{
-    struct host_identity left;
-    struct host_identity right;
-
-    if (a->uid == b->uid) {
-        return true;
-    }
-    state_host_identity(state, a, &left);
-    state_host_identity(state, b, &right);
-    return a->zone == b->zone && left.fault_domain.len > 0 &&
-           same_text(left.fault_domain, right.fault_domain);
-}
 
 static void count_member(struct question *question, const struct host *host)
 {

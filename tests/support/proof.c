@@ -3,6 +3,7 @@
 
 #include "base/container.h"
 #include "state/labels.h"
+#include "tests/support/same.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -307,23 +308,6 @@ static uint32_t fewest_of(const struct state *state, const struct group *group)
         }
     }
     return min;
-}
-
-static bool same_domain(const struct state *state, const struct host *a,
-                        const struct host *b)
-{
-    struct host_identity left;
-    struct host_identity right;
-
-    if (a == b) {
-        return true;
-    }
-    state_host_identity(state, a, &left);
-    state_host_identity(state, b, &right);
-    return a->zone == b->zone && left.fault_domain.len > 0 &&
-           left.fault_domain.len == right.fault_domain.len &&
-           memcmp(left.fault_domain.data, right.fault_domain.data,
-                  left.fault_domain.len) == 0;
 }
 
 /* A member that has just come to its host. */

@@ -9,6 +9,7 @@
 #include "base/container.h"
 #include "placement/internal.h"
 #include "state/labels.h"
+#include "tests/support/same.h"
 
 #include <string.h>
 
@@ -30,26 +31,6 @@ static bool allows(uint64_t mask, uint32_t zone)
 static bool zone_is_open(const struct zone *zone)
 {
     return zone->state == ZONE_UP && !zone->cordoned && !zone->draining;
-}
-
-static bool same_text(struct text a, struct text b)
-{
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
-}
-
-static bool same_domain(const struct state *state, const struct host *a,
-                        const struct host *b)
-{
-    struct host_identity left;
-    struct host_identity right;
-
-    if (a == b) {
-        return true;
-    }
-    state_host_identity(state, a, &left);
-    state_host_identity(state, b, &right);
-    return a->zone == b->zone && left.fault_domain.len > 0 &&
-           same_text(left.fault_domain, right.fault_domain);
 }
 
 /* Members in the host's domain, or on it alone, without the VM itself. */
